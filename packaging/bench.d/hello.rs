@@ -1,0 +1,266 @@
+//! Connections to hello services: from connect to the end of the data, the answer checked each time.
+
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, SocketAddrV4, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, connect, setsockopt, socket, sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+use std::os::fd::AsRawFd;
+
+use crate::tools::{Dice, Named, TIMEOUT, millis, named, percentile};
+
+/// Processor time of all processes in the machine, PID 1 included. The clients are not in its cgroup.
+const CPU: &str = "/sys/fs/cgroup/cpu.stat";
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Connections at once
+    #[arg(long)]
+    clients: usize,
+    /// Turns that each contender has
+    #[arg(long, default_value_t = 6)]
+    rounds: usize,
+    /// How long a turn takes; the process for all connections logs 200 of them singly each second, so that a shorter
+    /// one would have more records a connection
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000)]
+    turn: u64,
+    /// Connections that end a turn before its time is over
+    #[arg(long, default_value_t = 50_000)]
+    most: usize,
+    /// Times are compared with this contender's
+    #[arg(long, value_name = "NAME")]
+    times_of: String,
+    /// Rates are compared with this contender's
+    #[arg(long, value_name = "NAME")]
+    rates_of: String,
+    /// Add the results to this file
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    /// What is measured, in the data
+    #[arg(long)]
+    label: String,
+    #[arg(value_name = "NAME=ADDRESS:PORT", value_parser = named, required = true)]
+    contenders: Vec<Named>,
+}
+
+struct Contender {
+    name: String,
+    address: SocketAddrV4,
+    times: Vec<Duration>,
+    /// How long its turns took together.
+    busy: Duration,
+    /// Processor time that the server side took, until it was quiet again.
+    cpu: Duration,
+}
+
+impl Contender {
+    fn rate(&self) -> f64 {
+        self.times.len() as f64 / self.busy.as_secs_f64()
+    }
+
+    fn cpu_per_1000(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1000.0 / self.times.len() as f64
+    }
+}
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let mut contenders = Vec::new();
+    for Named { name, value } in &options.contenders {
+        let SocketAddr::V4(address) = value
+            .parse()
+            .with_context(|| format!("{value:?} is not ADDRESS:PORT"))?
+        else {
+            bail!("{value:?} is not an IPv4 address");
+        };
+        contenders.push(Contender {
+            name: name.clone(),
+            address,
+            times: Vec::new(),
+            busy: Duration::ZERO,
+            cpu: Duration::ZERO,
+        });
+    }
+    measure(options, &mut contenders)?;
+    print(options, &contenders)?;
+    save(options, &contenders)
+}
+
+fn measure(options: &Options, contenders: &mut [Contender]) -> anyhow::Result<()> {
+    let length = Duration::from_millis(options.turn);
+    let mut dice = Dice(1);
+    // A short round that is not counted: the first connections read programs and units from the disk.
+    for round in 0..=options.rounds {
+        for index in dice.order(contenders.len()) {
+            let contender = &mut contenders[index];
+            let before = settled()?;
+            let length = if round == 0 { length / 4 } else { length };
+            let (times, busy) = turn(contender.address, options.clients, length, options.most)
+                .with_context(|| format!("{} at {}", contender.name, contender.address))?;
+            let cpu = settled()? - before;
+            if round > 0 {
+                contender.times.extend(times);
+                contender.busy += busy;
+                contender.cpu += cpu;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// As many connections as `clients` get in this time.
+fn turn(
+    address: SocketAddrV4,
+    clients: usize,
+    length: Duration,
+    most: usize,
+) -> anyhow::Result<(Vec<Duration>, Duration)> {
+    let begun = AtomicUsize::new(0);
+    let start = Instant::now();
+    let times = thread::scope(|scope| {
+        let threads: Vec<_> = (0..clients)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut times = Vec::new();
+                    while times.is_empty()
+                        || (start.elapsed() < length && begun.load(Ordering::Relaxed) < most)
+                    {
+                        begun.fetch_add(1, Ordering::Relaxed);
+                        times.push(connection(address)?);
+                    }
+                    anyhow::Ok(times)
+                })
+            })
+            .collect();
+        let mut times = Vec::new();
+        for thread in threads {
+            times.extend(thread.join().map_err(|_| anyhow!("a client panicked"))??);
+        }
+        anyhow::Ok(times)
+    })?;
+    Ok((times, start.elapsed()))
+}
+
+/// One connection, with no more system calls than it takes, so that the client does not hide what the server costs.
+fn connection(address: SocketAddrV4) -> anyhow::Result<Duration> {
+    let mut answer = [0; 256];
+    let mut length = 0;
+    let timeout = TimeVal::seconds(TIMEOUT.as_secs() as i64);
+    let start = Instant::now();
+    let client = socket(
+        AddressFamily::Inet,
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
+    // Both hold for connect too.
+    setsockopt(&client, sockopt::SendTimeout, &timeout)?;
+    setsockopt(&client, sockopt::ReceiveTimeout, &timeout)?;
+    connect(client.as_raw_fd(), &SockaddrIn::from(address))?;
+    let mut stream = TcpStream::from(client);
+    loop {
+        match stream.read(&mut answer[length..])? {
+            0 => break,
+            n => length += n,
+        }
+    }
+    let elapsed = start.elapsed();
+    let answer = &answer[..length];
+    if answer.starts_with(b"Hello World:") && answer.ends_with(b"\n") {
+        Ok(elapsed)
+    } else {
+        bail!("answered {:?}", String::from_utf8_lossy(answer))
+    }
+}
+
+/// The processor time that the machine has used, once what the last connections left to do is done: systemd is still
+/// at it when the client has its answer.
+fn settled() -> anyhow::Result<Duration> {
+    let deadline = Instant::now() + TIMEOUT;
+    let mut used = cpu()?;
+    while Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(50));
+        let now = cpu()?;
+        if now - used < Duration::from_millis(1) {
+            return Ok(now);
+        }
+        used = now;
+    }
+    bail!("the machine does not come to rest: some other process works in it")
+}
+
+fn cpu() -> anyhow::Result<Duration> {
+    let text = std::fs::read_to_string(CPU).with_context(|| format!("cannot read {CPU}"))?;
+    let usage = text
+        .lines()
+        .find_map(|line| line.strip_prefix("usage_usec "))
+        .and_then(|usage| usage.parse().ok())
+        .with_context(|| format!("{CPU} has no usage_usec"))?;
+    Ok(Duration::from_micros(usage))
+}
+
+fn print(options: &Options, contenders: &[Contender]) -> anyhow::Result<()> {
+    let find = |name: &str| {
+        contenders
+            .iter()
+            .find(|contender| contender.name == name)
+            .with_context(|| format!("there is no contender {name:?} to compare with"))
+    };
+    let base_rate = find(&options.rates_of)?.rate();
+    let base_time = percentile(&find(&options.times_of)?.times, 50);
+    println!(
+        "\nhello, {} client{}; rates against \"{}\", times against \"{}\"\n",
+        options.clients,
+        if options.clients == 1 { "" } else { "s" },
+        options.rates_of,
+        options.times_of,
+    );
+    println!(
+        "{:<30} {:>8} {:>7} {:>10} {:>7} {:>9} {:>10} {:>7}",
+        "", "a second", "x", "median ms", "x", "99 % ms", "CPU s/1000", "count"
+    );
+    for contender in contenders {
+        let median = percentile(&contender.times, 50);
+        println!(
+            "{:<30} {:>8.0} {:>7.2} {:>10.3} {:>7.2} {:>9.3} {:>10.3} {:>7}",
+            contender.name,
+            contender.rate(),
+            contender.rate() / base_rate,
+            millis(median),
+            median.as_secs_f64() / base_time.as_secs_f64(),
+            millis(percentile(&contender.times, 99)),
+            contender.cpu_per_1000(),
+            contender.times.len(),
+        );
+    }
+    Ok(())
+}
+
+/// A line a contender, with tabs between label, clients, name, connections a second, and milliseconds in the median.
+fn save(options: &Options, contenders: &[Contender]) -> anyhow::Result<()> {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&options.data)
+        .with_context(|| format!("cannot open {}", options.data.display()))?;
+    for contender in contenders {
+        writeln!(
+            file,
+            "{}\t{}\t{}\t{:.1}\t{:.4}",
+            options.label,
+            options.clients,
+            contender.name,
+            contender.rate(),
+            millis(percentile(&contender.times, 50)),
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+# shellcheck shell=bash
+# Sourced by packaging/bench: the machine that is measured, and what is put into it.
+# shellcheck disable=SC2154  # the variables are those of packaging/bench
+
+load=${CARGO_TARGET_DIR:-target}/release/examples/load
+
+inside() { packaging/machine exec "$name" -- "$@"; }
+
+put() { # FILE: standard input becomes a file in the machine
+    # shellcheck disable=SC2016  # "$1" is for the shell in the machine
+    inside sh -c 'mkdir -p "${1%/*}" && cat >"$1"' put "$1"
+}
+
+put_program() { # FILE PATH
+    put "$2" <"$1"
+    inside chmod 755 "$2"
+}
+
+compile() { # the programs in C that the others are compared with
+    local source
+    for source in accept-loop hello talk; do
+        gcc -O2 -Wall -Wextra -Werror -static -o "$scratch/$source-static" "packaging/bench.d/$source.c"
+        gcc -O2 -Wall -Wextra -Werror -o "$scratch/$source" "packaging/bench.d/$source.c"
+    done
+}
+
+set_up() { # RELEASE
+    packaging/machine start "$name" "$1" >/dev/null
+    put /root/sockunit.deb <"$deb"
+    inside apt-get -qq install --yes /root/sockunit.deb >/dev/null
+    put_program "$load" /usr/local/bin/load
+    put_program "$scratch/accept-loop-static" /usr/local/bin/accept-loop
+    put_program "$scratch/hello-static" /usr/local/bin/hello-c-static
+    put_program "$scratch/hello" /usr/local/bin/hello-c
+    put_program "$scratch/talk-static" /usr/local/bin/talk-c-static
+    put_program "$scratch/talk" /usr/local/bin/talk-c
+    put_program tests/reference/hello.sh /usr/local/bin/hello.sh
+}
+
+background() { # UNIT CMD...: runs in the machine's own cgroup, so that its processor time is counted
+    local unit=$1
+    shift
+    inside systemd-run --quiet --unit="$unit" --property=LimitNOFILE=16384 "$@"
+}
+
+# shared PROGRAM PORT [ARGUMENT...]: PROGRAM as one process for all connections, by copies of the units as installed
+shared() {
+    local program=$1 port=$2 units
+    shift 2
+    units=$(inside systemctl show --property=FragmentPath --value "$program.service")
+    units=${units%/*}
+    inside cat "$units/$program.service" |
+        sed -e "s/$program\.socket/shared-$program.socket/" -e "/^ExecStart=/s|\$|${*:+ $*}|" |
+        put "/run/systemd/system/shared-$program.service"
+    inside cat "$units/$program.socket" |
+        sed -e '/^ListenStream=/d' -e "s/^Accept=yes/ListenStream=127.0.0.1:$port\nAccept=no/" |
+        put "/run/systemd/system/shared-$program.socket"
+    inside systemctl daemon-reload
+    inside systemctl start "shared-$program.socket" "shared-$program.service"
+}
+
+wait_for_listener() { # PORT WHAT
+    local until=$((SECONDS + 10))
+    until inside ss --no-header --listening --tcp --numeric "sport = $1" | grep -q .; do
+        [ "$SECONDS" -lt "$until" ] || die "nothing listens for '$2' on port $1"
+        sleep 0.05
+    done
+}

@@ -1,0 +1,54 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_sockunit_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_sockunit_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_sockunit_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_sockunit_using_subcommand
+    set -l cmd (__fish_sockunit_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c sockunit -n "__fish_sockunit_needs_command" -s h -l help -d 'Print help'
+complete -c sockunit -n "__fish_sockunit_needs_command" -s V -l version -d 'Print version'
+complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "connect" -d 'Talk to a service, and end when it does'
+complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "services" -d 'Add or remove the line of a service in /etc/services'
+complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sockunit -n "__fish_sockunit_using_subcommand connect" -l until -d 'End when the server has sent a line that is this word' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand connect" -l timeout -d 'Give up connecting after this long' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand connect" -l idle-timeout -d 'Give up when neither side has said anything for this long' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand connect" -l crlf -d 'Send CR LF at the end of each line'
+complete -c sockunit -n "__fish_sockunit_using_subcommand connect" -s h -l help -d 'Print help'
+complete -c sockunit -n "__fish_sockunit_using_subcommand services; and not __fish_seen_subcommand_from add remove help" -s h -l help -d 'Print help'
+complete -c sockunit -n "__fish_sockunit_using_subcommand services; and not __fish_seen_subcommand_from add remove help" -f -a "add" -d 'Add the line, unless the name or the port is taken'
+complete -c sockunit -n "__fish_sockunit_using_subcommand services; and not __fish_seen_subcommand_from add remove help" -f -a "remove" -d 'Take the line away, unless somebody changed it'
+complete -c sockunit -n "__fish_sockunit_using_subcommand services; and not __fish_seen_subcommand_from add remove help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from add" -l root -d 'Work on the system in this directory' -r -F
+complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from add" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from remove" -l root -d 'Work on the system in this directory' -r -F
+complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from remove" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from help" -f -a "add" -d 'Add the line, unless the name or the port is taken'
+complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Take the line away, unless somebody changed it'
+complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from connect services help" -f -a "connect" -d 'Talk to a service, and end when it does'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from connect services help" -f -a "services" -d 'Add or remove the line of a service in /etc/services'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from connect services help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and __fish_seen_subcommand_from services" -f -a "add" -d 'Add the line, unless the name or the port is taken'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and __fish_seen_subcommand_from services" -f -a "remove" -d 'Take the line away, unless somebody changed it'

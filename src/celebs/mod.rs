@@ -1,0 +1,60 @@
+//! celebs: answers the first names of Linux celebrities with their surnames.
+
+mod dialog;
+mod name;
+mod telnet;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+pub use dialog::{Answer, Conversation, Edition, Exchange, Service};
+pub use name::LIMIT as NAME_LIMIT;
+
+use crate::clock;
+use crate::program::{self, Program};
+use crate::serve;
+
+/// Answers the first names of Linux celebrities on the connection on standard input and output.
+///
+/// Started by systemd, xinetd, inetd, tcpserver or socat for each connection; at the command line
+/// it talks on the terminal. Handed a listening socket, or with --listen, it serves all
+/// connections. A name that begins with q ends the conversation.
+#[derive(Debug, clap::Parser)]
+#[command(name = "celebs", version)]
+struct Options {
+    /// Whose words to speak
+    #[arg(long, value_enum, default_value_t)]
+    edition: Edition,
+    /// End the conversation with a client that types no name for this long
+    #[arg(long, value_name = "DURATION", default_value = "5min", value_parser = clock::duration)]
+    idle_timeout: Duration,
+    /// Drop a client that does not read its answers for this long
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = clock::duration)]
+    write_timeout: Duration,
+    #[command(flatten)]
+    serve: serve::Options,
+}
+
+impl Program for Options {
+    type Service = Service;
+
+    fn service(&self) -> Service {
+        Service {
+            edition: self.edition,
+            idle_timeout: self.idle_timeout,
+        }
+    }
+
+    fn write_timeout(&self) -> Duration {
+        self.write_timeout
+    }
+
+    fn serve(&self) -> &serve::Options {
+        &self.serve
+    }
+}
+
+/// The program.
+pub fn main() -> ExitCode {
+    program::run::<Options>("celebs")
+}

@@ -1,0 +1,46 @@
+//! Durations as users write them.
+
+use std::time::Duration;
+
+/// The longest time-out, a year: longer ones are mistakes.
+const LONGEST: Duration = Duration::from_secs(8760 * 3600);
+
+/// A duration as systemd.time(7) writes them: `5min`, `1h 30min`, `500ms`; a number alone is
+/// seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = text
+        .trim()
+        .parse::<u32>()
+        .map(|seconds| Duration::from_secs(seconds.into()));
+    let duration = seconds.or_else(|_| {
+        text.parse::<jiff::SignedDuration>()
+            .and_then(Duration::try_from)
+    });
+    match duration {
+        Ok(duration) if (Duration::from_millis(1)..=LONGEST).contains(&duration) => Ok(duration),
+        Ok(_) => Err("give at least 1ms and at most 8760h".into()),
+        Err(_) => Err("give a duration such as 30s, 5min or 1h 30min".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_systemd_writes_them() {
+        for (text, seconds) in [
+            ("5min", 300),
+            ("30s", 30),
+            ("1h 30min", 5400),
+            ("90", 90),
+            ("8760h", 8760 * 3600),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        for text in ["", "0", "0s", "-1s", "soon", "5 parsecs", "999999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! A client that needs no sleeps and cannot deadlock: what the server sends is shown the moment it
+//! comes, what the user types is sent, and neither waits for the other.
+
+mod dial;
+mod relay;
+mod watch;
+
+pub use dial::{DialError, Target, dial};
+pub use relay::{CutOff, Ending, Manner, relay};

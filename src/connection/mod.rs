@@ -1,0 +1,9 @@
+//! What a service program was handed on standard input and output, and how its bytes move.
+
+mod handed;
+mod single;
+mod stream;
+
+pub use handed::{Handed, Peer, Unfit, is_socket};
+pub use single::{BATCH, LINGER, serve};
+pub use stream::{Read, Stream, Summary, Written, poll_timeout, send_now, write_ready};

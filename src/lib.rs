@@ -1,0 +1,22 @@
+//! systemd socket-activated services that talk on standard input and output.
+//!
+//! Data goes one way: arguments, then what the process was handed, then the dialog, then the log.
+//! The programs ([`hello`], [`celebs`], [`tool`]) stand on shared floors that know none of them:
+//! [`program`] (how a service program starts and ends), [`connection`] (the peer and its bytes),
+//! [`log`] (records and where they go), [`clock`] (the time as `date` prints it) and [`services`]
+//! (the file /etc/services).
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod celebs;
+pub mod clock;
+pub mod connect;
+pub mod connection;
+pub mod dialog;
+pub mod hello;
+pub mod log;
+pub mod program;
+#[allow(missing_docs)]
+pub mod serve;
+pub mod services;
+pub mod tool;

@@ -1,0 +1,127 @@
+//! How a service program starts and ends, the same for all of them.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::connection::{self, Handed, Stream, is_socket};
+use crate::dialog::Service;
+use crate::log::{self, Log, Priority};
+use crate::serve::{self, Listener};
+
+/// The program could not do its work.
+pub const FAILED: u8 = 1;
+/// It was called the wrong way.
+pub const USAGE: u8 = 2;
+
+/// A service program, once its arguments are read.
+pub trait Program: Parser {
+    /// What it serves.
+    type Service: Service;
+
+    /// The service as the arguments want it.
+    fn service(&self) -> Self::Service;
+
+    /// How long a client may take to read.
+    fn write_timeout(&self) -> Duration;
+
+    /// How many connections are served by one process.
+    fn serve(&self) -> &serve::Options;
+}
+
+/// Finds out what the program was handed, opens its log, reads its arguments and serves. The one
+/// place where an error becomes an exit status.
+///
+/// Nothing but the dialog may reach a client: help, usage errors, errors and panics go to the log
+/// where standard input or output is a socket, whatever standard error is.
+pub fn run<P: Program>(name: &'static str) -> ExitCode {
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let (input, output) = (stdin.as_fd(), stdout.as_fd());
+    // Under systemd standard output is the journal where it is nothing else.
+    let client = [input, output]
+        .into_iter()
+        .find(|fd| is_socket(fd) && !log::is_journal(*fd));
+    let on_socket = client.is_some();
+    let mut log = Log::open(name, on_socket, stderr.as_fd());
+    std::panic::set_hook(Box::new(move |panic| {
+        Log::open(name, on_socket, io::stderr().as_fd()).write(Priority::Error, &panic.to_string());
+    }));
+    let program = match P::try_parse() {
+        Ok(program) => program,
+        Err(error) if on_socket => {
+            log.write(Priority::Error, &refusal(&error));
+            return ExitCode::from(USAGE);
+        }
+        Err(error) => return explain(&error),
+    };
+    match serve(&program, client, input, output, &mut log) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log.write(Priority::Error, &format!("{error:#}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Serves what there is to serve: the addresses that the user named, the listening sockets that
+/// systemd handed over, or the one connection on standard input and output.
+fn serve<P: Program>(
+    program: &P,
+    client: Option<BorrowedFd<'_>>,
+    input: BorrowedFd<'_>,
+    output: BorrowedFd<'_>,
+    log: &mut Log,
+) -> anyhow::Result<()> {
+    let options = program.serve();
+    let listeners = match options.listen.as_slice() {
+        [] => Listener::handed_over()?,
+        addresses => Listener::open(addresses)?,
+    };
+    let (service, write_timeout) = (program.service(), program.write_timeout());
+    if !listeners.is_empty() {
+        log.serve_many();
+        return serve::run(service, listeners, options, write_timeout, log);
+    }
+    let handed = Handed::identify(client)?;
+    if handed == Handed::CommandLine && std::env::var_os("NOTIFY_SOCKET").is_some() {
+        // A unit for many connections whose socket has gone over to a unit for each. That is no
+        // failure: it may happen while an administrator switches from one to the other.
+        serve::nothing_to_serve();
+        log.notice("no listening socket was handed over, so there is nothing to serve; Accept=no in the .socket unit would hand it over");
+        return Ok(());
+    }
+    let mut stream = Stream::new(input, output, handed.peer());
+    connection::serve(service, &mut stream, write_timeout, log)
+}
+
+/// Prints help or a usage error at the command line.
+pub fn explain(error: &clap::Error) -> ExitCode {
+    // Nobody is left to tell where this fails.
+    let _ = error.print();
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(USAGE),
+    }
+}
+
+/// A usage error in one line, for the log.
+fn refusal(error: &clap::Error) -> String {
+    use clap::error::ErrorKind;
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            "--help and --version are for the command line; here a client is connected: take them \
+             out of the command that starts this service"
+                .into()
+        }
+        _ => error
+            .to_string()
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect::<Vec<_>>()
+            .join("; "),
+    }
+}

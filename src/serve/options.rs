@@ -1,0 +1,42 @@
+//! What the user says about a process that serves many connections.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::clock;
+
+/// Options of every service program, for where one process serves all connections.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of a process that serves many connections")]
+#[group(skip)]
+pub struct Options {
+    /// Listen here, with no systemd: ADDRESS:PORT, or the path of an AF_UNIX socket; repeatable
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Vec<String>,
+    /// Serve at most this many connections at once
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: u32,
+    /// Serve at most this many connections of one address (of one /64 network for IPv6)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub per_source: Option<u32>,
+    /// What happens to a client that comes when --max-connections are served
+    #[arg(long, value_enum, default_value_t)]
+    pub when_full: WhenFull,
+    /// Leave when there was no connection for this long; systemd starts the service again
+    #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
+    pub exit_idle_time: Option<Duration>,
+    /// When told to stop, let conversations go on for this long
+    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = clock::duration)]
+    pub stop_timeout: Duration,
+}
+
+/// What happens to a client that comes when all places are taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum WhenFull {
+    /// It waits in the listener's queue.
+    #[default]
+    Wait,
+    /// It is told so in a sentence.
+    Refuse,
+}

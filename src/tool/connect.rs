@@ -1,0 +1,45 @@
+//! `sockunit connect`: talks to a service.
+
+use std::io;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::clock;
+use crate::connect::{Manner, Target, dial, relay};
+
+#[derive(Debug, Args)]
+#[command(override_usage = "sockunit connect [OPTIONS] [HOST] <NAME|PORT|PATH>")]
+pub struct Options {
+    /// The service: its name in the services database, its port, or the path of an AF_UNIX socket;
+    /// before it the host, if it is not localhost
+    #[arg(value_name = "NAME|PORT|PATH", required = true, num_args = 1..=2)]
+    to: Vec<String>,
+    /// End when the server has sent a line that is this word
+    #[arg(long, value_name = "WORD")]
+    until: Option<String>,
+    /// Send CR LF at the end of each line
+    #[arg(long)]
+    crlf: bool,
+    /// Give up connecting after this long
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = clock::duration)]
+    timeout: Duration,
+    /// Give up when neither side has said anything for this long
+    #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
+    idle_timeout: Option<Duration>,
+}
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let target = match options.to.as_slice() {
+        [host, service] => Target::new(host, service),
+        rest => Target::new("localhost", &rest.concat()),
+    };
+    let server = dial(&target, options.timeout)?;
+    let manner = Manner {
+        until: options.until.clone(),
+        crlf: options.crlf,
+        idle_timeout: options.idle_timeout,
+    };
+    relay(server, io::stdin(), io::stdout(), &manner)?;
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! `sockunit services`: the lines in /etc/services.
+
+use std::io::{self, Write};
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::services::{self, Entry, Name, Outcome, Run};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Add the line, unless the name or the port is taken
+    Add(Line),
+    /// Take the line away, unless somebody changed it
+    Remove(Line),
+}
+
+#[derive(Debug, Args)]
+pub struct Line {
+    /// The service's name
+    name: Name,
+    /// Its TCP port
+    #[arg(value_parser = port)]
+    port: NonZeroU16,
+    /// Work on the system in this directory
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn port(text: &str) -> Result<NonZeroU16, &'static str> {
+    text.parse()
+        .map_err(|_| "a port is a number from 1 to 65535")
+}
+
+pub fn run(command: Command) -> anyhow::Result<()> {
+    let (change, words, line): (fn(&_, &_, _) -> _, _, _) = match command {
+        Command::Add(line) => (
+            services::add,
+            ["added", "would add", "is there already"],
+            line,
+        ),
+        Command::Remove(line) => (
+            services::remove,
+            ["removed", "would remove", "is not there"],
+            line,
+        ),
+    };
+    let Line {
+        name,
+        port,
+        root,
+        dry_run,
+    } = line;
+    let entry = Entry { name, port };
+    let run = if dry_run { Run::Dry } else { Run::Real };
+    let outcome = change(&root, &entry, run)?;
+    let [done, would, needless] = words;
+    let Entry { name, port } = &entry;
+    let file = root.join("etc/services");
+    let file = file.display();
+    let told = match (outcome, run) {
+        (Outcome::Changed, Run::Real) => writeln!(io::stdout(), "{file}: {done} {name} {port}/tcp"),
+        (Outcome::Changed, Run::Dry) => writeln!(io::stdout(), "{file}: {would}\n{entry}"),
+        (Outcome::Unchanged, _) => {
+            writeln!(
+                io::stdout(),
+                "{file}: the line of {name} {port}/tcp {needless}"
+            )
+        }
+    };
+    match told {
+        // Whoever closed the pipe has read enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,353 @@
+//! `sockunit connect` with the installed services, and the clients it is measured by: telnet, nc and socat.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::client::Client;
+use crate::conversation::expect;
+use crate::deb::deb;
+use crate::machine::{Machine, Mode, Release};
+
+on_both_releases!(
+    a_service_that_is_not_started_is_told,
+    a_name_that_is_not_in_the_services_database_is_told,
+    a_service_that_has_reached_its_limit_is_told,
+    an_address_without_a_route_is_told,
+);
+
+on_both_releases_in_both_modes!(
+    services_are_reached_by_name_and_by_port_over_both_loopbacks,
+    a_pipeline_prints_the_whole_conversation,
+    it_ends_at_the_line_that_is_waited_for,
+    at_a_terminal_it_prompts_first_and_ctrl_c_ends_it,
+    telnet_nc_and_socat_are_told_the_same,
+);
+
+const PROMPT: &str = "Please type Linux celebs name below:\n";
+const CELEBS: &str = "127.0.0.1:3334";
+
+/// What a client shows, which must end well and complain of nothing.
+#[track_caller]
+fn shown(machine: &Machine, command: &str) -> String {
+    let output = machine.output(command);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        (output.status.code(), &*stderr),
+        (Some(0), ""),
+        "{command}:\n{stdout}"
+    );
+    stdout
+}
+
+/// The one sentence in which a client says why there is no conversation; it shows nothing else.
+#[track_caller]
+fn complaint(machine: &Machine, command: &str) -> String {
+    let output = machine.output(command);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        (
+            output.status.code(),
+            &*String::from_utf8_lossy(&output.stdout)
+        ),
+        (Some(1), ""),
+        "{command}: {stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1, "{command}: {stderr}");
+    let sentence = stderr.strip_prefix("sockunit: ");
+    sentence
+        .expect("a sentence says whose it is")
+        .trim_end()
+        .to_string()
+}
+
+fn services_are_reached_by_name_and_by_port_over_both_loopbacks(release: Release, mode: Mode) {
+    let machine = Machine::serving_in(release, mode);
+    for to in [
+        "hello",
+        "3333",
+        "localhost hello",
+        "127.0.0.1 hello",
+        "127.0.0.1 3333",
+        "::1 hello",
+        "::1 3333",
+    ] {
+        let line = shown(&machine, &format!("sockunit connect {to}"));
+        assert!(
+            line.starts_with("Hello World:") && line.ends_with('\n') && line.lines().count() == 1,
+            "{to}: {line:?}"
+        );
+    }
+    for to in ["celebs", "localhost celebs", "127.0.0.1 3334", "::1 celebs"] {
+        // Its standard input is at its end from the beginning.
+        assert_eq!(
+            shown(&machine, &format!("sockunit connect {to}")),
+            format!("{PROMPT}\nFinished\n"),
+            "{to}"
+        );
+    }
+    machine.expect_nothing_left_of("hello");
+    machine.expect_nothing_left_of("celebs");
+}
+
+fn a_pipeline_prints_the_whole_conversation(release: Release, mode: Mode) {
+    let machine = Machine::serving_in(release, mode);
+    for (typed, conversation) in [
+        (
+            r"linus\nquit\n",
+            "P:linus, \ntorvalds\nP:quit, \n\nFinished\n",
+        ),
+        (
+            r"richard\nmaddog\nwho\n\nquit\n",
+            "P:richard, \nstallman\nP:maddog, \nhall\nP:who, \nUnknown celeb\n\
+             P:, \nUnknown celeb\nP:quit, \n\nFinished\n",
+        ),
+        // The end of the input instead of a quit, and of a line.
+        (r"linus", "P:linus, \ntorvalds\nP\nFinished\n"),
+        // More than anybody answers.
+        (r"quit\nnever asked\n", "P:quit, \n\nFinished\n"),
+    ] {
+        assert_eq!(
+            shown(
+                &machine,
+                &format!("printf '{typed}' | sockunit connect celebs")
+            ),
+            conversation.replace('P', PROMPT),
+            "{typed}"
+        );
+    }
+    // More than any buffer on the way holds, in both directions.
+    let names = 20_000;
+    let script = format!("{{ yes linus | head -{names}; echo quit; }} | sockunit connect celebs");
+    assert_eq!(
+        shown(&machine, &script),
+        format!(
+            "{}{PROMPT}:quit, \n\nFinished\n",
+            format!("{PROMPT}:linus, \ntorvalds\n").repeat(names)
+        )
+    );
+}
+
+fn it_ends_at_the_line_that_is_waited_for(release: Release, mode: Mode) {
+    let machine = Machine::serving_in(release, mode);
+    assert_eq!(
+        shown(
+            &machine,
+            r"printf 'quit\n' | sockunit connect --until Finished celebs"
+        ),
+        format!("{PROMPT}:quit, \n\nFinished\n")
+    );
+    // It ends while the service would go on, and while its own input has not ended.
+    let mut client = Client::at_pipes(&machine, "sockunit connect --until torvalds celebs");
+    client.expect(PROMPT);
+    client.say("linus\n");
+    assert_eq!(client.ended(), format!("{PROMPT}:linus, \ntorvalds\n"));
+
+    let output = machine.output(r"printf 'quit\n' | sockunit connect --until stallman celebs");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "sockunit: the server closed the connection before it sent the line stallman\n"
+    );
+}
+
+fn at_a_terminal_it_prompts_first_and_ctrl_c_ends_it(release: Release, mode: Mode) {
+    let machine = Machine::serving_in(release, mode);
+    let mut client = Client::at_a_terminal(&machine, "sockunit connect celebs");
+    client.expect("Please type Linux celebs name below:");
+    client.say("linus\n");
+    client.expect(":linus, ");
+    client.expect("torvalds");
+    client.expect("Please type Linux celebs name below:");
+    let before = Instant::now();
+    client.say("\x03");
+    let shown = client.ended();
+    assert!(before.elapsed() < Duration::from_secs(5));
+    assert!(!shown.contains("Finished"), "{shown}");
+    machine.journal_until("-t celebs -o cat", "how it ended", |text| {
+        text.contains(" end of input: 6 bytes received, ")
+    });
+
+    let mut client = Client::at_a_terminal(&machine, "sockunit connect celebs");
+    client.expect("Please type Linux celebs name below:");
+    client.say("quit\n");
+    assert!(
+        client
+            .ended()
+            .ends_with(&format!("{PROMPT}quit\n:quit, \n\nFinished\n"))
+    );
+    // Ctrl-D: the last words are seen.
+    let mut client = Client::at_a_terminal(&machine, "sockunit connect celebs");
+    client.expect("Please type Linux celebs name below:");
+    client.say("\x04");
+    assert!(client.ended().ends_with("\n\nFinished\n"));
+    machine.expect_nothing_left_of("celebs");
+}
+
+/// What telnet shows of a conversation, without what it says itself. It leaves when its own input ends, so each line is
+/// typed when the prompt is there.
+fn by_telnet(machine: &Machine, service: &str, typed: &str) -> String {
+    let mut telnet = Client::telnet_at_pipes(machine, "localhost", service);
+    for line in typed.split_inclusive('\n') {
+        telnet.expect(PROMPT);
+        telnet.say(line);
+    }
+    let shown = telnet.ended();
+    let (_, conversation) = shown.split_once("Escape character is '^]'.\n").unwrap();
+    conversation
+        .replace("Connection closed by foreign host.\n", "")
+        .to_string()
+}
+
+fn telnet_nc_and_socat_are_told_the_same(release: Release, mode: Mode) {
+    let machine = Machine::serving_in(release, mode);
+    // By default socat leaves half a second after the end of its input.
+    let others = [
+        "nc -N localhost celebs",
+        "nc -N 127.0.0.1 3334",
+        "socat -t 60 - TCP4:localhost:celebs",
+        "socat -t 60 - TCP6:[::1]:3334",
+    ];
+    for typed in [
+        "linus\nquit\n",
+        "richard\nmaddog\nLinus\n\n  alan   cox \n*\nquit\n",
+        "queen\n",
+    ] {
+        machine.write("/root/typed", typed);
+        let ours = shown(&machine, "sockunit connect celebs </root/typed");
+        assert!(ours.ends_with("\n\nFinished\n"), "{ours:?}");
+        for other in others {
+            assert_eq!(
+                shown(&machine, &format!("{other} </root/typed")),
+                ours,
+                "{other}"
+            );
+        }
+        assert_eq!(by_telnet(&machine, "celebs", typed), ours);
+    }
+    // Without a last line end, which telnet's person cannot leave out.
+    machine.write("/root/typed", "linus\nrichard");
+    let ours = shown(&machine, "sockunit connect celebs </root/typed");
+    assert!(ours.contains(":richard, \nstallman\n"), "{ours:?}");
+    for other in others {
+        assert_eq!(shown(&machine, &format!("{other} </root/typed")), ours);
+    }
+
+    let form = |line: String| line.replace(|c: char| c.is_ascii_digit(), "0");
+    let ours = form(shown(&machine, "sockunit connect hello"));
+    for other in [
+        "nc -N localhost hello </dev/null",
+        "socat - TCP4:localhost:hello",
+    ] {
+        assert_eq!(form(shown(&machine, other)), ours, "{other}");
+    }
+    assert_eq!(form(by_telnet(&machine, "hello", "")), ours);
+}
+
+fn a_service_that_is_not_started_is_told(release: Release) {
+    let machine = Machine::installed(release);
+    for (to, place, addresses) in [
+        (
+            "127.0.0.1 hello",
+            "127.0.0.1 hello",
+            "127.0.0.1:3333: connection refused",
+        ),
+        (
+            "::1 3334",
+            "::1 port 3334",
+            "[::1]:3334: connection refused",
+        ),
+    ] {
+        assert_eq!(
+            complaint(&machine, &format!("sockunit connect {to}")),
+            format!(
+                "nothing listens on {place} ({addresses}); start the service \
+                 (systemctl start NAME.socket), or see with ss -tln where it listens"
+            )
+        );
+    }
+    // Every address of the name is told.
+    let told = complaint(&machine, "sockunit connect celebs");
+    assert!(
+        told.starts_with("nothing listens on localhost celebs (")
+            && told.contains("127.0.0.1:3334: connection refused")
+            && told.contains("systemctl start NAME.socket"),
+        "{told}"
+    );
+    // What it says helps.
+    machine.run("systemctl start celebs.socket");
+    assert_eq!(
+        shown(&machine, "sockunit connect celebs"),
+        format!("{PROMPT}\nFinished\n")
+    );
+}
+
+fn a_name_that_is_not_in_the_services_database_is_told(release: Release) {
+    let machine = Machine::start(release);
+    machine.run("echo sockunit sockunit/services-entries boolean false | debconf-set-selections");
+    machine.install(deb());
+    machine.run("systemctl start hello.socket celebs.socket");
+    for to in ["hello", "localhost hello", "::1 hello"] {
+        assert_eq!(
+            complaint(&machine, &format!("sockunit connect {to}")),
+            "there is no hello in the services database (/etc/services); give the port's number, \
+             or add the name: sockunit services add hello PORT"
+        );
+    }
+    // Both ways out.
+    assert!(shown(&machine, "sockunit connect 3333").starts_with("Hello World:"));
+    machine.run("sockunit services add hello 3333");
+    assert!(shown(&machine, "sockunit connect hello").starts_with("Hello World:"));
+}
+
+fn a_service_that_has_reached_its_limit_is_told(release: Release) {
+    let machine = Machine::serving(release);
+    let mut clients: Vec<TcpStream> = (0..64).map(|_| machine.connect(CELEBS)).collect();
+    for client in &mut clients {
+        expect(client, PROMPT);
+    }
+    // systemd closes it without a word, before or after its own words are under way.
+    for typed in ["</dev/null", "</root/typed"] {
+        machine.write("/root/typed", "linus\nquit\n");
+        let told = complaint(
+            &machine,
+            &format!("sockunit connect 127.0.0.1 celebs {typed}"),
+        );
+        assert!(
+            told.contains("closed")
+                && told.contains("at once without a byte")
+                && told.contains(
+                    "a limit on its connections is reached (systemctl status NAME.socket)"
+                ),
+            "{told}"
+        );
+    }
+    // Another address has places of its own.
+    assert_eq!(
+        shown(&machine, "sockunit connect ::1 celebs"),
+        format!("{PROMPT}\nFinished\n")
+    );
+    drop(clients);
+    machine.expect_nothing_left_of("celebs");
+    assert_eq!(
+        shown(&machine, "sockunit connect 127.0.0.1 celebs"),
+        format!("{PROMPT}\nFinished\n")
+    );
+}
+
+fn an_address_without_a_route_is_told(release: Release) {
+    let machine = Machine::serving(release);
+    // Its network is the loopback device alone.
+    for (address, place) in [
+        ("192.0.2.1", "192.0.2.1:3333"),
+        ("2001:db8::1", "[2001:db8::1]:3333"),
+    ] {
+        assert_eq!(
+            complaint(&machine, &format!("sockunit connect {address} 3333")),
+            format!(
+                "cannot reach {address} port 3333 ({place}: network is unreachable); \
+                 check the address and this machine's routes: ip route"
+            )
+        );
+    }
+}

@@ -1,0 +1,435 @@
+//! `sockunit connect` against servers that do everything a server may do.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{ChildStdout, Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::client::{SOCKUNIT, assert_proper, client, server};
+use crate::serving::{CELEBS, PATIENCE, Served, Stderr, expect, reset, rest, wait_until};
+
+#[test]
+fn an_answer_of_any_length_is_shown_whole() {
+    for length in [1, 511, 512, 513, 1024, 65536] {
+        let answer = vec![b'a'; length];
+        let server = server({
+            let answer = answer.clone();
+            move |mut stream| {
+                expect(&mut stream, "question\n");
+                stream.write_all(&answer).unwrap();
+                // It goes on: an answer of just this length must not be waited out.
+                expect(&mut stream, "more\n");
+                stream.write_all(b"end\n").unwrap();
+            }
+        });
+        let mut client = client(&["127.0.0.1", &server.port]);
+        client.type_line("question\n");
+        let mut shown = vec![0; length];
+        client.stdout.read_exact(&mut shown).unwrap();
+        assert_eq!(shown, answer);
+        client.type_line("more\n");
+        assert_proper(client, "end\n");
+        server.thread.join().unwrap();
+    }
+}
+
+#[test]
+fn an_answer_in_packets_of_one_byte_is_shown_as_it_comes() {
+    let server = server(|mut stream| {
+        stream.set_nodelay(true).unwrap();
+        for byte in b"Please type " {
+            stream.write_all(&[*byte]).unwrap();
+        }
+        expect(&mut stream, "linus\n");
+    });
+    let mut client = client(&["127.0.0.1", &server.port]);
+    // A prompt without a line end, before anything was asked.
+    expect(&mut client.stdout, "Please type ");
+    client.type_line("linus\n");
+    server.thread.join().unwrap();
+    assert_proper(client, "");
+}
+
+#[test]
+fn a_server_that_takes_three_seconds_is_waited_for() {
+    let (answer, answered) = std::sync::mpsc::channel::<()>();
+    let server = server(move |mut stream| {
+        expect(&mut stream, "question\n");
+        let _ = answered.recv_timeout(Duration::from_secs(3));
+        stream.write_all(b"answer\n").unwrap();
+    });
+    let mut client = client(&["127.0.0.1", &server.port]);
+    client.type_line("question\n");
+    // The end of the input ends nothing.
+    drop(client.stdin.take());
+    assert_proper(client, "answer\n");
+    drop(answer);
+}
+
+#[test]
+fn the_line_that_is_waited_for_is_found_wherever_it_is_cut() {
+    let words = b"before\nFinished\r\nafter\n";
+    for cut in 1..words.len() {
+        let server = server(move |mut stream| {
+            stream.set_nodelay(true).unwrap();
+            stream.write_all(&words[..cut]).unwrap();
+            let _ = stream.write_all(&words[cut..]);
+            // It does not close by itself.
+            let _ = stream.read(&mut [0]);
+        });
+        let client = client(&["127.0.0.1", &server.port, "--until", "Finished"]);
+        assert_proper(client, "before\nFinished\r\n");
+        server.thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_line_that_never_comes_is_told() {
+    let server = server(|mut stream| stream.write_all(b"Finish\n").unwrap());
+    let (status, shown, told) = client(&["127.0.0.1", &server.port, "--until", "Finished"]).end();
+    assert_eq!((status, &shown[..]), (Some(1), &b"Finish\n"[..]));
+    assert_eq!(
+        told,
+        "sockunit: the server closed the connection before it sent the line Finished\n"
+    );
+}
+
+#[test]
+fn the_end_of_input_closes_the_sending_half_only() {
+    let server = server(|mut stream| {
+        let mut asked = String::new();
+        stream.read_to_string(&mut asked).unwrap();
+        stream.write_all(asked.to_uppercase().as_bytes()).unwrap();
+    });
+    let mut client = client(&["127.0.0.1", &server.port]);
+    client.type_line("one\ntwo without a line end");
+    drop(client.stdin.take());
+    assert_proper(client, "ONE\nTWO WITHOUT A LINE END");
+}
+
+#[test]
+fn cr_lf_is_sent_where_it_is_wanted_and_only_once() {
+    let server = server(|stream| assert_eq!(rest(stream), "a\r\nb\r\n\r\n"));
+    let mut client = client(&["127.0.0.1", &server.port, "--crlf"]);
+    client.type_line("a\nb\r");
+    client.type_line("\n\n");
+    drop(client.stdin.take());
+    assert_proper(client, "");
+    server.thread.join().unwrap();
+}
+
+/// So many bytes, each of which says where it belongs.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 251) as u8).collect()
+}
+
+const FLOOD: usize = 100 << 20;
+
+#[test]
+fn a_flood_to_a_slow_reader_is_held_back_and_arrives_whole() {
+    let server = server(|mut stream| {
+        let piece = pattern(251 * 1024);
+        let mut left = FLOOD;
+        while left > 0 {
+            let n = left.min(piece.len());
+            stream.write_all(&piece[..n]).unwrap();
+            left -= n;
+        }
+    });
+    let mut client = client(&["127.0.0.1", &server.port]);
+    // Nothing is read until the server can send no more: its thread stands still.
+    let mut buffer = vec![0; 64 * 1024];
+    let (mut at, mut peak) = (0, None);
+    while at < FLOOD {
+        let n = client.stdout.read(&mut buffer).unwrap();
+        assert!(n > 0, "the end after {at} bytes");
+        assert!(
+            buffer[..n]
+                .iter()
+                .enumerate()
+                .all(|(i, b)| *b == ((at + i) % 251) as u8)
+        );
+        at += n;
+        peak = peak.max(client.peak());
+    }
+    assert!((1..8 * 1024).contains(&peak.unwrap()), "{peak:?} KiB");
+    assert_proper(client, "");
+}
+
+#[test]
+fn a_paste_to_a_server_that_does_not_read_is_held_back_and_arrives_whole() {
+    let (begin, begun) = std::sync::mpsc::channel::<()>();
+    let server = server(move |mut stream| {
+        stream.write_all(b"prompt").unwrap();
+        begun.recv().unwrap();
+        let mut buffer = vec![0; 64 * 1024];
+        let mut at = 0;
+        loop {
+            let n = stream.read(&mut buffer).unwrap();
+            if n == 0 {
+                break;
+            }
+            assert!(
+                buffer[..n]
+                    .iter()
+                    .enumerate()
+                    .all(|(i, b)| *b == ((at + i) % 251) as u8)
+            );
+            at += n;
+        }
+        assert_eq!(at, FLOOD);
+        stream.write_all(b"thanks\n").unwrap();
+    });
+    let mut client = client(&["127.0.0.1", &server.port]);
+    let mut stdin = client.stdin.take().unwrap();
+    let paste = thread::spawn(move || {
+        let piece = pattern(251 * 1024);
+        let mut left = FLOOD;
+        while left > 0 {
+            let n = left.min(piece.len());
+            stdin.write_all(&piece[..n]).unwrap();
+            left -= n;
+        }
+    });
+    // The server's words come through while the paste stands still.
+    expect(&mut client.stdout, "prompt");
+    begin.send(()).unwrap();
+    paste.join().unwrap();
+    expect(&mut client.stdout, "thanks\n");
+    server.thread.join().unwrap();
+    assert_proper(client, "");
+}
+
+#[test]
+fn memory_is_bounded_while_both_sides_stand_still() {
+    let (begin, begun) = std::sync::mpsc::channel::<()>();
+    let server = server(move |mut stream| {
+        stream.set_nonblocking(true).unwrap();
+        let piece = vec![b'x'; 1 << 20];
+        while stream.write(&piece).is_ok() {}
+        begun.recv().unwrap();
+    });
+    let mut client = client(&["127.0.0.1", &server.port]);
+    let mut stdin = client.stdin.take().unwrap();
+    let paste = thread::spawn(move || while stdin.write_all(&[b'y'; 65536]).is_ok() {});
+    let mut last = 0;
+    wait_until("it stands still", Instant::now() + PATIENCE, || {
+        // Its processor time no longer grows: nothing moves, and it does not spin either.
+        thread::sleep(Duration::from_millis(200));
+        let stat = fs::read_to_string(format!("/proc/{}/schedstat", client.child.id())).unwrap();
+        let time: u64 = stat.split(' ').next().unwrap().parse().unwrap();
+        (std::mem::replace(&mut last, time) == time).then_some(())
+    });
+    let peak = client.peak().expect("it still runs");
+    assert!(peak < 8 * 1024, "{peak} KiB");
+    begin.send(()).unwrap();
+    drop(client);
+    paste.join().unwrap();
+}
+
+#[test]
+fn a_connection_that_is_cut_off_is_told_with_exit_status_1() {
+    let server = server(|mut stream| {
+        stream.write_all(b"half a sent").unwrap();
+        reset(stream);
+    });
+    let (status, _, told) = client(&["127.0.0.1", &server.port]).end();
+    assert_eq!(status, Some(1));
+    assert!(
+        told.contains("the server c") || told.contains("cut the connection off"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_server_that_closes_at_once_without_a_byte_has_refused() {
+    for leave in [drop, reset] {
+        for input in ["", "linus\n"] {
+            let server = server(leave);
+            let mut client = client(&["127.0.0.1", &server.port]);
+            server.thread.join().unwrap();
+            let _ = client.stdin.as_mut().unwrap().write_all(input.as_bytes());
+            let (status, shown, told) = client.end();
+            assert_eq!((status, &shown[..]), (Some(1), &b""[..]));
+            assert!(
+                told.contains("closed the connection at once without a byte"),
+                "{told}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_server_that_only_listens_is_no_failure() {
+    let server = server(|stream| assert_eq!(rest(stream), "all there is\n"));
+    let mut client = client(&["127.0.0.1", &server.port]);
+    client.type_line("all there is\n");
+    drop(client.stdin.take());
+    server.thread.join().unwrap();
+    assert_proper(client, "");
+}
+
+#[test]
+fn silence_is_bounded_where_it_shall_be() {
+    let server = server(|mut stream| {
+        stream.write_all(b"and then\n").unwrap();
+        let _ = stream.read(&mut [0]);
+    });
+    let (status, shown, told) =
+        client(&["127.0.0.1", &server.port, "--idle-timeout", "300ms"]).end();
+    assert_eq!((status, &shown[..]), (Some(1), &b"and then\n"[..]));
+    assert_eq!(told, "sockunit: neither side has said anything for 300ms\n");
+}
+
+#[test]
+fn a_reader_that_leaves_ends_it_and_is_no_failure() {
+    for talking in [true, false] {
+        let server = server(move |mut stream| {
+            stream.write_all(b"first\n").unwrap();
+            while talking && stream.write_all(b"more\n").is_ok() {}
+            let _ = stream.read(&mut [0]);
+        });
+        let mut client = client(&["127.0.0.1", &server.port]);
+        expect(&mut client.stdout, "first\n");
+        let (reader, _writer) = nix::unistd::pipe().unwrap();
+        drop(std::mem::replace(
+            &mut client.stdout,
+            ChildStdout::from(reader),
+        ));
+        let deadline = Instant::now() + PATIENCE;
+        let status = wait_until("the client ends", deadline, || {
+            client.child.try_wait().unwrap()
+        });
+        assert_eq!(status.code(), Some(0));
+        drop(client);
+        server.thread.join().unwrap();
+    }
+}
+
+#[test]
+fn an_interrupt_ends_it_at_once() {
+    let server = server(|mut stream| {
+        stream.write_all(b"ready\n").unwrap();
+        let _ = stream.read(&mut [0]);
+    });
+    let mut client = client(&["127.0.0.1", &server.port]);
+    expect(&mut client.stdout, "ready\n");
+    let pid = client.child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let (status, _, told) = client.end();
+    assert_eq!((status, told.as_str()), (None, ""), "ended by the signal");
+}
+
+#[test]
+fn a_unix_socket_is_reached_by_its_path() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sock-{}", std::process::id()));
+    let _ = fs::remove_file(&path);
+    let listener = UnixListener::bind(&path).unwrap();
+    let serving = thread::spawn(move || listener.accept().unwrap().0.write_all(b"here\n").unwrap());
+    assert_proper(client(&[path.to_str().unwrap()]), "here\n");
+    serving.join().unwrap();
+    fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_conversation_in_a_pipeline_with_celebs_itself() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let mut client = client(&["127.0.0.1", &port]);
+    let served = Served::start(
+        CELEBS,
+        &[],
+        listener.accept().unwrap().0.into(),
+        Stderr::Client,
+    );
+    client.type_line("linus\nquit\nnever asked\n");
+    drop(client.stdin.take());
+    let prompt = "Please type Linux celebs name below:\n";
+    assert_proper(
+        client,
+        format!("{prompt}:linus, \ntorvalds\n{prompt}:quit, \n\nFinished\n"),
+    );
+    assert!(served.end().success());
+}
+
+#[test]
+fn what_cannot_be_reached_is_told_in_one_sentence_with_the_way_out() {
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+        .to_string();
+    for (args, told) in [
+        (
+            &["127.0.0.1", &free][..],
+            "start the service (systemctl start NAME.socket)",
+        ),
+        (
+            &["no-such-service"],
+            "sockunit services add no-such-service PORT",
+        ),
+        (
+            &["no.such.host.invalid", "7"],
+            "the host no.such.host.invalid was not found",
+        ),
+        (&["/nonexistent/socket"], "there is no such socket"),
+    ] {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = Command::new(SOCKUNIT)
+            .arg("connect")
+            .args(args)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(stderr).unwrap();
+        assert_eq!((status.code(), &stdout[..]), (Some(1), &b""[..]));
+        assert!(
+            stderr.contains(told) && stderr.lines().count() == 1,
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn at_a_terminal_the_prompt_appears_before_anything_is_typed() {
+    let server = server(|mut stream| {
+        stream.write_all(b"name: ").unwrap();
+        expect(&mut stream, "linus\n");
+        stream.write_all(b"torvalds\n").unwrap();
+        // Ctrl-D at the terminal ends what is sent, and the last words are still shown.
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        stream.write_all(b"bye\n").unwrap();
+        stream.shutdown(Shutdown::Both).unwrap();
+    });
+    let pty = nix::pty::openpty(None, None).unwrap();
+    let terminal = || pty.slave.try_clone().unwrap();
+    let mut child = Command::new(SOCKUNIT)
+        .args(["connect", "127.0.0.1", &server.port])
+        .stdin(terminal())
+        .stdout(terminal())
+        .stderr(terminal())
+        .spawn()
+        .unwrap();
+    let mut screen = fs::File::from(pty.master);
+    expect(&mut screen, "name: ");
+    screen.write_all(b"linus\n").unwrap();
+    // The terminal shows what is typed.
+    expect(&mut screen, "linus\r\ntorvalds\r\n");
+    screen.write_all(b"\x04").unwrap();
+    expect(&mut screen, "bye\r\n");
+    assert!(child.wait().unwrap().success());
+    server.thread.join().unwrap();
+}

@@ -1,0 +1,96 @@
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+
+use crate::serving::{HELLO, Mode, Served, Stderr, reset, rest, serve, serve_on, serve_unix};
+
+/// `Hello World:` and what `date` says at this second or one around it.
+fn assert_greeting(text: &str) {
+    let time = text
+        .strip_prefix("Hello World:")
+        .and_then(|text| text.strip_suffix('\n'));
+    let time = time.unwrap_or_else(|| panic!("no greeting: {text:?}"));
+    let seconds = Command::new("date")
+        .args(["-d", time, "+%s"])
+        .output()
+        .unwrap();
+    let seconds: i64 = String::from_utf8(seconds.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    let now = jiff::Timestamp::now().as_second();
+    assert!((now - seconds).abs() <= 30, "{text:?} at {now}");
+    let again = Command::new("date")
+        .args(["-d", time])
+        .env("TZ", "UTC")
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(again.stdout).unwrap().trim_end(), time);
+}
+
+in_both_modes!(
+    greets_over_ipv4_ipv6_and_unix_sockets,
+    a_client_that_talks_gets_the_greeting_and_no_reset,
+    a_client_that_is_already_gone_is_no_error,
+);
+
+fn greets_over_ipv4_ipv6_and_unix_sockets(mode: Mode) {
+    for address in ["127.0.0.1", "::1"] {
+        let (client, served) = serve_on(address, mode, HELLO, &[]);
+        assert_greeting(&rest(client));
+        assert!(served.end().success());
+    }
+    let (client, served) = serve_unix(mode, HELLO, &[]);
+    assert_greeting(&rest(client));
+    assert!(served.end().success());
+}
+
+fn a_client_that_talks_gets_the_greeting_and_no_reset(mode: Mode) {
+    for _ in 0..20 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        // It is there before the program is.
+        client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        let served = match mode {
+            Mode::Single => {
+                let connection = listener.accept().unwrap().0.into();
+                Served::start(HELLO, &[], connection, Stderr::Client)
+            }
+            Mode::Shared => Served::share(HELLO, &[], listener.into()),
+        };
+        assert_greeting(&rest(client));
+        assert!(served.end().success());
+    }
+}
+
+fn a_client_that_is_already_gone_is_no_error(mode: Mode) {
+    for leave in [reset, drop] {
+        let (client, served) = serve(mode, HELLO, &[]);
+        leave(client);
+        assert!(served.end().success());
+    }
+}
+
+#[test]
+fn help_version_and_usage_errors_never_reach_a_client() {
+    for args in [
+        &["--help"][..],
+        &["-h"],
+        &["--version"],
+        &["--nonsense"],
+        &["word"],
+    ] {
+        let (client, served) = serve(Mode::Single, HELLO, args);
+        assert_eq!(rest(client), "", "{args:?}");
+        assert_eq!(served.end().code(), Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn a_listening_socket_is_refused_with_exit_status_1() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let served = Served::start(HELLO, &[], listener.into(), Stderr::Client);
+    assert_eq!(served.end().code(), Some(1));
+}

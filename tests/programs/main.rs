@@ -1,0 +1,28 @@
+//! The built programs at pipes and sockets of the tests' own. Needs no root and no systemd.
+#![forbid(unsafe_code)]
+
+/// Makes two tests of each function named: one with a process for each connection, one with a
+/// process that serves all.
+macro_rules! in_both_modes {
+    ($($name:ident),+ $(,)?) => {
+        mod single {
+            $(#[test] fn $name() { super::$name($crate::serving::Mode::Single) })+
+        }
+        mod shared {
+            $(#[test] fn $name() { super::$name($crate::serving::Mode::Shared) })+
+        }
+    };
+}
+
+mod celebs;
+mod client;
+mod command_line;
+mod completions;
+mod connect;
+mod hello;
+mod log;
+mod manual;
+mod services;
+mod serving;
+mod shared;
+mod sweep;

@@ -1,0 +1,224 @@
+//! Hands a program a connection, as an inetd does, or a listening socket, as systemd does.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+pub const HELLO: &str = env!("CARGO_BIN_EXE_hello");
+pub const CELEBS: &str = env!("CARGO_BIN_EXE_celebs");
+
+/// How long anything may take that should take no time.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How connections are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A process for each connection.
+    Single,
+    /// One process, which is handed the listening socket.
+    Shared,
+}
+
+/// A program that serves, with a clean environment.
+pub struct Served {
+    child: Child,
+    mode: Mode,
+}
+
+/// Where the program's standard error goes.
+pub enum Stderr {
+    /// To the client, as xinetd has it.
+    Client,
+    /// To what plays the journal's stream.
+    Journal(UnixStream),
+}
+
+impl Served {
+    /// Starts the program with `connection` as standard input and output.
+    pub fn start(program: &str, args: &[&str], connection: OwnedFd, stderr: Stderr) -> Served {
+        let mut command = Command::new(program);
+        command.args(args).env_clear().env("TZ", "UTC");
+        match stderr {
+            Stderr::Client => command.stderr(copy(&connection)),
+            Stderr::Journal(stream) => {
+                let stat = nix::sys::stat::fstat(&stream).unwrap();
+                command
+                    .env("JOURNAL_STREAM", format!("{}:{}", stat.st_dev, stat.st_ino))
+                    .stderr(OwnedFd::from(stream))
+            }
+        };
+        command.stdin(copy(&connection)).stdout(connection);
+        Served {
+            child: command.spawn().unwrap(),
+            mode: Mode::Single,
+        }
+    }
+
+    /// Starts the program with `listener` as the descriptor that systemd hands over.
+    pub fn share(program: &str, args: &[&str], listener: OwnedFd) -> Served {
+        let child = Command::new("sh")
+            .args(["-c", "exec \"$0\" \"$@\" 3<&0 </dev/null", program])
+            .args(args)
+            .env_clear()
+            .envs([
+                ("TZ", "UTC"),
+                ("LISTEN_FDS", "1"),
+                ("PATH", "/usr/bin:/bin"),
+            ])
+            .stdin(listener)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Served {
+            child,
+            mode: Mode::Shared,
+        }
+    }
+
+    /// Tells the program to stop, as systemd does: not before it is ready to be told.
+    pub fn terminate(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        wait_until("it waits for signals", deadline, || {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+            let blocked = status
+                .lines()
+                .find_map(|line| line.strip_prefix("SigBlk:"))
+                .unwrap();
+            let blocked = u64::from_str_radix(blocked.trim(), 16).unwrap();
+            (blocked >> (nix::libc::SIGTERM - 1) & 1 == 1).then_some(())
+        });
+        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    }
+
+    /// Waits until the program has ended, which one that serves many connections must be told.
+    pub fn end(self) -> ExitStatus {
+        if self.mode == Mode::Shared {
+            self.terminate();
+        }
+        self.ended()
+    }
+
+    /// Waits until the program has ended by itself.
+    pub fn ended(mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        wait_until("the program ends", deadline, || {
+            self.child.try_wait().unwrap()
+        })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn copy(fd: &impl AsFd) -> Stdio {
+    fd.as_fd().try_clone_to_owned().unwrap().into()
+}
+
+/// Asks again and again until there is an answer.
+pub fn wait_until<T>(what: &str, deadline: Instant, mut ask: impl FnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// A TCP connection over this loopback address: the client's end, and the one to serve.
+pub fn tcp(address: &str) -> (TcpStream, OwnedFd) {
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_write_timeout(Some(PATIENCE)).unwrap();
+    (client, listener.accept().unwrap().0.into())
+}
+
+/// Serves a TCP connection over this loopback address; where the process is for this connection
+/// alone, its standard error is the client too, as under xinetd.
+pub fn serve_on(address: &str, mode: Mode, program: &str, args: &[&str]) -> (TcpStream, Served) {
+    if mode == Mode::Single {
+        let (client, connection) = tcp(address);
+        return (
+            client,
+            Served::start(program, args, connection, Stderr::Client),
+        );
+    }
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    let target = listener.local_addr().unwrap();
+    let served = Served::share(program, args, listener.into());
+    let client = TcpStream::connect(target).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_write_timeout(Some(PATIENCE)).unwrap();
+    (client, served)
+}
+
+/// The same over 127.0.0.1.
+pub fn serve(mode: Mode, program: &str, args: &[&str]) -> (TcpStream, Served) {
+    serve_on("127.0.0.1", mode, program, args)
+}
+
+/// The same over an AF_UNIX socket.
+pub fn serve_unix(mode: Mode, program: &str, args: &[&str]) -> (UnixStream, Served) {
+    if mode == Mode::Single {
+        let (client, connection) = UnixStream::pair().unwrap();
+        let served = Served::start(program, args, connection.into(), Stderr::Client);
+        return (client, served);
+    }
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("serving-{}-{count}", std::process::id());
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let listener = UnixListener::bind(&path).unwrap();
+    let served = Served::share(program, args, listener.into());
+    let client = UnixStream::connect(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    (client, served)
+}
+
+/// Sends all of `input`, closes the sending half and reads to the end.
+pub fn exchange(mut client: TcpStream, input: &[u8]) -> String {
+    client.write_all(input).unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    rest(client)
+}
+
+/// Reads to the end.
+pub fn rest(mut client: impl Read) -> String {
+    let mut output = String::new();
+    client.read_to_string(&mut output).unwrap();
+    output
+}
+
+/// Reads exactly what is expected.
+pub fn expect(client: &mut impl Read, expected: &str) {
+    let mut output = vec![0; expected.len()];
+    client
+        .read_exact(&mut output)
+        .unwrap_or_else(|error| panic!("{error} instead of {expected:?}"));
+    assert_eq!(String::from_utf8_lossy(&output), expected);
+}
+
+/// Closes with a reset, as a client that crashed does.
+pub fn reset(client: TcpStream) {
+    let linger = nix::libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    nix::sys::socket::setsockopt(&client, nix::sys::socket::sockopt::Linger, &linger).unwrap();
+}

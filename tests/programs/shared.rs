@@ -1,0 +1,320 @@
+//! What only a process that serves many connections can show.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::serving::{CELEBS, HELLO, PATIENCE, Served, expect, rest, tcp, wait_until};
+
+const PROMPT: &str = "Please type Linux celebs name below:\n";
+
+/// A process that serves all who connect to the address.
+fn share(program: &str, args: &[&str]) -> (SocketAddr, Served) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (address, Served::share(program, args, listener.into()))
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let client = TcpStream::connect(address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client
+}
+
+/// A conversation that has begun.
+fn begin(address: SocketAddr) -> TcpStream {
+    let mut client = connect(address);
+    expect(&mut client, PROMPT);
+    client
+}
+
+#[test]
+fn conversations_do_not_disturb_each_other() {
+    let (address, served) = share(CELEBS, &[]);
+    let mut clients: Vec<TcpStream> = (0..200).map(|_| begin(address)).collect();
+    for round in 0..5 {
+        for (index, client) in clients.iter_mut().enumerate() {
+            client
+                .write_all(format!("name {index} {round}\n").as_bytes())
+                .unwrap();
+        }
+        for (index, client) in clients.iter_mut().enumerate() {
+            expect(
+                client,
+                &format!(":name {index} {round}, \nUnknown celeb\n{PROMPT}"),
+            );
+        }
+    }
+    for client in &mut clients {
+        client.write_all(b"quit\n").unwrap();
+    }
+    for client in clients {
+        assert_eq!(rest(client), ":quit, \n\nFinished\n");
+    }
+    assert!(served.end().success());
+}
+
+#[test]
+fn a_client_that_floods_and_does_not_read_holds_nobody_up() {
+    let (address, served) = share(CELEBS, &[]);
+    let mut flood = begin(address);
+    flood.set_nonblocking(true).unwrap();
+    let lines = "\n".repeat(1 << 16);
+    while flood.write(lines.as_bytes()).is_ok() {}
+    let mut other = begin(address);
+    other.write_all(b"maddog\nquit\n").unwrap();
+    assert_eq!(
+        rest(other),
+        format!(":maddog, \nhall\n{PROMPT}:quit, \n\nFinished\n")
+    );
+    drop(flood);
+    assert!(served.end().success());
+}
+
+#[test]
+fn past_the_limit_clients_wait_for_their_turn() {
+    let (address, served) = share(CELEBS, &["--max-connections", "2"]);
+    let (first, second) = (begin(address), begin(address));
+    let mut third = connect(address);
+    third
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    assert!(third.read(&mut [0]).is_err(), "it waits");
+    third.set_read_timeout(Some(PATIENCE)).unwrap();
+    drop(first);
+    expect(&mut third, PROMPT);
+    drop((second, third));
+    assert!(served.end().success());
+}
+
+#[test]
+fn past_the_limit_clients_are_refused_with_a_sentence_where_that_is_wanted() {
+    let args = ["--max-connections", "1", "--when-full", "refuse"];
+    let (address, served) = share(CELEBS, &args);
+    let first = begin(address);
+    assert_eq!(
+        rest(connect(address)),
+        "Too many connections; please try again later\n"
+    );
+    drop(first);
+    // As soon as it has left, another may come.
+    wait_until("there is a place", Instant::now() + PATIENCE, || {
+        let mut client = connect(address);
+        let mut word = [0; 6];
+        client.read_exact(&mut word).unwrap();
+        (word == *b"Please").then_some(())
+    });
+    assert!(served.end().success());
+}
+
+#[test]
+fn a_refused_client_that_goes_on_sending_holds_nobody_up() {
+    let args = ["--max-connections", "1", "--when-full", "refuse"];
+    let (address, served) = share(CELEBS, &args);
+    let mut first = begin(address);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                // Bounded, should the test fail.
+                for _ in 0..1_000_000 {
+                    if done.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let mut flood = connect(address);
+                    loop {
+                        let sent = flood.write_all(&[b'x'; 65536]);
+                        if sent.is_err() || done.load(Ordering::Relaxed) {
+                            break;
+                        }
+                    }
+                }
+            });
+        }
+        for _ in 0..200 {
+            first.write_all(b"linus\n").unwrap();
+            expect(&mut first, &format!(":linus, \ntorvalds\n{PROMPT}"));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    drop(first);
+    assert!(served.end().success());
+}
+
+#[test]
+fn a_source_that_has_its_share_is_refused_with_a_sentence() {
+    let (address, served) = share(CELEBS, &["--per-source", "3"]);
+    let clients: Vec<TcpStream> = (0..3).map(|_| begin(address)).collect();
+    let refused = "Too many connections from your address; please try again later\n";
+    assert_eq!(rest(connect(address)), refused);
+    drop(clients);
+    assert!(served.end().success());
+}
+
+#[test]
+fn told_to_stop_it_takes_nobody_new_and_lets_conversations_finish() {
+    let (address, served) = share(CELEBS, &[]);
+    let mut client = begin(address);
+    served.terminate();
+    // The test has no other descriptor of the listener: when the process has closed it, it is gone.
+    wait_until("nobody listens", Instant::now() + PATIENCE, || {
+        TcpStream::connect(address).is_err().then_some(())
+    });
+    client.write_all(b"linus\nquit\n").unwrap();
+    assert_eq!(
+        rest(client),
+        format!(":linus, \ntorvalds\n{PROMPT}:quit, \n\nFinished\n")
+    );
+    assert!(served.ended().success());
+}
+
+#[test]
+fn told_to_stop_it_ends_what_does_not_end_in_time_with_the_last_words() {
+    let (address, served) = share(CELEBS, &["--stop-timeout", "300ms"]);
+    let client = begin(address);
+    served.terminate();
+    assert_eq!(rest(client), "\nFinished\n");
+    assert!(served.ended().success());
+}
+
+#[test]
+fn it_leaves_when_nobody_comes_and_not_before() {
+    let (address, served) = share(CELEBS, &["--exit-idle-time", "500ms"]);
+    let mut client = begin(address);
+    // Longer than the idle time, and it is still there.
+    client
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .unwrap();
+    assert!(client.read(&mut [0]).is_err());
+    client.write_all(b"linus\n").unwrap();
+    expect(&mut client, ":linus, \ntorvalds\n");
+    drop(client);
+    assert!(served.ended().success());
+}
+
+#[test]
+fn without_descriptors_it_goes_on_with_those_it_has_and_recovers() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // prlimit execs the program, which can raise the limit no further than this.
+    let limited = ["--nofile=24:24", CELEBS];
+    let served = Served::share("prlimit", &limited, listener.into());
+    let mut clients: Vec<TcpStream> = Vec::new();
+    let waiting = loop {
+        assert!(clients.len() < 24, "there is a limit");
+        let mut client = connect(address);
+        client
+            .set_read_timeout(Some(Duration::from_millis(300)))
+            .unwrap();
+        let mut prompt = vec![0; PROMPT.len()];
+        match client.read_exact(&mut prompt) {
+            Ok(()) => clients.push(client),
+            Err(_) => break client,
+        }
+    };
+    assert!(clients.len() > 5, "{} are served", clients.len());
+    for client in &mut clients {
+        client.write_all(b"linus\n").unwrap();
+        expect(client, &format!(":linus, \ntorvalds\n{PROMPT}"));
+    }
+    drop(clients.pop());
+    waiting.set_read_timeout(Some(PATIENCE)).unwrap();
+    expect(&mut &waiting, PROMPT);
+    drop((clients, waiting));
+    assert!(served.end().success());
+}
+
+#[test]
+fn listen_opens_the_addresses_itself() {
+    let path =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("listen-{}", std::process::id()));
+    let _ = fs::remove_file(&path);
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let child = Command::new(HELLO)
+        .args([
+            "--listen",
+            &free.to_string(),
+            "--listen",
+            path.to_str().unwrap(),
+        ])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let client = wait_until("it listens", deadline, || TcpStream::connect(free).ok());
+    assert!(rest(client).starts_with("Hello World:"));
+    let client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    assert!(rest(client).starts_with("Hello World:"));
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains(" served: 0 bytes received, ")
+    );
+    assert!(!path.exists(), "the socket's file is gone with it");
+}
+
+#[test]
+fn a_connection_in_place_of_a_listener_is_refused() {
+    let (_client, connection) = tcp("127.0.0.1");
+    let served = Served::share(HELLO, &[], connection);
+    assert_eq!(served.ended().code(), Some(1));
+}
+
+/// What the program tells the service manager, which here is the test.
+struct Manager {
+    socket: UnixDatagram,
+}
+
+impl Manager {
+    fn next(&self) -> String {
+        let mut message = vec![0; 4096];
+        let n = self.socket.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..n]).into_owned()
+    }
+
+    fn until(&self, wanted: &str) {
+        while !self.next().contains(wanted) {}
+    }
+}
+
+#[test]
+fn the_manager_is_told_ready_how_busy_alive_and_stopping() {
+    let path =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("notify-{}", std::process::id()));
+    let _ = fs::remove_file(&path);
+    let manager = Manager {
+        socket: UnixDatagram::bind(&path).unwrap(),
+    };
+    manager.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let notify = format!("NOTIFY_SOCKET={}", path.display());
+    let served = Served::share(
+        "env",
+        &[&notify, "WATCHDOG_USEC=200000", CELEBS],
+        listener.into(),
+    );
+    assert!(manager.next().starts_with("READY=1\n"));
+    manager.until("WATCHDOG=1");
+    let client = begin(address);
+    manager.until("STATUS=1 connections now, 1 in all");
+    manager.until("WATCHDOG=1");
+    drop(client);
+    manager.until("STATUS=0 connections now, 1 in all");
+    served.terminate();
+    manager.until("STOPPING=1");
+    assert!(served.ended().success());
+    fs::remove_file(&path).unwrap();
+}

@@ -1,0 +1,76 @@
+//! The script that removes what systemd leaves in /run of ended connections, on folders of the tests' own.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// An empty folder in the place of /run/systemd/units.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// What a sweep leaves, that says nothing.
+#[track_caller]
+fn sweep(folder: &Path) -> BTreeSet<String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/sockunit-sweep");
+    let output = Command::new(script).arg(folder).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!((output.stdout, output.stderr), (vec![], vec![]));
+    let Ok(left) = fs::read_dir(folder) else {
+        return BTreeSet::new();
+    };
+    left.map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+#[test]
+fn tens_of_thousands_of_files_are_swept_and_those_of_living_units_kept() {
+    let folder = folder("sweep-many");
+    let unit = |number: usize| {
+        let service = ["hello", "celebs"][number % 2];
+        format!("{service}@{number}-[::1]:3333-[::1]:40112.service")
+    };
+    let mut kept = BTreeSet::new();
+    for number in 0..20_000 {
+        let file = format!("log-extra-fields:{}", unit(number));
+        fs::write(folder.join(&file), "").unwrap();
+        if number % 1000 < 2 {
+            // The link's target is an invocation ID, and no file.
+            let link = format!("invocation:{}", unit(number));
+            symlink("06f093614b3f4949bc3b17640682ab56", folder.join(&link)).unwrap();
+            kept.extend([file, link]);
+        }
+    }
+    assert_eq!(kept.len(), 80);
+    assert_eq!(sweep(&folder), kept);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn files_of_other_units_stay() {
+    let folder = folder("sweep-others");
+    let others = [
+        "log-extra-fields:hello.service",
+        "log-extra-fields:othello@1.service",
+        "log-extra-fields:system-hello.slice",
+        "log-level-max:hello@1.service",
+        "invocation:other.service",
+    ];
+    for file in others {
+        fs::write(folder.join(file), "").unwrap();
+    }
+    fs::write(folder.join("log-extra-fields:hello@1.service"), "").unwrap();
+    assert_eq!(sweep(&folder), others.map(String::from).into());
+}
+
+#[test]
+fn where_there_is_nothing_to_sweep_it_does_nothing() {
+    let folder = folder("sweep-nothing");
+    assert_eq!(sweep(&folder), BTreeSet::new());
+    assert_eq!(sweep(&folder.join("not-there")), BTreeSet::new());
+}
