@@ -15,7 +15,7 @@ use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{self, isatty};
 
 use super::watch::Watch;
-use crate::connection::{poll_timeout, write_ready};
+use crate::connection::{TcpInfo, poll_timeout, write_ready};
 
 /// How much is held for each direction. The side that is faster waits for the other.
 const HELD: usize = 64 * 1024;
@@ -390,12 +390,16 @@ impl Relay<'_> {
         if let Sending::Broken(errno) = self.sending {
             return Err(self.cut_off(errno));
         }
+        // A server that took all there was and has nothing to say is one that only listens. One that
+        // closed before the end of it came answers with a reset, which may be still on its way: so
+        // this is asked for before the reset is.
+        let all_taken = self.sent_any
+            && self.sending == Sending::Closed
+            && TcpInfo::of(&self.server).is_none_or(|info| info.closed);
         // A reset that came right behind is not told by reading.
         if let Ok(error @ 1..) = getsockopt(&self.server, sockopt::SocketError) {
             return Err(self.cut_off(Errno::from_raw(error)));
         }
-        // A server that took all there was and has nothing to say is one that only listens.
-        let all_taken = self.sent_any && self.sending == Sending::Closed;
         if !self.received_any && !all_taken {
             return Err(CutOff::Refused);
         }
@@ -411,5 +415,38 @@ impl Relay<'_> {
         } else {
             CutOff::Refused
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    #[test]
+    fn a_server_that_closes_while_bytes_are_on_their_way_has_refused() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        const ROUNDS: usize = 3000;
+        let server = thread::spawn(move || {
+            for _ in 0..ROUNDS {
+                drop(listener.accept());
+            }
+        });
+        let output = File::create("/dev/null").unwrap();
+        for round in 0..ROUNDS {
+            let (input, mut typed) = io::pipe().unwrap();
+            typed.write_all(b"linus\nquit\n").unwrap();
+            drop(typed);
+            let client = TcpStream::connect(address).unwrap();
+            let ended = relay(&client, &input, &output, &Manner::default());
+            assert!(
+                matches!(ended, Err(CutOff::Refused)),
+                "round {round}: {ended:?}"
+            );
+        }
+        server.join().unwrap();
     }
 }

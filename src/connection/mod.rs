@@ -3,7 +3,9 @@
 mod handed;
 mod single;
 mod stream;
+mod tcp;
 
 pub use handed::{Handed, Peer, Unfit, is_socket};
 pub use single::{BATCH, LINGER, serve};
 pub use stream::{Read, Stream, Summary, Written, poll_timeout, send_now, write_ready};
+pub use tcp::TcpInfo;
