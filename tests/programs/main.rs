@@ -22,6 +22,7 @@ mod connect;
 mod hello;
 mod log;
 mod manual;
+mod notices;
 mod services;
 mod serving;
 mod shared;
