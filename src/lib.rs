@@ -3,8 +3,8 @@
 //! Data goes one way: arguments, then what the process was handed, then the dialog, then the log.
 //! The programs ([`hello`], [`celebs`], [`tool`]) stand on shared floors that know none of them:
 //! [`program`] (how a service program starts and ends), [`connection`] (the peer and its bytes),
-//! [`log`] (records and where they go), [`clock`] (the time as `date` prints it) and [`services`]
-//! (the file /etc/services).
+//! [`log`] (records and where they go), [`clock`] (the time as `date` prints it), [`services`]
+//! (the file /etc/services), [`units`] (unit files on disk) and [`manager`] (systemd as it runs).
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -15,8 +15,10 @@ pub mod connection;
 pub mod dialog;
 pub mod hello;
 pub mod log;
+pub mod manager;
 pub mod program;
 #[allow(missing_docs)]
 pub mod serve;
 pub mod services;
 pub mod tool;
+pub mod units;

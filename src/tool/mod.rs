@@ -1,8 +1,12 @@
 //! sockunit: the tool.
 
 mod connect;
+#[allow(dead_code)]
+mod place;
 mod services;
 
+use std::io::{self, Write};
+use std::num::NonZeroU16;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -47,5 +51,25 @@ pub fn main() -> ExitCode {
             eprintln!("sockunit: {error:#}");
             ExitCode::from(FAILED)
         }
+    }
+}
+
+/// A port as an argument.
+fn port(text: &str) -> Result<NonZeroU16, &'static str> {
+    text.parse()
+        .map_err(|_| "a port is a number from 1 to 65535")
+}
+
+/// Prints. Whoever closed the pipe has read enough.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("cannot write to standard output"))
+        }
+        _ => Ok(()),
     }
 }

@@ -1,6 +1,5 @@
 //! `sockunit services`: the lines in /etc/services.
 
-use std::io::{self, Write};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
@@ -21,7 +20,7 @@ pub struct Line {
     /// The service's name
     name: Name,
     /// Its TCP port
-    #[arg(value_parser = port)]
+    #[arg(value_parser = super::port)]
     port: NonZeroU16,
     /// Work on the system in this directory
     #[arg(long, value_name = "DIR", default_value = "/")]
@@ -29,11 +28,6 @@ pub struct Line {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
-}
-
-fn port(text: &str) -> Result<NonZeroU16, &'static str> {
-    text.parse()
-        .map_err(|_| "a port is a number from 1 to 65535")
 }
 
 pub fn run(command: Command) -> anyhow::Result<()> {
@@ -62,19 +56,11 @@ pub fn run(command: Command) -> anyhow::Result<()> {
     let Entry { name, port } = &entry;
     let file = root.join("etc/services");
     let file = file.display();
-    let told = match (outcome, run) {
-        (Outcome::Changed, Run::Real) => writeln!(io::stdout(), "{file}: {done} {name} {port}/tcp"),
-        (Outcome::Changed, Run::Dry) => writeln!(io::stdout(), "{file}: {would}\n{entry}"),
+    super::say(&match (outcome, run) {
+        (Outcome::Changed, Run::Real) => format!("{file}: {done} {name} {port}/tcp\n"),
+        (Outcome::Changed, Run::Dry) => format!("{file}: {would}\n{entry}\n"),
         (Outcome::Unchanged, _) => {
-            writeln!(
-                io::stdout(),
-                "{file}: the line of {name} {port}/tcp {needless}"
-            )
+            format!("{file}: the line of {name} {port}/tcp {needless}\n")
         }
-    };
-    match told {
-        // Whoever closed the pipe has read enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    })
 }

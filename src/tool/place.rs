@@ -1,0 +1,28 @@
+//! The options that say on whose units a subcommand works.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::units::{Place, Scope};
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Work on the system in this directory
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// Work on your own service manager; with --root, on the units for all users of that system
+    #[arg(long)]
+    pub user: bool,
+}
+
+impl Options {
+    pub fn place(&self) -> Place {
+        let scope = if self.user {
+            Scope::User
+        } else {
+            Scope::System
+        };
+        Place::new(&self.root, scope)
+    }
+}
