@@ -18,7 +18,10 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 
 /// A service program, once its arguments are read.
-pub trait Program: Parser {
+///
+/// Its default is what it is without arguments, as a unit starts it for each connection: the parser
+/// is passed by then, which is a good part of what a start costs.
+pub trait Program: Parser + Default {
     /// What it serves.
     type Service: Service;
 
@@ -49,7 +52,11 @@ pub fn run<P: Program>(name: &'static str) -> ExitCode {
     std::panic::set_hook(Box::new(move |panic| {
         Log::open(name, on_socket, io::stderr().as_fd()).write(Priority::Error, &panic.to_string());
     }));
-    let program = match P::try_parse() {
+    let parsed = match std::env::args_os().len() {
+        0 | 1 => Ok(P::default()),
+        _ => P::try_parse(),
+    };
+    let program = match parsed {
         Ok(program) => program,
         Err(error) if on_socket => {
             log.write(Priority::Error, &refusal(&error));

@@ -19,7 +19,7 @@ use crate::serve;
 /// Started by systemd, xinetd, inetd, tcpserver or socat for each connection; at the command line
 /// it talks on the terminal. Handed a listening socket, or with --listen, it serves all
 /// connections. A name that begins with q ends the conversation.
-#[derive(Debug, clap::Parser)]
+#[derive(Debug, PartialEq, Eq, clap::Parser)]
 #[command(name = "celebs", version)]
 struct Options {
     /// Whose words to speak
@@ -33,6 +33,17 @@ struct Options {
     write_timeout: Duration,
     #[command(flatten)]
     serve: serve::Options,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            edition: Edition::default(),
+            idle_timeout: Duration::from_secs(5 * 60),
+            write_timeout: Duration::from_secs(30),
+            serve: serve::Options::default(),
+        }
+    }
 }
 
 impl Program for Options {
@@ -57,4 +68,15 @@ impl Program for Options {
 /// The program.
 pub fn main() -> ExitCode {
     program::run::<Options>("celebs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[test]
+    fn what_is_served_without_arguments_is_what_the_help_says() {
+        assert_eq!(Options::parse_from(["celebs"]), Options::default());
+    }
 }

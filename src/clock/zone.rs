@@ -42,7 +42,8 @@ fn file(name: &OsStr, root: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> Option<TimeZone> {
-    let mut bytes = Vec::new();
+    // Room for most of them, so that they are read at once.
+    let mut bytes = Vec::with_capacity(4096);
     File::open(path)
         .ok()?
         .take(LARGEST)

@@ -20,7 +20,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Started by systemd, xinetd, inetd, tcpserver or socat for each connection; at the command line
 /// it says the same on standard output. Handed a listening socket, or with --listen, it serves all
 /// connections. The time zone is the system's, or that of TZ.
-#[derive(Debug, clap::Parser)]
+#[derive(Debug, Default, PartialEq, Eq, clap::Parser)]
 #[command(name = "hello", version)]
 struct Options {
     #[command(flatten)]
@@ -78,6 +78,12 @@ impl dialog::Service for Service {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    #[test]
+    fn what_is_served_without_arguments_is_what_the_help_says() {
+        assert_eq!(Options::parse_from(["hello"]), Options::default());
+    }
 
     #[test]
     fn the_greeting_is_one_line_with_the_time() {

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::clock;
 
 /// Options of every service program, for where one process serves all connections.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Options of a process that serves many connections")]
 #[group(skip)]
 pub struct Options {
@@ -29,6 +29,19 @@ pub struct Options {
     /// When told to stop, let conversations go on for this long
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = clock::duration)]
     pub stop_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            listen: Vec::new(),
+            max_connections: 10_000,
+            per_source: None,
+            when_full: WhenFull::default(),
+            exit_idle_time: None,
+            stop_timeout: Duration::from_secs(20),
+        }
+    }
 }
 
 /// What happens to a client that comes when all places are taken.

@@ -48,7 +48,8 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sockunit: {error:#}");
+            // In one write, so that it stays in one piece where others write there too.
+            let _ = io::stderr().write_all(format!("sockunit: {error:#}\n").as_bytes());
             ExitCode::from(FAILED)
         }
     }

@@ -36,7 +36,11 @@ impl Client {
 
     /// A command at a terminal.
     pub fn at_a_terminal(machine: &Machine, command: &str) -> Client {
-        Client::spawn(machine, &format!("exec script -qec '{command}' /dev/null"))
+        // Whoever runs the tests in the background ignores the interrupt, and so would what they start.
+        Client::spawn(
+            machine,
+            &format!("exec env --default-signal=INT script -qec '{command}' /dev/null"),
+        )
     }
 
     fn spawn(machine: &Machine, script: &str) -> Client {
