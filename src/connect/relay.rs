@@ -20,6 +20,9 @@ use crate::connection::{TcpInfo, poll_timeout, write_ready};
 /// How much is held for each direction. The side that is faster waits for the other.
 const HELD: usize = 64 * 1024;
 
+/// What it begins with: most conversations never need more, and memory is paid for when it is touched.
+const FIRST: usize = 4 * 1024;
+
 /// What it may mean that a connection is closed before the server has said anything.
 pub const REFUSED: &str = "a limit on its connections is reached (systemctl status NAME.socket), \
                            or its program cannot be started (journalctl -t NAME)";
@@ -125,7 +128,7 @@ pub fn relay(
         received_any: false,
         sent_any: false,
         last: None,
-        scratch: vec![0; HELD],
+        scratch: vec![0; FIRST],
     };
     loop {
         if let Some(result) = relay.step()? {
@@ -323,7 +326,8 @@ impl Relay<'_> {
 
     fn take_input(&mut self) -> Result<(), CutOff> {
         // Half, because every byte may become two.
-        match unistd::read(self.input, &mut self.scratch[..HELD / 2]) {
+        let half = self.scratch.len() / 2;
+        match unistd::read(self.input, &mut self.scratch[..half]) {
             Ok(0) => self.sending = Sending::InputEnded,
             // What a terminal says that was hung up.
             Err(Errno::EIO) => self.sending = Sending::InputEnded,
@@ -341,11 +345,19 @@ impl Relay<'_> {
                 } else {
                     upward.extend_from_slice(typed);
                 }
+                self.make_room(n == half);
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(errno) => return Err(CutOff::Input(errno.into())),
         }
         Ok(())
+    }
+
+    /// More at once, where one side filled what there was.
+    fn make_room(&mut self, full: bool) {
+        if full && self.scratch.len() < HELD {
+            self.scratch.resize(2 * self.scratch.len(), 0);
+        }
     }
 
     fn send(&mut self) {
@@ -379,6 +391,7 @@ impl Relay<'_> {
                     self.last = Some(Ok(Ending::Until));
                 }
                 self.downward.refill().extend_from_slice(shown);
+                self.make_room(n == self.scratch.len());
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(errno) => self.last = Some(Err(self.cut_off(errno))),

@@ -1,7 +1,6 @@
 //! `sockunit connect` with the installed services, and the clients it is measured by: telnet, nc and socat.
 
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::conversation::expect;
@@ -159,10 +158,8 @@ fn at_a_terminal_it_prompts_first_and_ctrl_c_ends_it(release: Release, mode: Mod
     client.expect(":linus, ");
     client.expect("torvalds");
     client.expect("Please type Linux celebs name below:");
-    let before = Instant::now();
     client.say("\x03");
     let shown = client.ended();
-    assert!(before.elapsed() < Duration::from_secs(5));
     assert!(!shown.contains("Finished"), "{shown}");
     machine.journal_until("-t celebs -o cat", "how it ended", |text| {
         text.contains(" end of input: 6 bytes received, ")

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -146,6 +147,7 @@ pub fn told(journal: &str, end: &str) -> usize {
 fn a_flood_is_summed_up_and_no_record_is_lost_in_silence(release: Release) {
     let machine = serving(release);
     let connections = 20_000;
+    let begun = Instant::now();
     machine.in_network(|| {
         for _ in 0..connections {
             let mut line = String::new();
@@ -160,7 +162,10 @@ fn a_flood_is_summed_up_and_no_record_is_lost_in_silence(release: Release) {
         told(text, "served") >= connections
     });
     assert_eq!(told(&journal, "served"), connections);
-    assert!(journal.lines().count() < connections / 2);
+    // At most 200 singly and one sum a second, however long it took.
+    let most = 201 * (begun.elapsed().as_secs() as usize + 2);
+    let lines = journal.lines().count();
+    assert!(lines <= most, "{lines} records, {most} expected at most");
     let dropped = machine.journal("-o cat -u systemd-journald.service -g Suppressed || :");
     assert_eq!(dropped, "", "journald dropped none");
 }
@@ -241,7 +246,7 @@ fn a_process_that_stands_still_is_replaced_by_the_watchdog(release: Release) {
     let machine = serving(release);
     machine.write(
         "/etc/systemd/system/hello.service.d/watchdog.conf",
-        "[Service]\nWatchdogSec=1s\n",
+        "[Service]\nWatchdogSec=3s\n",
     );
     machine.run("systemctl daemon-reload");
     greet(&machine);

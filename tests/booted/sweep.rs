@@ -109,7 +109,7 @@ fn the_timer_is_active_exactly_while_a_socket_is(release: Release) {
     let mut machine = Machine::installed(release);
     assert!(!is_active(&machine, TIMER));
     machine.run("systemctl start celebs.socket");
-    assert!(is_active(&machine, TIMER));
+    wait_until("the timer is active", || is_active(&machine, TIMER));
     machine.run("systemctl start hello.socket && systemctl stop celebs.socket");
     // What stops it when it is not needed any more would do so now.
     machine.run("systemctl daemon-reload");
