@@ -20,5 +20,6 @@ pub mod program;
 #[allow(missing_docs)]
 pub mod serve;
 pub mod services;
+pub mod survey;
 pub mod tool;
 pub mod units;

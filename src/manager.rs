@@ -103,6 +103,20 @@ impl Manager {
         Ok(Properties::parse(&self.call(&arguments)?, properties))
     }
 
+    /// Properties of several units at once, of each name and of each loaded one that matches a
+    /// pattern. `Id` says whose, where it is asked for.
+    pub fn show_all(&self, units: &[&str], properties: &[&str]) -> Result<Vec<Properties>, Error> {
+        let mut arguments = vec!["show"];
+        arguments.extend(properties.iter().flat_map(|name| ["--property", name]));
+        arguments.push("--");
+        arguments.extend(units);
+        let told = self.call(&arguments)?;
+        let blocks = told.split("\n\n").filter(|block| !block.trim().is_empty());
+        Ok(blocks
+            .map(|block| Properties::parse(block, properties))
+            .collect())
+    }
+
     /// The names of the loaded units that match a pattern: `*.socket`, `hello@*.service`.
     pub fn loaded(&self, pattern: &str) -> Result<Vec<String>, Error> {
         let arguments = ["list-units", "--all", "--plain", "--no-legend", "--full"];

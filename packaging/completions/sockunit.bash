@@ -16,6 +16,9 @@ _sockunit() {
             ",$1")
                 cmd="sockunit"
                 ;;
+            sockunit,check)
+                cmd="sockunit__subcmd__check"
+                ;;
             sockunit,connect)
                 cmd="sockunit__subcmd__connect"
                 ;;
@@ -24,6 +27,9 @@ _sockunit() {
                 ;;
             sockunit,services)
                 cmd="sockunit__subcmd__services"
+                ;;
+            sockunit__subcmd__help,check)
+                cmd="sockunit__subcmd__help__subcmd__check"
                 ;;
             sockunit__subcmd__help,connect)
                 cmd="sockunit__subcmd__help__subcmd__connect"
@@ -65,12 +71,30 @@ _sockunit() {
 
     case "${cmd}" in
         sockunit)
-            opts="-h -V --help --version connect services help"
+            opts="-h -V --help --version check connect services help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sockunit__subcmd__check)
+            opts="-h --root --user --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -105,8 +129,22 @@ _sockunit() {
             return 0
             ;;
         sockunit__subcmd__help)
-            opts="connect services help"
+            opts="check connect services help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sockunit__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -26,9 +26,14 @@ end
 
 complete -c sockunit -n "__fish_sockunit_needs_command" -s h -l help -d 'Print help'
 complete -c sockunit -n "__fish_sockunit_needs_command" -s V -l version -d 'Print version'
+complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "check" -d 'Find out whether a name and a port are free, and who has them'
 complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "connect" -d 'Talk to a service, and end when it does'
 complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "services" -d 'Add or remove the line of a service in /etc/services'
 complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sockunit -n "__fish_sockunit_using_subcommand check" -l root -d 'Work on the system in this directory' -r -F
+complete -c sockunit -n "__fish_sockunit_using_subcommand check" -l user -d 'Work on your own service manager; with --root, on the units for all users of that system'
+complete -c sockunit -n "__fish_sockunit_using_subcommand check" -l json -d 'Print one object of JSON'
+complete -c sockunit -n "__fish_sockunit_using_subcommand check" -s h -l help -d 'Print help'
 complete -c sockunit -n "__fish_sockunit_using_subcommand connect" -l until -d 'End when the server has sent a line that is this word' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand connect" -l timeout -d 'Give up connecting after this long' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand connect" -l idle-timeout -d 'Give up when neither side has said anything for this long' -r
@@ -47,8 +52,9 @@ complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_s
 complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from help" -f -a "add" -d 'Add the line, unless the name or the port is taken'
 complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Take the line away, unless somebody changed it'
 complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from connect services help" -f -a "connect" -d 'Talk to a service, and end when it does'
-complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from connect services help" -f -a "services" -d 'Add or remove the line of a service in /etc/services'
-complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from connect services help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect services help" -f -a "check" -d 'Find out whether a name and a port are free, and who has them'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect services help" -f -a "connect" -d 'Talk to a service, and end when it does'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect services help" -f -a "services" -d 'Add or remove the line of a service in /etc/services'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect services help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c sockunit -n "__fish_sockunit_using_subcommand help; and __fish_seen_subcommand_from services" -f -a "add" -d 'Add the line, unless the name or the port is taken'
 complete -c sockunit -n "__fish_sockunit_using_subcommand help; and __fish_seen_subcommand_from services" -f -a "remove" -d 'Take the line away, unless somebody changed it'

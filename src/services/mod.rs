@@ -4,6 +4,7 @@
 //! bytes, replaces the file in one step, and can be taken back exactly.
 
 mod entry;
+mod line;
 mod replace;
 mod text;
 
@@ -12,10 +13,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use entry::{Entry, InvalidName, Name};
+pub use line::{Line, lines, port};
 pub use text::Taken;
 
 /// Where the database is, below the root.
-const FILE: &str = "etc/services";
+pub const FILE: &str = "etc/services";
 
 /// What a change did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

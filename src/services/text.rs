@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::entry::Entry;
+use super::line::line;
 use crate::log::escape;
 
 /// An entry that stands in the way.
@@ -70,20 +71,12 @@ pub fn remove(text: &[u8], entry: &Entry) -> Option<Vec<u8>> {
 }
 
 /// What of the entry this line has already.
-fn claim(line: &[u8], entry: &Entry) -> Option<String> {
-    let code = line.split(|&byte| byte == b'#').next().unwrap_or_default();
-    let mut fields = code
-        .split(u8::is_ascii_whitespace)
-        .filter(|field| !field.is_empty());
-    let name = fields.next()?;
-    let port_and_protocol = fields.next()?;
-    if std::iter::once(name)
-        .chain(fields)
-        .any(|name| name == entry.name.as_ref())
-    {
+fn claim(text: &[u8], entry: &Entry) -> Option<String> {
+    let line = line(text, 0)?;
+    if line.is_named(entry.name.as_ref()) {
         return Some(format!("the name {}", entry.name));
     }
-    (port_and_protocol == format!("{}/tcp", entry.port).as_bytes())
+    (line.is_tcp() && line.port == Some(entry.port.get()))
         .then(|| format!("the port {}/tcp", entry.port))
 }
 

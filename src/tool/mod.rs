@@ -1,7 +1,7 @@
 //! sockunit: the tool.
 
+mod check;
 mod connect;
-#[allow(dead_code)]
 mod place;
 mod services;
 
@@ -23,6 +23,8 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Find out whether a name and a port are free, and who has them
+    Check(check::Options),
     /// Talk to a service, and end when it does
     Connect(connect::Options),
     /// Add or remove the line of a service in /etc/services
@@ -41,12 +43,15 @@ pub fn main() -> ExitCode {
         Ok(options) => options,
         Err(error) => return program::explain(&error),
     };
+    // Whether what was asked holds; what speaks against it has been told.
     let done = match options.command {
-        Command::Connect(options) => connect::run(&options),
-        Command::Services(command) => services::run(command),
+        Command::Check(options) => check::run(&options),
+        Command::Connect(options) => connect::run(&options).map(|()| true),
+        Command::Services(command) => services::run(command).map(|()| true),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FAILED),
         Err(error) => {
             // In one write, so that it stays in one piece where others write there too.
             let _ = io::stderr().write_all(format!("sockunit: {error:#}\n").as_bytes());

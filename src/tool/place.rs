@@ -7,7 +7,7 @@ use clap::Args;
 use crate::units::{Place, Scope};
 
 #[derive(Debug, Args)]
-pub struct Options {
+pub struct PlaceOptions {
     /// Work on the system in this directory
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
@@ -16,7 +16,7 @@ pub struct Options {
     pub user: bool,
 }
 
-impl Options {
+impl PlaceOptions {
     pub fn place(&self) -> Place {
         let scope = if self.user {
             Scope::User

@@ -4,6 +4,7 @@
 //! [`Unit`] a fragment with its drop-ins, and [`command_lines`] what an `ExecStart=` means.
 
 mod command;
+mod enabled;
 mod file;
 mod name;
 mod path;
@@ -15,6 +16,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use command::{CommandLine, Malformed, command_lines, split};
+pub use enabled::Enablement;
 pub use file::{Assignment, Fault, File, Flaw};
 pub use name::Name;
 pub use path::{read, resolve};

@@ -286,7 +286,7 @@ fn find(place: &Place, folders: &[PathBuf], name: &str) -> Result<Option<Found>,
 
 /// The unit that `name` is another name of where its link says so: one to another unit in any of
 /// the folders. A link to somewhere else is a unit of its own that lies elsewhere.
-fn alias(place: &Place, folders: &[PathBuf], link: &Path, name: &str) -> Option<String> {
+pub(super) fn alias(place: &Place, folders: &[PathBuf], link: &Path, name: &str) -> Option<String> {
     let target = fs::read_link(link).ok()?;
     let target = if target.is_absolute() {
         place.path(target)
@@ -394,7 +394,7 @@ fn variants(name: &str) -> Vec<String> {
 }
 
 /// The names in a folder; none where there is no folder.
-fn list(place: &Place, folder: &Path) -> Result<Vec<OsString>, Error> {
+pub(super) fn list(place: &Place, folder: &Path) -> Result<Vec<OsString>, Error> {
     let entries = resolve(&place.root, folder).and_then(fs::read_dir);
     let Some(entries) = there(entries, folder)? else {
         return Ok(Vec::new());
@@ -406,7 +406,7 @@ fn list(place: &Place, folder: &Path) -> Result<Vec<OsString>, Error> {
 }
 
 /// A path with the links of its folder followed, and not its own.
-fn resolve_parent(place: &Place, path: &Path) -> io::Result<PathBuf> {
+pub(super) fn resolve_parent(place: &Place, path: &Path) -> io::Result<PathBuf> {
     let parent = resolve(&place.root, path.parent().unwrap_or(path))?;
     Ok(parent.join(path.file_name().unwrap_or_default()))
 }

@@ -46,6 +46,7 @@ fn every_option_is_in_the_manual() {
             env!("CARGO_BIN_EXE_sockunit"),
             &[
                 &[],
+                &["check"],
                 &["connect"],
                 &["services", "add"],
                 &["services", "remove"],

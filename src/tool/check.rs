@@ -1,0 +1,57 @@
+//! `sockunit check`: are a name and a port free?
+
+use std::num::NonZeroU16;
+
+use clap::Args;
+use serde_json::json;
+
+use super::place::PlaceOptions;
+use crate::services::Name;
+use crate::survey::{self, Finding};
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The service's name
+    name: Name,
+    /// Its TCP port
+    #[arg(value_parser = super::port)]
+    port: NonZeroU16,
+    #[command(flatten)]
+    place: PlaceOptions,
+    /// Print one object of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whether both are free.
+pub fn run(options: &Options) -> anyhow::Result<bool> {
+    let Options { name, port, .. } = options;
+    let findings = survey::survey(&options.place.place(), name, *port);
+    let taken = || findings.iter().filter(|finding| finding.is_taken());
+    let name_taken = taken().any(|finding| finding.claim.name.is_some());
+    let port_taken = taken().any(|finding| finding.claim.port.is_some());
+    if options.json {
+        let findings: Vec<_> = findings.iter().map(survey::json).collect();
+        let object = json!({
+            "name": name.to_string(),
+            "port": port.get(),
+            "name_taken": name_taken,
+            "port_taken": port_taken,
+            "findings": findings,
+        });
+        super::say(&format!("{object}\n"))?;
+    } else {
+        let mut text: String = findings
+            .iter()
+            .map(|f: &Finding| format!("{f}\n"))
+            .collect();
+        text += &match (name_taken, port_taken) {
+            (false, false) => format!("free: the name {name} and the port {port}\n"),
+            (true, true) => format!("taken: the name {name} and the port {port}\n"),
+            (true, false) => format!("taken: the name {name}; the port {port} is free\n"),
+            (false, true) => format!("taken: the port {port}; the name {name} is free\n"),
+        };
+        super::say(&text)?;
+    }
+    Ok(!name_taken && !port_taken)
+}
