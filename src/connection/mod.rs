@@ -3,6 +3,7 @@
 mod handed;
 mod single;
 mod stream;
+pub mod table;
 mod tcp;
 
 pub use handed::{Handed, Peer, Unfit, is_socket};

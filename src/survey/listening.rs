@@ -3,22 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use super::unit::Sockets;
 use super::{Degree, Finding, Holder, Process, Wanted, Where};
+use crate::connection::table::{self, Row};
 use crate::units::Place;
-
-/// A listening socket, and the number of its inode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Socket {
-    address: SocketAddr,
-    inode: u64,
-}
-
-/// The state of a listening socket in the kernel's tables.
-const LISTENS: &str = "0A";
 
 pub(super) fn find(
     place: &Place,
@@ -29,15 +19,14 @@ pub(super) fn find(
     if !place.live() {
         return;
     }
-    let mut open = Vec::new();
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        match fs::read_to_string(table) {
-            Ok(text) => open.extend(text.lines().filter_map(socket)),
-            // A kernel without IPv6 has no table for it.
-            Err(error) => findings.extend(Finding::unread(Path::new(table), &error)),
+    let mut open = match table::read() {
+        Ok(rows) => rows,
+        Err((path, error)) => {
+            findings.extend(Finding::unread(&path, &error));
+            return;
         }
-    }
-    open.retain(|socket| socket.address.port() == wanted.port);
+    };
+    open.retain(|row| row.listens() && row.local.port() == wanted.port);
     if open.is_empty() {
         return;
     }
@@ -45,7 +34,12 @@ pub(super) fn find(
     if let Err(error) = seen.look(&open) {
         findings.extend(Finding::unread(Path::new("/proc"), &error));
     }
-    for Socket { address, inode } in open {
+    for Row {
+        local: address,
+        inode,
+        ..
+    } in open
+    {
         let processes: Vec<_> = seen.of.remove(&inode).unwrap_or_default();
         // Another process may have the address while a unit that wants it waits.
         let systemd = |process: &Process| process.pid == 1 || process.command == "systemd";
@@ -63,29 +57,6 @@ pub(super) fn find(
     }
 }
 
-/// A line of the kernel's table, where it is of a socket that listens.
-fn socket(line: &str) -> Option<Socket> {
-    let fields: Vec<_> = line.split_ascii_whitespace().collect();
-    let (address, port) = fields.get(1)?.split_once(':')?;
-    if *fields.get(3)? != LISTENS {
-        return None;
-    }
-    // Words of four bytes, each as the machine has them in memory.
-    let mut bytes = Vec::new();
-    for word in address.as_bytes().chunks(8) {
-        let word = std::str::from_utf8(word).ok()?;
-        bytes.extend(u32::from_str_radix(word, 16).ok()?.to_ne_bytes());
-    }
-    let ip = match <[u8; 4]>::try_from(bytes.as_slice()) {
-        Ok(v4) => IpAddr::from(Ipv4Addr::from(v4)),
-        Err(_) => IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?)),
-    };
-    Some(Socket {
-        address: SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?),
-        inode: fields.get(9)?.parse().ok()?,
-    })
-}
-
 /// The processes that have some sockets open.
 #[derive(Default)]
 struct Processes {
@@ -95,7 +66,7 @@ struct Processes {
 }
 
 impl Processes {
-    fn look(&mut self, sockets: &[Socket]) -> io::Result<()> {
+    fn look(&mut self, sockets: &[Row]) -> io::Result<()> {
         let mut wanted = BTreeMap::new();
         for socket in sockets {
             wanted.insert(format!("socket:[{}]", socket.inode), socket.inode);
@@ -161,24 +132,6 @@ fn unit(groups: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    #[cfg(target_endian = "little")]
-    fn the_kernels_table_is_read_and_only_listening_sockets_count() {
-        let text = "\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:0D05 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 0 100 0 0 10 0
-   1: 0100007F:0D05 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0        0 12346 1 0 20 4 30 10 -1
-   0: 00000000000000000000000001000000:0D05 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 99 1 0 100 0 0 10 0
-";
-        let sockets: Vec<_> = text.lines().filter_map(socket).collect();
-        assert_eq!(sockets.len(), 2);
-        assert_eq!(sockets[0].address, "127.0.0.1:3333".parse().unwrap());
-        assert_eq!(sockets[0].inode, 12345);
-        assert_eq!(sockets[1].address, "[::1]:3333".parse().unwrap());
-        assert_eq!(sockets[1].inode, 99);
-    }
 
     #[test]
     fn a_process_belongs_to_the_unit_of_its_control_group_and_systemd_to_none() {
@@ -206,13 +159,6 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(unit(groups).as_deref(), of, "{groups}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_line_can_be_read(line in "([0-9A-F:]{0,34} ){0,12}") {
-            socket(&line);
         }
     }
 }
