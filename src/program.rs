@@ -35,36 +35,35 @@ pub trait Program: Parser + Default {
     fn serve(&self) -> &serve::Options;
 }
 
-/// Finds out what the program was handed, opens its log, reads its arguments and serves. The one
-/// place where an error becomes an exit status.
+/// Finds out what the program was handed, opens its log, reads its arguments and serves.
 ///
 /// Nothing but the dialog may reach a client: help, usage errors, errors and panics go to the log
 /// where standard input or output is a socket, whatever standard error is.
 pub fn run<P: Program>(name: &'static str) -> ExitCode {
-    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-    let (input, output) = (stdin.as_fd(), stdout.as_fd());
-    // Under systemd standard output is the journal where it is nothing else.
-    let client = [input, output]
-        .into_iter()
-        .find(|fd| is_socket(fd) && !log::is_journal(*fd));
-    let on_socket = client.is_some();
-    let mut log = Log::open(name, on_socket, stderr.as_fd());
-    std::panic::set_hook(Box::new(move |panic| {
-        Log::open(name, on_socket, io::stderr().as_fd()).write(Priority::Error, &panic.to_string());
-    }));
     let parsed = match std::env::args_os().len() {
         0 | 1 => Ok(P::default()),
         _ => P::try_parse(),
     };
-    let program = match parsed {
-        Ok(program) => program,
-        Err(error) if on_socket => {
-            log.write(Priority::Error, &refusal(&error));
-            return ExitCode::from(USAGE);
-        }
-        Err(error) => return explain(&error),
-    };
-    match serve(&program, client, input, output, &mut log) {
+    match parsed {
+        Ok(program) => logged(name, |client, log| serve(&program, client, log)),
+        Err(error) => misused(name, &error),
+    }
+}
+
+/// Does the work of a service with a log; the one place where an error becomes an exit status. The
+/// work is told which of standard input and output is a client, if one of them is.
+pub fn logged(
+    name: &'static str,
+    work: impl FnOnce(Option<BorrowedFd<'_>>, &mut Log) -> anyhow::Result<()>,
+) -> ExitCode {
+    let (stdin, stdout) = (io::stdin(), io::stdout());
+    let client = client(stdin.as_fd(), stdout.as_fd());
+    let on_socket = client.is_some();
+    let mut log = Log::open(name, on_socket, io::stderr().as_fd());
+    std::panic::set_hook(Box::new(move |panic| {
+        Log::open(name, on_socket, io::stderr().as_fd()).write(Priority::Error, &panic.to_string());
+    }));
+    match work(client, &mut log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.write(Priority::Error, &format!("{error:#}"));
@@ -73,13 +72,30 @@ pub fn run<P: Program>(name: &'static str) -> ExitCode {
     }
 }
 
+/// Tells that a service was called the wrong way, or prints its help; at the command line if that is
+/// where it was called.
+pub fn misused(name: &'static str, error: &clap::Error) -> ExitCode {
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    if client(stdin.as_fd(), stdout.as_fd()).is_none() {
+        return explain(error);
+    }
+    Log::open(name, true, stderr.as_fd()).write(Priority::Error, &refusal(error));
+    ExitCode::from(USAGE)
+}
+
+/// Which of standard input and output is a client. Under systemd standard output is the journal
+/// where it is nothing else.
+fn client<'a>(input: BorrowedFd<'a>, output: BorrowedFd<'a>) -> Option<BorrowedFd<'a>> {
+    [input, output]
+        .into_iter()
+        .find(|fd| is_socket(fd) && !log::is_journal(*fd))
+}
+
 /// Serves what there is to serve: the addresses that the user named, the listening sockets that
 /// systemd handed over, or the one connection on standard input and output.
 fn serve<P: Program>(
     program: &P,
     client: Option<BorrowedFd<'_>>,
-    input: BorrowedFd<'_>,
-    output: BorrowedFd<'_>,
     log: &mut Log,
 ) -> anyhow::Result<()> {
     let options = program.serve();
@@ -90,7 +106,7 @@ fn serve<P: Program>(
     let (service, write_timeout) = (program.service(), program.write_timeout());
     if !listeners.is_empty() {
         log.serve_many();
-        return serve::run(service, listeners, options, write_timeout, log);
+        return serve::converse(service, listeners, options, write_timeout, log);
     }
     let handed = Handed::identify(client)?;
     if handed == Handed::CommandLine && std::env::var_os("NOTIFY_SOCKET").is_some() {
@@ -100,7 +116,8 @@ fn serve<P: Program>(
         log.notice("no listening socket was handed over, so there is nothing to serve; Accept=no in the .socket unit would hand it over");
         return Ok(());
     }
-    let mut stream = Stream::new(input, output, handed.peer());
+    let (stdin, stdout) = (io::stdin(), io::stdout());
+    let mut stream = Stream::new(stdin.as_fd(), stdout.as_fd(), handed.peer());
     connection::serve(service, &mut stream, write_timeout, log)
 }
 

@@ -28,6 +28,7 @@ complete -c sockunit -n "__fish_sockunit_needs_command" -s h -l help -d 'Print h
 complete -c sockunit -n "__fish_sockunit_needs_command" -s V -l version -d 'Print version'
 complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "check" -d 'Find out whether a name and a port are free, and who has them'
 complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "connect" -d 'Talk to a service, and end when it does'
+complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "serve" -d 'Serve listening sockets, and start a program for each connection'
 complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "services" -d 'Add or remove the line of a service in /etc/services'
 complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c sockunit -n "__fish_sockunit_using_subcommand check" -l root -d 'Work on the system in this directory' -r -F
@@ -39,6 +40,27 @@ complete -c sockunit -n "__fish_sockunit_using_subcommand connect" -l timeout -d
 complete -c sockunit -n "__fish_sockunit_using_subcommand connect" -l idle-timeout -d 'Give up when neither side has said anything for this long' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand connect" -l crlf -d 'Send CR LF at the end of each line'
 complete -c sockunit -n "__fish_sockunit_using_subcommand connect" -s h -l help -d 'Print help'
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l name -d 'The name under which records are logged, if not that of the program' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l rate -d 'Take so many new connections in a second, or in another time: 100/1min' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l rate-pause -d 'Once --rate is reached, take nobody for this long' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l max-load -d 'Take nobody while the load average of the last minute is higher' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l access-times -d 'Serve at these times of the day only, by the system\'s time zone; repeatable' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l allow -d 'Serve these addresses or networks only; repeatable' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l deny -d 'Refuse these addresses or networks, allowed or not; repeatable' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l message -d 'Tell clients this who are refused because of full, source, rate, load, hours, address or failure; an empty text tells them nothing' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l refused-banner -d 'Send this file to clients who are refused, before the message' -r -F
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l banner -d 'Send this file before the program starts' -r -F
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l idle-timeout -d 'End a conversation in which nothing was said for this long' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l time-limit -d 'End a conversation after this long' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l grace -d 'How long a program may go on whose client is gone, and how long it may take to end when it is told to' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l listen -d 'Listen here, with no systemd: ADDRESS:PORT, or the path of an AF_UNIX socket; repeatable' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l max-connections -d 'Serve at most this many connections at once' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l per-source -d 'Serve at most this many connections of one address (of one /64 network for IPv6)' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l when-full -d 'What happens to a client that comes when --max-connections are served' -r -f -a "wait\t'It waits in the listener\'s queue'
+refuse\t'It is told so in a sentence'"
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l exit-idle-time -d 'Leave when there was no connection for this long; systemd starts the service again' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l stop-timeout -d 'When told to stop, let conversations go on for this long' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sockunit -n "__fish_sockunit_using_subcommand services; and not __fish_seen_subcommand_from add remove help" -s h -l help -d 'Print help'
 complete -c sockunit -n "__fish_sockunit_using_subcommand services; and not __fish_seen_subcommand_from add remove help" -f -a "add" -d 'Add the line, unless the name or the port is taken'
 complete -c sockunit -n "__fish_sockunit_using_subcommand services; and not __fish_seen_subcommand_from add remove help" -f -a "remove" -d 'Take the line away, unless somebody changed it'
@@ -52,9 +74,10 @@ complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_s
 complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from help" -f -a "add" -d 'Add the line, unless the name or the port is taken'
 complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Take the line away, unless somebody changed it'
 complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect services help" -f -a "check" -d 'Find out whether a name and a port are free, and who has them'
-complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect services help" -f -a "connect" -d 'Talk to a service, and end when it does'
-complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect services help" -f -a "services" -d 'Add or remove the line of a service in /etc/services'
-complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect services help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect serve services help" -f -a "check" -d 'Find out whether a name and a port are free, and who has them'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect serve services help" -f -a "connect" -d 'Talk to a service, and end when it does'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect serve services help" -f -a "serve" -d 'Serve listening sockets, and start a program for each connection'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect serve services help" -f -a "services" -d 'Add or remove the line of a service in /etc/services'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect serve services help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c sockunit -n "__fish_sockunit_using_subcommand help; and __fish_seen_subcommand_from services" -f -a "add" -d 'Add the line, unless the name or the port is taken'
 complete -c sockunit -n "__fish_sockunit_using_subcommand help; and __fish_seen_subcommand_from services" -f -a "remove" -d 'Take the line away, unless somebody changed it'

@@ -8,5 +8,5 @@ mod tcp;
 
 pub use handed::{Handed, Peer, Unfit, is_socket};
 pub use single::{BATCH, LINGER, serve};
-pub use stream::{Read, Stream, Summary, Written, poll_timeout, send_now, write_ready};
+pub use stream::{Read, Stream, Summary, Traffic, Written, poll_timeout, send_now, write_ready};
 pub use tcp::TcpInfo;

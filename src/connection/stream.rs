@@ -186,8 +186,11 @@ impl<'a> Stream<'a> {
         Summary {
             peer: self.peer,
             end,
-            received: self.received,
-            sent: self.sent,
+            traffic: Some(Traffic {
+                received: self.received,
+                sent: self.sent,
+            }),
+            pid: None,
             lasted: self.begun.elapsed(),
         }
     }
@@ -257,30 +260,35 @@ pub struct Summary<'a> {
     pub peer: Peer,
     /// How it ended.
     pub end: &'a str,
-    /// Bytes received.
-    pub received: u64,
-    /// Bytes sent.
-    pub sent: u64,
+    /// The process that it was for, where there was one.
+    pub pid: Option<i32>,
+    /// What went to and fro, where that is known.
+    pub traffic: Option<Traffic>,
     /// How long it took.
     pub lasted: Duration,
 }
 
+/// Bytes of a conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes received.
+    pub received: u64,
+    /// Bytes sent.
+    pub sent: u64,
+}
+
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Summary {
-            peer,
-            end,
-            received,
-            sent,
-            lasted,
-        } = self;
-        write!(
-            f,
-            "{peer} {end}: {received} bytes received, {sent} bytes sent, "
-        )?;
-        match lasted.as_secs() {
-            0 => write!(f, "{:.1} ms", lasted.as_secs_f64() * 1000.0),
-            _ => write!(f, "{:.3} s", lasted.as_secs_f64()),
+        write!(f, "{} {}: ", self.peer, self.end)?;
+        if let Some(pid) = self.pid {
+            write!(f, "pid {pid}, ")?;
+        }
+        if let Some(Traffic { received, sent }) = self.traffic {
+            write!(f, "{received} bytes received, {sent} bytes sent, ")?;
+        }
+        match self.lasted.as_secs() {
+            0 => write!(f, "{:.1} ms", self.lasted.as_secs_f64() * 1000.0),
+            _ => write!(f, "{:.3} s", self.lasted.as_secs_f64()),
         }
     }
 }
@@ -369,8 +377,11 @@ mod tests {
         let summary = Summary {
             peer: Peer::Tcp("127.0.0.1:40112".parse().unwrap()),
             end: "quit",
-            received: 11,
-            sent: 131,
+            pid: None,
+            traffic: Some(Traffic {
+                received: 11,
+                sent: 131,
+            }),
             lasted: Duration::from_micros(2_314_400),
         };
         assert_eq!(
@@ -382,5 +393,15 @@ mod tests {
             ..summary
         };
         assert!(summary.to_string().ends_with(", 0.2 ms"));
+        let of_a_program = Summary {
+            end: "exited 0",
+            pid: Some(812),
+            traffic: None,
+            ..summary
+        };
+        assert_eq!(
+            of_a_program.to_string(),
+            "127.0.0.1:40112 exited 0: pid 812, 0.2 ms"
+        );
     }
 }

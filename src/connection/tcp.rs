@@ -1,6 +1,7 @@
 //! What the kernel knows of a TCP connection (TCP_INFO).
 
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use nix::libc::{IPPROTO_TCP, TCP_INFO};
 
@@ -15,11 +16,18 @@ pub struct TcpInfo {
     pub received: u64,
     /// Bytes of data that were sent, each counted once.
     pub sent: u64,
+    /// Bytes of data that were written, and wait to be sent.
+    pub unsent: u64,
+    /// Since when no data has come and none was sent.
+    pub quiet: Duration,
 }
 
 /// Where the fields are in the kernel's `struct tcp_info`, which only ever grows at its end.
 const STATE: usize = 0;
+const LAST_DATA_SENT: usize = 44;
+const LAST_DATA_RECEIVED: usize = 52;
 const BYTES_RECEIVED: usize = 128;
+const NOT_SENT: usize = 144;
 const BYTES_SENT: usize = 200;
 const BYTES_RETRANS: usize = 208;
 const LENGTH: usize = 216;
@@ -44,6 +52,10 @@ impl TcpInfo {
             let field = info[at..at + 8].try_into();
             field.map_or(0, u64::from_ne_bytes)
         };
+        let word = |at: usize| {
+            let field = info[at..at + 4].try_into();
+            field.map_or(0, u32::from_ne_bytes)
+        };
         // The other side's end counts as a byte. After a reset nothing says whether it had come.
         let ends = match info[STATE] {
             TIME_WAIT | CLOSE | CLOSE_WAIT | LAST_ACK | CLOSING => 1,
@@ -53,6 +65,8 @@ impl TcpInfo {
             closed: matches!(info[STATE], TIME_WAIT | CLOSE),
             received: bytes(BYTES_RECEIVED).saturating_sub(ends),
             sent: bytes(BYTES_SENT).saturating_sub(bytes(BYTES_RETRANS)),
+            unsent: word(NOT_SENT).into(),
+            quiet: Duration::from_millis(word(LAST_DATA_SENT).min(word(LAST_DATA_RECEIVED)).into()),
         })
     }
 }
@@ -74,17 +88,40 @@ mod tests {
         let mut received = Vec::new();
         served.read_to_end(&mut received).unwrap();
         served.write_all(b"123").unwrap();
-        let info = |closed| {
-            Some(TcpInfo {
-                closed,
-                received: 5,
-                sent: 3,
-            })
-        };
-        assert_eq!(TcpInfo::of(&served), info(false));
+        let counted = || TcpInfo::of(&served).map(|info| (info.closed, info.received, info.sent));
+        assert_eq!(counted(), Some((false, 5, 3)));
         served.shutdown(Shutdown::Write).unwrap();
         client.read_to_end(&mut received).unwrap();
-        assert_eq!(TcpInfo::of(&served), info(true));
+        assert_eq!(counted(), Some((true, 5, 3)));
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_counted_too() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut served, _) = listener.accept().unwrap();
+        served.set_nonblocking(true).unwrap();
+        let mut written = 0;
+        while let Ok(n) = served.write(&[0; 65536]) {
+            written += n as u64;
+        }
+        let info = TcpInfo::of(&served).unwrap();
+        assert!(info.unsent > 0);
+        assert_eq!(info.sent + info.unsent, written);
+    }
+
+    #[test]
+    fn since_when_nothing_was_said_is_known() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (served, _) = listener.accept().unwrap();
+        let quiet = || TcpInfo::of(&served).unwrap().quiet;
+        let long = Duration::from_millis(300);
+        while quiet() < long {
+            std::thread::yield_now();
+        }
+        client.write_all(b"x").unwrap();
+        assert!(quiet() < long);
     }
 
     #[test]

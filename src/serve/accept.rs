@@ -1,55 +1,49 @@
 //! Who has connected comes in here.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use mio::{Interest, Token};
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
 
-use super::admission::Verdict;
-use super::client::{Client, Next};
+use super::farewell::farewell;
+use super::host::{Guest, Host, Next, around};
 use super::records::Name;
 use super::server::{Server, Tracked, watch};
-use crate::connection::{Peer, Summary, send_now};
-use crate::dialog::Service;
+use crate::connection::{Peer, Summary, Traffic};
 use crate::log::Priority;
 
 /// Connections accepted before those that are there have their turn.
 const ACCEPTED_AT_ONCE: usize = 64;
 
 /// How long accepting pauses when there is no descriptor left, unless a connection ends before.
-const PAUSE: Duration = Duration::from_secs(1);
+pub const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a refused client is read, to throw away what it has sent.
-const SCRAPS: usize = 16;
-
-impl<S: Service> Server<'_, S> {
+impl<H: Host> Server<'_, H> {
     /// Whether somebody may be let in now.
-    pub(super) fn may_accept(&self) -> bool {
+    pub(super) fn may_accept(&mut self, now: Instant) -> bool {
         self.pause.is_none()
-            && self.admission.open()
             && self.listeners.iter().any(|listening| listening.ready)
+            && self.admission.open(now)
     }
 
     /// Lets in who waits, a number of them at a time.
-    pub(super) fn accept(&mut self, first_client: usize, now: Instant) {
+    pub(super) fn accept(&mut self, now: Instant) {
         for _ in 0..ACCEPTED_AT_ONCE {
-            if !self.may_accept() {
+            if !self.may_accept(now) {
                 return;
             }
             for index in 0..self.listeners.len() {
-                if self.may_accept() && self.listeners[index].ready {
-                    self.accept_from(index, first_client, now);
+                if self.listeners[index].ready && self.may_accept(now) {
+                    self.accept_from(index, now);
                 }
             }
         }
     }
 
-    fn accept_from(&mut self, index: usize, first_client: usize, now: Instant) {
+    fn accept_from(&mut self, index: usize, now: Instant) {
         let listening = &mut self.listeners[index];
         let error = match listening.listener.accept() {
-            Ok((socket, peer)) => return self.welcome(socket, peer, first_client, now),
+            Ok((socket, peer)) => return self.welcome(socket, peer, now),
             Err(error) => error,
         };
         match error.raw_os_error().map(Errno::from_raw) {
@@ -78,68 +72,40 @@ impl<S: Service> Server<'_, S> {
         }
     }
 
-    fn welcome(&mut self, socket: OwnedFd, peer: Peer, first_client: usize, now: Instant) {
+    fn welcome(&mut self, socket: OwnedFd, peer: Peer, now: Instant) {
         self.total += 1;
         let name = Name {
             number: self.total,
             peer,
         };
-        if let Verdict::Refused(sentence, end) = self.admission.admit(peer) {
-            let sent = refuse(&socket, sentence);
+        if let Err(reason) = self.admission.admit(peer, now) {
+            let sent = farewell(&socket, &self.admission.tell(reason));
             let summary = Summary {
                 peer,
-                end,
-                received: 0,
-                sent,
+                end: reason.end(),
+                pid: None,
+                traffic: Some(Traffic { received: 0, sent }),
                 lasted: Duration::ZERO,
             };
             self.records.ended(name, summary, now);
             return;
         }
-        let mut client = Client::new(socket, name, self.write_timeout, now, |out| {
-            self.service.begin(now, out)
-        });
-        // Most of what is short is over before it would have been watched.
-        let next = client.drive(&mut self.buffer, now, &mut self.records);
+        let key = self.guests.vacant_key();
+        let mut around = around!(self, key, now);
+        let token = around.token;
+        let (guest, next) = self.host.welcome(socket, name, &mut around);
         if next == Next::Close {
             return self.leave(peer, now);
         }
-        let key = self.clients.insert(Tracked {
-            client,
-            timer: None,
-        });
-        let tracked = &mut self.clients[key];
-        let both = Interest::READABLE | Interest::WRITABLE;
-        let token = Token(first_client + key);
-        match watch(&self.poll, tracked.client.socket(), token, both) {
-            // What has come meanwhile is told at once.
-            Ok(()) => {
-                self.with(key, now, |_, _, _, _| next);
-            }
-            Err(error) => {
-                self.records.note(
-                    Priority::Error,
-                    &format!("{peer} cannot be served: {error}"),
-                );
-                self.with(key, now, |_, _, _, _| Next::Close);
-            }
+        let interest = self.host.interest(&guest);
+        let watched = watch(self.poll.registry(), guest.socket(), token, interest);
+        self.guests.insert(Tracked { guest, timer: None });
+        // What has come meanwhile is told at once.
+        self.with(key, now, |_, _, _| next);
+        if let Err(error) = watched {
+            let told = format!("{peer} cannot be watched: {error}");
+            self.records.note(Priority::Error, &told);
+            self.with(key, now, H::dismiss);
         }
     }
-}
-
-/// Tells a client that it is not served; how many bytes that took. It is not waited for.
-fn refuse(socket: &OwnedFd, sentence: &str) -> u64 {
-    let fd = socket.as_raw_fd();
-    let sent = send_now(socket, sentence.as_bytes()).unwrap_or(0);
-    let _ = shutdown(fd, Shutdown::Write);
-    // What it has sent already would reset the connection, and the sentence with it. One that goes
-    // on sending must not hold the others up.
-    let mut scrap = [0; 4096];
-    for _ in 0..SCRAPS {
-        match recv(fd, &mut scrap, MsgFlags::MSG_DONTWAIT) {
-            Ok(1..) => {}
-            _ => break,
-        }
-    }
-    sent as u64
 }

@@ -6,11 +6,18 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use listenfd::ListenFd;
-use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 
 use crate::connection::Peer;
+
+/// When a silent client is asked whether it is still there, how often then, and how many times
+/// without an answer.
+const ASK_AFTER: Duration = Duration::from_secs(60);
+const ASK_EVERY: Duration = Duration::from_secs(15);
+const ASK: u32 = 8;
 
 /// A socket on which connections come in.
 #[derive(Debug)]
@@ -141,6 +148,19 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => listener.set_nonblocking(true),
             Listener::Unix(listener, _) => listener.set_nonblocking(true),
+        }
+    }
+
+    /// Has the kernel ask clients that say nothing, from the first minute on, whether they are still
+    /// there: connections inherit it.
+    pub fn keep_alive(&self) {
+        if let Listener::Tcp(listener) = self {
+            let seconds = |time: Duration| time.as_secs() as u32;
+            // Without it, what is gone is found when somebody writes to it.
+            let _ = setsockopt(listener, sockopt::KeepAlive, &true);
+            let _ = setsockopt(listener, sockopt::TcpKeepIdle, &seconds(ASK_AFTER));
+            let _ = setsockopt(listener, sockopt::TcpKeepInterval, &seconds(ASK_EVERY));
+            let _ = setsockopt(listener, sockopt::TcpKeepCount, &ASK);
         }
     }
 

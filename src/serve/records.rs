@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::connection::{Peer, Summary};
+use crate::connection::{Peer, Summary, Traffic};
 use crate::log::{Allowance, Log, Priority};
 
 /// Records that are written singly in a second. journald takes 10,000 in 30 seconds from a
@@ -42,9 +42,8 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 /// What was not written singly.
 #[derive(Debug, Default)]
 struct Tally {
-    ends: BTreeMap<&'static str, u64>,
-    received: u64,
-    sent: u64,
+    ends: BTreeMap<String, u64>,
+    traffic: Traffic,
     exchanges: u64,
 }
 
@@ -62,7 +61,7 @@ impl fmt::Display for Tally {
             write!(
                 f,
                 " ({ends}; {} bytes received, {} bytes sent)",
-                self.received, self.sent
+                self.traffic.received, self.traffic.sent
             )?;
         }
         write!(f, ", {} exchanges", self.exchanges)
@@ -89,15 +88,22 @@ impl<'l> Records<'l> {
         }
     }
 
-    /// A connection has ended.
-    pub fn ended(&mut self, name: Name, summary: Summary<'static>, now: Instant) {
+    /// A connection has ended. The ways to end, `summary.end`, are not many.
+    pub fn ended(&mut self, name: Name, summary: Summary<'_>, now: Instant) {
         if self.allowance.pass(now) {
             self.write(name, &summary.to_string());
-        } else {
-            *self.left_out.ends.entry(summary.end).or_default() += 1;
-            self.left_out.received += summary.received;
-            self.left_out.sent += summary.sent;
+            return;
         }
+        let Tally { ends, traffic, .. } = &mut self.left_out;
+        match ends.get_mut(summary.end) {
+            Some(count) => *count += 1,
+            None => {
+                ends.insert(summary.end.into(), 1);
+            }
+        }
+        let more = summary.traffic.unwrap_or_default();
+        traffic.received += more.received;
+        traffic.sent += more.sent;
     }
 
     /// Something that concerns no connection.
@@ -157,13 +163,15 @@ mod tests {
     #[test]
     fn the_sum_tells_what_was_left_out() {
         let mut tally = Tally {
-            received: 7,
-            sent: 123,
+            traffic: Traffic {
+                received: 7,
+                sent: 123,
+            },
             exchanges: 4,
             ..Tally::default()
         };
-        tally.ends.insert("served", 3);
-        tally.ends.insert("client gone", 1);
+        tally.ends.insert("served".into(), 3);
+        tally.ends.insert("client gone".into(), 1);
         assert_eq!(
             tally.to_string(),
             "not logged singly: 4 connections (1 client gone, 3 served; 7 bytes received, 123 \

@@ -3,48 +3,52 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use slab::Slab;
 
-use super::admission::Admission;
-use super::client::{Client, Next, READ};
+use super::admission::{Admission, Limits};
+use super::host::Host;
 use super::listener::Listener;
 use super::manager::Manager;
 use super::options::Options;
 use super::records::Records;
-use crate::connection::Peer;
-use crate::dialog::Service;
 use crate::log::Log;
 
-/// How long a conversation that was dismissed may take to end.
-const LAST_WORDS: Duration = Duration::from_secs(3);
-
 const SIGNALS: Token = Token(usize::MAX - 1);
+/// For a host that wakes the loop from another thread.
+pub(super) const WAKER: Token = Token(usize::MAX - 2);
 
 /// Serves connections until told to stop (SIGTERM, SIGINT), or until none came for
-/// `--exit-idle-time`.
+/// `--exit-idle-time`. The host is made once the loop's signals are blocked, for the threads that
+/// it may have.
 ///
 /// # Errors
 ///
 /// What the loop itself needs cannot be had. Nothing that a client does is an error.
-pub fn run<S: Service>(
-    service: S,
+pub fn run<H: Host>(
+    host: impl FnOnce(&Registry) -> anyhow::Result<H>,
     listeners: Vec<Listener>,
     options: &Options,
-    write_timeout: Duration,
+    limits: Limits,
     log: &mut Log,
 ) -> anyhow::Result<()> {
     raise_descriptor_limit();
-    let mut server = Server::new(service, listeners, options, write_timeout, log)
-        .context("cannot set up the event loop")?;
+    let failed = "cannot set up the event loop";
+    let poll = Poll::new().context(failed)?;
+    let signals = signals::<H>(&poll).context(failed)?;
+    let host = host(poll.registry())?;
+    let admission = Admission::new(options, limits);
+    let mut server =
+        Server::new(host, poll, signals, listeners, options, admission, log).context(failed)?;
     let result = server.serve().context("the event loop failed");
+    server.host.finish();
     server.records.finish();
     result
 }
@@ -57,17 +61,28 @@ fn raise_descriptor_limit() {
     }
 }
 
-pub(super) struct Server<'a, S: Service> {
-    pub(super) service: S,
+/// Has signals come as events.
+fn signals<H: Host>(poll: &Poll) -> io::Result<SignalFd> {
+    let mut mask = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
+    mask.extend(H::SIGNALS.iter().copied());
+    mask.thread_block()?;
+    let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+    watch(poll.registry(), &signals, SIGNALS, Interest::READABLE)?;
+    Ok(signals)
+}
+
+pub(super) struct Server<'a, H: Host> {
+    pub(super) host: H,
     options: &'a Options,
-    pub(super) write_timeout: Duration,
     pub(super) poll: Poll,
     signals: SignalFd,
     pub(super) listeners: Vec<Listening>,
-    pub(super) clients: Slab<Tracked<S::Talk>>,
-    timers: BTreeSet<(Instant, usize)>,
-    /// Clients that have more to do, and let others go first.
-    turns: Vec<usize>,
+    /// Listeners have the first tokens, guests those from here on.
+    pub(super) first_guest: usize,
+    pub(super) guests: Slab<Tracked<H::Guest>>,
+    pub(super) timers: BTreeSet<(Instant, usize)>,
+    /// Guests that have more to do, and let others go first.
+    pub(super) turns: Vec<usize>,
     pub(super) admission: Admission,
     /// Accepting pauses until then.
     pub(super) pause: Option<Instant>,
@@ -75,9 +90,8 @@ pub(super) struct Server<'a, S: Service> {
     manager: Manager,
     pub(super) total: u64,
     /// Since when there has been no connection.
-    idle_since: Instant,
+    pub(super) idle_since: Instant,
     stopping: Stopping,
-    pub(super) buffer: Box<[u8; READ]>,
 }
 
 pub(super) struct Listening {
@@ -86,8 +100,8 @@ pub(super) struct Listening {
     pub(super) ready: bool,
 }
 
-pub(super) struct Tracked<T> {
-    pub(super) client: Client<T>,
+pub(super) struct Tracked<G> {
+    pub(super) guest: G,
     pub(super) timer: Option<Instant>,
 }
 
@@ -101,32 +115,27 @@ enum Stopping {
     Dismissed(Instant),
 }
 
-impl<'a, S: Service> Server<'a, S> {
+impl<'a, H: Host> Server<'a, H> {
     fn new(
-        service: S,
+        host: H,
+        poll: Poll,
+        signals: SignalFd,
         listeners: Vec<Listener>,
         options: &'a Options,
-        write_timeout: Duration,
+        admission: Admission,
         log: &'a mut Log,
-    ) -> io::Result<Server<'a, S>> {
-        let poll = Poll::new()?;
-        let mut mask = SigSet::empty();
-        mask.add(Signal::SIGTERM);
-        mask.add(Signal::SIGINT);
-        mask.thread_block()?;
-        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        watch(&poll, &signals, SIGNALS, Interest::READABLE)?;
+    ) -> io::Result<Server<'a, H>> {
         for (index, listener) in listeners.iter().enumerate() {
             listener.set_nonblocking()?;
-            watch(&poll, listener, Token(index), Interest::READABLE)?;
+            watch(poll.registry(), listener, Token(index), Interest::READABLE)?;
         }
         let now = Instant::now();
         Ok(Server {
-            service,
+            host,
             options,
-            write_timeout,
             poll,
             signals,
+            first_guest: listeners.len(),
             listeners: listeners
                 .into_iter()
                 .map(|listener| Listening {
@@ -134,24 +143,21 @@ impl<'a, S: Service> Server<'a, S> {
                     ready: true,
                 })
                 .collect(),
-            clients: Slab::new(),
+            guests: Slab::new(),
             timers: BTreeSet::new(),
             turns: Vec::new(),
-            admission: Admission::new(options),
+            admission,
             pause: None,
             records: Records::new(log, now),
             manager: Manager::ready(now),
             total: 0,
             idle_since: now,
             stopping: Stopping::Not,
-            buffer: Box::new([0; READ]),
         })
     }
 
     fn serve(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
-        // Listeners have the first tokens, clients those behind.
-        let first_client = self.listeners.len();
         loop {
             let now = Instant::now();
             if self.over(now) {
@@ -166,19 +172,22 @@ impl<'a, S: Service> Server<'a, S> {
             for event in &events {
                 match event.token() {
                     SIGNALS => self.take_signals(now),
-                    Token(index) if index < first_client => {
+                    WAKER => {}
+                    Token(index) if index < self.first_guest => {
                         if let Some(listening) = self.listeners.get_mut(index) {
                             listening.ready = true;
                         }
                     }
-                    Token(token) => self.drive(token - first_client, now),
+                    Token(token) => self.drive(token - self.first_guest, now),
                 }
             }
             for key in std::mem::take(&mut self.turns) {
                 self.drive(key, now);
             }
+            self.spread_news(now);
             self.expire(now);
-            self.accept(first_client, now);
+            self.accept(now);
+            self.host.tidy(now);
             self.records.sum_up(now);
             self.manager.tell(self.admission.current(), self.total, now);
         }
@@ -188,7 +197,7 @@ impl<'a, S: Service> Server<'a, S> {
     fn over(&mut self, now: Instant) -> bool {
         match self.stopping {
             Stopping::Not => {}
-            _ if self.clients.is_empty() => return true,
+            _ if self.guests.is_empty() => return true,
             Stopping::Draining(until) if now >= until => self.dismiss(now),
             Stopping::Dismissed(until) if now >= until => return true,
             Stopping::Draining(_) | Stopping::Dismissed(_) => {}
@@ -201,13 +210,18 @@ impl<'a, S: Service> Server<'a, S> {
         let time = self
             .options
             .exit_idle_time
-            .filter(|_| self.clients.is_empty())?;
+            .filter(|_| self.guests.is_empty())?;
         Some(self.idle_since + time)
     }
 
     /// When something is due even if nothing happens; the past where something is due now.
-    fn due(&self, now: Instant) -> Option<Instant> {
-        let more = !self.turns.is_empty() || self.may_accept();
+    fn due(&mut self, now: Instant) -> Option<Instant> {
+        let more = !self.turns.is_empty() || self.may_accept(now);
+        let opens = if self.listeners.is_empty() {
+            None
+        } else {
+            self.admission.opens_at(now)
+        };
         let stop = match self.stopping {
             Stopping::Not => None,
             Stopping::Draining(until) | Stopping::Dismissed(until) => Some(until),
@@ -216,6 +230,8 @@ impl<'a, S: Service> Server<'a, S> {
             .into_iter()
             .chain(self.timers.first().map(|(at, _)| *at))
             .chain(self.pause)
+            .chain(opens)
+            .chain(self.host.due())
             .chain(self.records.due())
             .chain(self.manager.due(self.admission.current(), self.total))
             .chain(self.leaves_at())
@@ -224,7 +240,11 @@ impl<'a, S: Service> Server<'a, S> {
     }
 
     fn take_signals(&mut self, now: Instant) {
-        while let Ok(Some(_)) = self.signals.read_signal() {
+        while let Ok(Some(signal)) = self.signals.read_signal() {
+            if H::SIGNALS.iter().any(|own| *own as u32 == signal.ssi_signo) {
+                self.host.signalled();
+                continue;
+            }
             match self.stopping {
                 Stopping::Not => {
                     self.stopping = Stopping::Draining(now + self.options.stop_timeout);
@@ -242,89 +262,31 @@ impl<'a, S: Service> Server<'a, S> {
     /// have to be taken out of the poll as well: closed here, they are still open there.
     fn close_listeners(&mut self) {
         for listening in self.listeners.drain(..) {
-            let fd = listening.listener.as_fd().as_raw_fd();
-            let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
+            unwatch(self.poll.registry(), &listening.listener);
         }
     }
 
     fn dismiss(&mut self, now: Instant) {
-        self.stopping = Stopping::Dismissed(now + LAST_WORDS);
-        let keys: Vec<usize> = self.clients.iter().map(|(key, _)| key).collect();
+        self.stopping = Stopping::Dismissed(now + self.host.last_words());
+        let keys: Vec<usize> = self.guests.iter().map(|(key, _)| key).collect();
         for key in keys {
-            self.with(key, now, Client::dismiss);
-        }
-    }
-
-    fn drive(&mut self, key: usize, now: Instant) {
-        self.with(key, now, Client::drive);
-    }
-
-    fn expire(&mut self, now: Instant) {
-        self.pause = self.pause.filter(|until| now < *until);
-        while let Some((at, key)) = self.timers.first().copied() {
-            if at > now {
-                break;
-            }
-            self.with(key, now, Client::expire);
-        }
-    }
-
-    /// Has a client do something, and sees to what it waits for then.
-    pub(super) fn with(
-        &mut self,
-        key: usize,
-        now: Instant,
-        step: impl FnOnce(&mut Client<S::Talk>, &mut [u8; READ], Instant, &mut Records) -> Next,
-    ) {
-        // An event may be for a client that has ended since.
-        let Some(tracked) = self.clients.get_mut(key) else {
-            return;
-        };
-        let next = step(
-            &mut tracked.client,
-            &mut self.buffer,
-            now,
-            &mut self.records,
-        );
-        let timer = match next {
-            Next::Wait(at) => Some(at),
-            Next::Turn | Next::Close => None,
-        };
-        if tracked.timer != timer {
-            if let Some(old) = tracked.timer {
-                self.timers.remove(&(old, key));
-            }
-            if let Some(at) = timer {
-                self.timers.insert((at, key));
-            }
-            tracked.timer = timer;
-        }
-        match next {
-            Next::Wait(_) => {}
-            Next::Turn => self.turns.push(key),
-            Next::Close => {
-                let peer = self.clients.remove(key).client.name().peer;
-                self.leave(peer, now);
-            }
-        }
-    }
-
-    pub(super) fn leave(&mut self, peer: Peer, now: Instant) {
-        self.admission.leave(peer);
-        self.pause = None;
-        if self.admission.current() == 0 {
-            self.idle_since = now;
+            self.with(key, now, H::dismiss);
         }
     }
 }
 
 /// Has the poll tell when a descriptor is ready.
 pub(super) fn watch(
-    poll: &Poll,
+    registry: &Registry,
     fd: &impl AsFd,
     token: Token,
     interest: Interest,
 ) -> io::Result<()> {
-    poll.registry()
-        .register(&mut SourceFd(&fd.as_fd().as_raw_fd()), token, interest)
+    registry.register(&mut SourceFd(&fd.as_fd().as_raw_fd()), token, interest)
+}
+
+/// Has it tell no more.
+pub(super) fn unwatch(registry: &Registry, fd: &impl AsFd) {
+    // Fails where it was not watched.
+    let _ = registry.deregister(&mut SourceFd(&fd.as_fd().as_raw_fd()));
 }

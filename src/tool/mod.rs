@@ -3,6 +3,7 @@
 mod check;
 mod connect;
 mod place;
+mod serve;
 mod services;
 
 use std::io::{self, Write};
@@ -27,6 +28,7 @@ enum Command {
     Check(check::Options),
     /// Talk to a service, and end when it does
     Connect(connect::Options),
+    Serve(Box<serve::Options>),
     /// Add or remove the line of a service in /etc/services
     #[command(subcommand)]
     Services(services::Command),
@@ -41,6 +43,10 @@ pub fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     let options = match Options::try_parse() {
         Ok(options) => options,
+        // Where this one is started by an inetd, its standard output is a client.
+        Err(error) if std::env::args_os().nth(1).is_some_and(|word| word == "serve") => {
+            return program::misused("sockunit", &error);
+        }
         Err(error) => return program::explain(&error),
     };
     // Whether what was asked holds; what speaks against it has been told.
@@ -48,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Check(options) => check::run(&options),
         Command::Connect(options) => connect::run(&options).map(|()| true),
         Command::Services(command) => services::run(command).map(|()| true),
+        Command::Serve(options) => return serve::run(&options),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, setsockopt, shutdown, sockopt};
 
-use super::records::{Name, Records};
-use crate::connection::{BATCH, LINGER, Summary, send_now};
+use super::super::host::Next;
+use super::super::records::{Name, Records};
+use crate::connection::{BATCH, LINGER, Summary, Traffic, send_now};
 use crate::dialog::{Event, Talk};
 
 /// How much is read at once.
@@ -18,17 +19,6 @@ const ROUNDS: usize = 16;
 
 /// Memory for answers that a silent client keeps.
 const KEPT: usize = 512;
-
-/// What a client waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// Its socket, or this time.
-    Wait(Instant),
-    /// Its next turn.
-    Turn,
-    /// Nothing: it is done.
-    Close,
-}
 
 /// A connection and where its conversation stands.
 #[derive(Debug)]
@@ -114,7 +104,7 @@ impl<T: Talk> Client<T> {
                 Ok(true) => {}
                 Ok(false) => {
                     let deadline = self.write_deadline.get_or_insert(now + self.write_timeout);
-                    return Next::Wait(*deadline);
+                    return Next::Wait(Some(*deadline));
                 }
                 Err(_) => return self.give_up("client gone", now, records),
             }
@@ -132,7 +122,7 @@ impl<T: Talk> Client<T> {
                 }
                 &mut Phase::Closing(until) => match self.receive(buffer) {
                     Ok(1..) if now <= until => continue,
-                    Err(Errno::EAGAIN) if now < until => return Next::Wait(until),
+                    Err(Errno::EAGAIN) if now < until => return Next::Wait(Some(until)),
                     _ => return Next::Close,
                 },
             };
@@ -141,7 +131,7 @@ impl<T: Talk> Client<T> {
                 match self.receive(buffer) {
                     Ok(0) => self.input_ended = true,
                     Ok(n) => self.feed(&buffer[..n], now, records),
-                    Err(Errno::EAGAIN) => return Next::Wait(deadline),
+                    Err(Errno::EAGAIN) => return Next::Wait(Some(deadline)),
                     Err(Errno::EINTR) => {}
                     Err(_) => return self.give_up("client gone", now, records),
                 }
@@ -258,8 +248,11 @@ impl<T: Talk> Client<T> {
         let summary = Summary {
             peer: self.name.peer,
             end,
-            received: self.received,
-            sent: self.sent,
+            traffic: Some(Traffic {
+                received: self.received,
+                sent: self.sent,
+            }),
+            pid: None,
             lasted: now.max(self.begun).duration_since(self.begun),
         };
         records.ended(self.name, summary, now);

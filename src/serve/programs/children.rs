@@ -1,0 +1,116 @@
+//! The processes whose parent this process is.
+
+use std::fs;
+
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
+
+/// Ticks in a second, as processes are shown to have started. The same on all architectures.
+const TICKS: i64 = 100;
+
+/// A child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Child {
+    /// Its number.
+    pub pid: Pid,
+    /// Its process group.
+    pub group: Pid,
+    /// When it began, in ticks since the machine was started.
+    pub begun: i64,
+}
+
+/// The time, as a process that begins now would be shown to have begun. Nothing begins before it.
+pub fn now() -> i64 {
+    // Fails for no clock that there is.
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(i64::MAX, |time| {
+        time.tv_sec() * TICKS + time.tv_nsec() / (1_000_000_000 / TICKS)
+    })
+}
+
+/// The children but those that `known` knows, and those that have ended.
+pub fn others(known: impl Fn(Pid) -> bool) -> Vec<Child> {
+    let own = std::process::id();
+    let pids = listed().unwrap_or_else(numbered);
+    pids.into_iter()
+        .map(Pid::from_raw)
+        .filter(|pid| !known(*pid))
+        .filter_map(|pid| {
+            let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+            let (parent, child) = parse(pid, &stat)?;
+            (parent == own).then_some(child)
+        })
+        .collect()
+}
+
+/// As the kernel lists them, for each thread; `None` where it does not.
+fn listed() -> Option<Vec<i32>> {
+    let mut pids = Vec::new();
+    for thread in fs::read_dir("/proc/self/task").ok()? {
+        let path = thread.ok()?.path().join("children");
+        let list = fs::read_to_string(path).ok()?;
+        pids.extend(list.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    Some(pids)
+}
+
+/// All processes that are to be seen.
+fn numbered() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// The parent and what else there is to know, from /proc/PID/stat; `None` for one that has ended.
+fn parse(pid: Pid, stat: &[u8]) -> Option<(u32, Child)> {
+    // The second field is a name in parentheses, and may have anything in it.
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    if matches!(*fields.first()?, "Z" | "X") {
+        return None;
+    }
+    let child = Child {
+        pid,
+        group: Pid::from_raw(fields.get(2)?.parse().ok()?),
+        begun: fields.get(19)?.parse().ok()?,
+    };
+    Some((fields.get(1)?.parse().ok()?, child))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn a_child_is_found_with_its_group_and_its_beginning() {
+        let before = now();
+        let mut process = Command::new("sleep").arg("100").spawn().unwrap();
+        let pid = Pid::from_raw(process.id() as i32);
+        let found: Vec<Child> = others(|other| other != pid);
+        let after = now();
+        process.kill().unwrap();
+        process.wait().unwrap();
+        let [child] = found[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!((child.pid, child.group), (pid, nix::unistd::getpgrp()));
+        assert!((before..=after).contains(&child.begun));
+        assert_eq!(others(|other| other != pid), []);
+    }
+
+    #[test]
+    fn a_name_that_looks_like_more_fields_is_one() {
+        let stat = b"7 (a) S 1 2 (b)) S 4 5 6 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 900 1 1";
+        let child = Child {
+            pid: Pid::from_raw(7),
+            group: Pid::from_raw(5),
+            begun: 900,
+        };
+        assert_eq!(parse(Pid::from_raw(7), stat), Some((4, child)));
+        let ended = String::from_utf8_lossy(stat).replace("(b)) S", ") Z");
+        assert_eq!(parse(Pid::from_raw(7), ended.as_bytes()), None);
+        assert_eq!(parse(Pid::from_raw(7), b"7 (cut"), None);
+    }
+}

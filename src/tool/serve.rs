@@ -1,0 +1,43 @@
+//! `sockunit serve`: a program for each connection.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::program;
+use crate::serve;
+
+/// Serve listening sockets, and start a program for each connection
+///
+/// The connection is the program's standard input and output. The sockets are those that systemd
+/// hands over, or those that --listen names.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The name under which records are logged, if not that of the program
+    #[arg(long, value_name = "NAME", value_parser = identifier)]
+    name: Option<String>,
+    #[command(flatten)]
+    programs: serve::ProgramOptions,
+    #[command(flatten)]
+    serve: serve::Options,
+}
+
+/// A name in the log.
+fn identifier(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err("a name has at least one character, and no control characters");
+    }
+    Ok(text.into())
+}
+
+pub fn run(options: &Options) -> ExitCode {
+    let own = || serve::file_name(&options.programs.command);
+    let name = match identifier(&options.name.clone().unwrap_or_else(own)) {
+        Ok(name) => name,
+        Err(_) => "sockunit".into(),
+    };
+    // It is for as long as the process lives.
+    program::logged(name.leak(), |_, log| {
+        serve::start_programs(&options.serve, &options.programs, log)
+    })
+}
