@@ -247,7 +247,7 @@ _sockunit() {
             return 0
             ;;
         sockunit__subcmd__serve)
-            opts="-h --name --rate --rate-pause --max-load --access-times --allow --deny --message --refused-banner --banner --idle-timeout --time-limit --grace --listen --max-connections --per-source --when-full --exit-idle-time --stop-timeout --help"
+            opts="-h --name --rate --rate-pause --max-load --access-times --allow --deny --message --refused-banner --banner --idle-timeout --time-limit --grace --listen --per-source --when-full --exit-idle-time --stop-timeout --max-connections --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -309,10 +309,6 @@ _sockunit() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --max-connections)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --per-source)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -326,6 +322,10 @@ _sockunit() {
                     return 0
                     ;;
                 --stop-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

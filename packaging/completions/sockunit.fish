@@ -54,12 +54,12 @@ complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l idle-timeout
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l time-limit -d 'End a conversation after this long' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l grace -d 'How long a program may go on whose client is gone, and how long it may take to end when it is told to' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l listen -d 'Listen here, with no systemd: ADDRESS:PORT, or the path of an AF_UNIX socket; repeatable' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l max-connections -d 'Serve at most this many connections at once' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l per-source -d 'Serve at most this many connections of one address (of one /64 network for IPv6)' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l when-full -d 'What happens to a client that comes when --max-connections are served' -r -f -a "wait\t'It waits in the listener\'s queue'
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l when-full -d 'What happens to a client that comes when there is no place for it' -r -f -a "wait\t'It waits in the listener\'s queue'
 refuse\t'It is told so in a sentence'"
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l exit-idle-time -d 'Leave when there was no connection for this long; systemd starts the service again' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l stop-timeout -d 'When told to stop, let conversations go on for this long' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l max-connections -d 'Serve at most this many connections at once' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sockunit -n "__fish_sockunit_using_subcommand services; and not __fish_seen_subcommand_from add remove help" -s h -l help -d 'Print help'
 complete -c sockunit -n "__fish_sockunit_using_subcommand services; and not __fish_seen_subcommand_from add remove help" -f -a "add" -d 'Add the line, unless the name or the port is taken'

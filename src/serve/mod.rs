@@ -107,7 +107,8 @@ pub fn start_programs(
 /// What a file says that is sent to clients. It has to fit into the room that every new connection has.
 fn banner(path: &Path) -> anyhow::Result<Vec<u8>> {
     const MOST: usize = 16 * 1024;
-    let text = fs::read(path).with_context(|| format!("cannot read the banner {}", path.display()))?;
+    let text =
+        fs::read(path).with_context(|| format!("cannot read the banner {}", path.display()))?;
     if text.len() > MOST {
         bail!(
             "the banner {} is too long: it has {} bytes, and {MOST} is the limit",

@@ -20,7 +20,7 @@ pub struct Options {
     /// Serve at most this many connections of one address (of one /64 network for IPv6)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub per_source: Option<u32>,
-    /// What happens to a client that comes when --max-connections are served
+    /// What happens to a client that comes when there is no place for it
     #[arg(long, value_enum, default_value_t)]
     pub when_full: WhenFull,
     /// Leave when there was no connection for this long; systemd starts the service again
@@ -44,7 +44,7 @@ impl Default for Options {
     }
 }
 
-/// What happens to a client that comes when all places are taken.
+/// What happens to a client that comes when all places are taken, or that comes too soon.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum WhenFull {
     /// It waits in the listener's queue.

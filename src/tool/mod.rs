@@ -44,7 +44,11 @@ pub fn main() -> ExitCode {
     let options = match Options::try_parse() {
         Ok(options) => options,
         // Where this one is started by an inetd, its standard output is a client.
-        Err(error) if std::env::args_os().nth(1).is_some_and(|word| word == "serve") => {
+        Err(error)
+            if std::env::args_os()
+                .nth(1)
+                .is_some_and(|word| word == "serve") =>
+        {
             return program::misused("sockunit", &error);
         }
         Err(error) => return program::explain(&error),

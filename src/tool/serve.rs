@@ -12,6 +12,11 @@ use crate::serve;
 /// The connection is the program's standard input and output. The sockets are those that systemd
 /// hands over, or those that --listen names.
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "sockunit serve [OPTIONS] -- <PROGRAM> [ARG]...",
+    // A process costs more than a conversation.
+    mut_arg("max_connections", |limit| limit.default_value("256"))
+)]
 pub struct Options {
     /// The name under which records are logged, if not that of the program
     #[arg(long, value_name = "NAME", value_parser = identifier)]

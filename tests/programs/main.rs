@@ -23,6 +23,7 @@ mod hello;
 mod log;
 mod manual;
 mod notices;
+mod serve;
 mod services;
 mod serving;
 mod shared;

@@ -48,6 +48,7 @@ fn every_option_is_in_the_manual() {
                 &[],
                 &["check"],
                 &["connect"],
+                &["serve"],
                 &["services", "add"],
                 &["services", "remove"],
             ],

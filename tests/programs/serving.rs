@@ -61,6 +61,11 @@ impl Served {
 
     /// Starts the program with `listener` as the descriptor that systemd hands over.
     pub fn share(program: &str, args: &[&str], listener: OwnedFd) -> Served {
+        Served::share_telling(program, args, listener, Stdio::null())
+    }
+
+    /// The same, with a standard error.
+    pub fn share_telling(program: &str, args: &[&str], listener: OwnedFd, told: Stdio) -> Served {
         let child = Command::new("sh")
             .args(["-c", "exec \"$0\" \"$@\" 3<&0 </dev/null", program])
             .args(args)
@@ -72,7 +77,7 @@ impl Served {
             ])
             .stdin(listener)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(told)
             .spawn()
             .unwrap();
         Served {
@@ -107,6 +112,11 @@ impl Served {
 
     /// Waits until the program has ended by itself.
     pub fn ended(mut self) -> ExitStatus {
+        self.wait()
+    }
+
+    /// The same, for who has more to ask then.
+    pub fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         wait_until("the program ends", deadline, || {
             self.child.try_wait().unwrap()

@@ -69,9 +69,7 @@ impl Admission {
             when_full: options.when_full,
             current: 0,
             sources: HashMap::new(),
-            meter: limits
-                .rate
-                .map(|rate| Meter::new(rate, limits.rate_pause)),
+            meter: limits.rate.map(|rate| Meter::new(rate, limits.rate_pause)),
             load: limits.max_load.map(Load::new),
             hours: Hours::new(limits.access_times),
             allow: limits.allow,
@@ -82,7 +80,8 @@ impl Admission {
 
     /// Whether a connection may be accepted at all; if not, it waits in the listener's queue.
     pub fn open(&mut self, now: Instant) -> bool {
-        self.when_full == WhenFull::Refuse || (self.current < self.most && self.passing(now).is_none())
+        self.when_full == WhenFull::Refuse
+            || (self.current < self.most && self.passing(now).is_none())
     }
 
     /// When [`Admission::open`] may say otherwise, though nobody has left.
@@ -231,10 +230,7 @@ mod tests {
             assert!(admission.open(now));
             assert_eq!(admission.admit(peer("192.0.2.1:1"), now), Ok(()));
             assert_eq!(admission.open(now), open);
-            assert_eq!(
-                admission.admit(peer("192.0.2.2:1"), now),
-                Err(Reason::Full)
-            );
+            assert_eq!(admission.admit(peer("192.0.2.2:1"), now), Err(Reason::Full));
             admission.leave(peer("192.0.2.1:1"));
             assert!(admission.open(now));
         }

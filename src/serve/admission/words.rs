@@ -70,10 +70,7 @@ impl FromStr for Message {
                 .iter()
                 .filter_map(|reason| Some(reason.to_possible_value()?.get_name().to_owned()))
                 .collect();
-            format!(
-                "there is no reason {reason:?}, only {}",
-                reasons.join(", ")
-            )
+            format!("there is no reason {reason:?}, only {}", reasons.join(", "))
         })?;
         Ok(Message {
             reason,

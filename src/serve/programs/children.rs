@@ -48,7 +48,10 @@ fn listed() -> Option<Vec<i32>> {
     for thread in fs::read_dir("/proc/self/task").ok()? {
         let path = thread.ok()?.path().join("children");
         let list = fs::read_to_string(path).ok()?;
-        pids.extend(list.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+        pids.extend(
+            list.split_whitespace()
+                .filter_map(|pid| pid.parse::<i32>().ok()),
+        );
     }
     Some(pids)
 }

@@ -163,7 +163,10 @@ impl Conversation {
             }
             idle = Some((self.quiet + time, Why::Idle));
         }
-        let first = [gone, limit, idle].into_iter().flatten().min_by_key(|(at, _)| *at);
+        let first = [gone, limit, idle]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(at, _)| *at);
         match first {
             Some((at, why)) if at <= now => self.end(why, times, now),
             first => Next::Wait(first.map(|(at, _)| at)),
@@ -256,7 +259,10 @@ impl Conversation {
         self.phase = Phase::Closing(until);
         let mut source = mio::unix::SourceFd(&fd);
         let readable = mio::Interest::READABLE;
-        match around.registry.reregister(&mut source, around.token, readable) {
+        match around
+            .registry
+            .reregister(&mut source, around.token, readable)
+        {
             Ok(()) => self.throw_away(until, around.now),
             Err(_) => Next::Close,
         }
@@ -289,5 +295,8 @@ fn gone(socket: &OwnedFd) -> bool {
     let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty())];
     let ready = poll(&mut fds, PollTimeout::ZERO);
     let over = PollFlags::POLLHUP | PollFlags::POLLERR;
-    ready == Ok(1) && fds[0].revents().is_some_and(|events| events.intersects(over))
+    ready == Ok(1)
+        && fds[0]
+            .revents()
+            .is_some_and(|events| events.intersects(over))
 }

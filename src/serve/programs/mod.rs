@@ -252,7 +252,10 @@ impl Programs {
         }
         if self.short.is_empty() {
             let running = self.running.len();
-            let told = format!("no more programs than these {running} for now: {}", errno.desc());
+            let told = format!(
+                "no more programs than these {running} for now: {}",
+                errno.desc()
+            );
             around.records.note(Priority::Error, &told);
         }
         self.short.push(around.key);

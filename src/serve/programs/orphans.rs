@@ -99,7 +99,9 @@ pub fn end_all(grace: Duration, last: Duration) {
     let begun = Instant::now();
     let mut told = HashSet::new();
     loop {
-        while matches!(waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG), Ok(status) if status.pid().is_some()) {}
+        while matches!(waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG), Ok(status) if status.pid().is_some())
+        {
+        }
         let others = children::others(|_| false);
         let past = begun.elapsed();
         if others.is_empty() || past >= grace + last {

@@ -188,10 +188,7 @@ impl Shared {
             if let Some(job) = todo.jobs.pop_front() {
                 return Some(job);
             }
-            todo = self
-                .more
-                .wait(todo)
-                .unwrap_or_else(PoisonError::into_inner);
+            todo = self.more.wait(todo).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

@@ -1,0 +1,236 @@
+//! Who is served, how many, when, and for how long.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::{Serve, line, path, rest};
+use crate::serving::PATIENCE;
+
+const GREET: &str = "echo hello; exec cat";
+
+/// Whether a client is kept waiting.
+fn waits(client: &mut TcpStream) -> bool {
+    client
+        .set_read_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    let waits = client.read(&mut [0]).is_err();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    waits
+}
+
+#[test]
+fn past_the_limit_clients_wait_or_are_refused() {
+    let serve = Serve::script(&["--max-connections=1"], GREET);
+    let mut first = serve.connect();
+    assert_eq!(line(&mut first), "hello");
+    let mut second = serve.connect();
+    assert!(waits(&mut second));
+    drop(first);
+    assert_eq!(line(&mut second), "hello");
+
+    let serve = Serve::script(&["--max-connections=1", "--when-full=refuse"], GREET);
+    let mut first = serve.connect();
+    assert_eq!(line(&mut first), "hello");
+    assert_eq!(
+        serve.say(),
+        "Too many connections; please try again later\n"
+    );
+    serve.until_told("refused, as all places are taken: 0 bytes received, 45 bytes sent");
+}
+
+#[test]
+fn a_source_that_has_its_share_is_refused() {
+    let serve = Serve::script(&["--per-source=1"], GREET);
+    let mut first = serve.connect();
+    assert_eq!(line(&mut first), "hello");
+    assert_eq!(
+        serve.say(),
+        "Too many connections from your address; please try again later\n"
+    );
+}
+
+#[test]
+fn past_the_rate_clients_wait_or_are_refused() {
+    let serve = Serve::start(&["--rate=2/2s"], &["echo", "hello"]);
+    let begun = Instant::now();
+    for _ in 0..5 {
+        assert_eq!(serve.say(), "hello\n");
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(4));
+
+    let serve = Serve::start(&["--rate=2/1h", "--when-full=refuse"], &["echo", "hello"]);
+    assert_eq!(serve.say(), "hello\n");
+    assert_eq!(serve.say(), "hello\n");
+    for _ in 0..3 {
+        assert_eq!(
+            serve.say(),
+            "Too many connections in a short time; please try again later\n"
+        );
+    }
+    serve.until_told("refused, as too many have come in a short time");
+}
+
+#[test]
+fn once_the_rate_is_reached_it_can_pause() {
+    let serve = Serve::start(&["--rate=1/1ms", "--rate-pause=2s"], &["echo", "hello"]);
+    let begun = Instant::now();
+    assert_eq!(serve.say(), "hello\n");
+    assert_eq!(serve.say(), "hello\n");
+    assert!(begun.elapsed() >= Duration::from_secs(2));
+}
+
+#[test]
+fn a_load_that_is_too_high_keeps_clients_out() {
+    // No machine that runs this has a load this low, but for the first minute after its start.
+    let load = nix::sys::sysinfo::sysinfo().unwrap().load_average().0;
+    if load > 0.01 {
+        let serve = Serve::start(
+            &["--max-load=0.001", "--when-full=refuse"],
+            &["echo", "hello"],
+        );
+        assert_eq!(serve.say(), "Too busy; please try again later\n");
+        let serve = Serve::start(&["--max-load=0.001"], &["echo", "hello"]);
+        assert!(waits(&mut serve.connect()));
+    }
+    let serve = Serve::start(&["--max-load=100000"], &["echo", "hello"]);
+    assert_eq!(serve.say(), "hello\n");
+}
+
+#[test]
+fn outside_of_its_times_it_is_closed() {
+    // The services here have TZ=UTC.
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    let hour = now.as_secs() / 3600 % 24;
+    let span = |from: u64, to: u64| format!("--access-times={:02}:00-{:02}:00", from % 24, to % 24);
+    // Wide enough for an hour that begins meanwhile.
+    let open = Serve::start(&[&span(hour, hour + 2)], &["echo", "hello"]);
+    assert_eq!(open.say(), "hello\n");
+    let shut = [span(hour + 2, hour + 3), span(hour + 5, hour)];
+    let closed = Serve::start(&[&shut[0], &shut[1]], &["echo", "hello"]);
+    assert_eq!(
+        closed.say(),
+        "This service is closed at this time of the day\n"
+    );
+    closed.until_told("refused, as it is not the time of the day");
+}
+
+#[test]
+fn a_denied_address_is_refused_even_where_it_is_allowed() {
+    for (options, served) in [
+        (&["--allow=127.0.0.0/8"][..], true),
+        (&["--allow=192.0.2.0/24", "--allow=::1"], false),
+        (&["--deny=192.0.2.0/24"], true),
+        (&["--deny=127.0.0.1"], false),
+        (&["--allow=127.0.0.0/8", "--deny=127.0.0.1/32"], false),
+    ] {
+        let serve = Serve::start(options, &["echo", "hello"]);
+        let told = if served {
+            "hello\n"
+        } else {
+            "Your address may not use this service\n"
+        };
+        assert_eq!(serve.say(), told, "{options:?}");
+    }
+}
+
+#[test]
+fn banners_and_messages_are_those_of_the_user() {
+    let (welcome, sorry) = (path("welcome"), path("sorry"));
+    fs::write(&welcome, "Welcome!\n").unwrap();
+    fs::write(&sorry, "Sorry.\n").unwrap();
+    let options = [
+        &format!("--banner={}", welcome.display()),
+        &format!("--refused-banner={}", sorry.display()),
+        "--message=full=Come back tomorrow",
+        "--message=source=",
+        "--max-connections=2",
+        "--per-source=1",
+        "--when-full=refuse",
+    ];
+    let serve = Serve::script(&options, GREET);
+    let mut first = serve.connect();
+    assert_eq!(
+        (line(&mut first), line(&mut first)),
+        ("Welcome!".into(), "hello".into())
+    );
+    assert_eq!(serve.say(), "Sorry.\n");
+    let serve = Serve::script(
+        &[
+            options[0],
+            options[1],
+            options[2],
+            "--max-connections=1",
+            "--when-full=refuse",
+        ],
+        GREET,
+    );
+    let mut first = serve.connect();
+    assert_eq!(line(&mut first), "Welcome!");
+    assert_eq!(serve.say(), "Sorry.\nCome back tomorrow\n");
+    for path in [welcome, sorry] {
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn a_conversation_in_which_nothing_is_said_is_ended() {
+    let serve = Serve::start(&["--idle-timeout=700ms"], &["cat"]);
+    let mut client = serve.connect();
+    // As long as something is said, from either side, it goes on.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(2) {
+        client.write_all(b"x\n").unwrap();
+        assert_eq!(line(&mut client), "x");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let said = Instant::now();
+    assert_eq!(rest(client), "");
+    assert!(said.elapsed() >= Duration::from_millis(400));
+    serve.until_told("idle for too long, killed by SIGTERM: ");
+    let serve = Serve::script(
+        &["--idle-timeout=700ms"],
+        "for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done",
+    );
+    assert_eq!(serve.say(), "1\n2\n3\n4\n5\n6\n");
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_idle() {
+    let serve = Serve::start(&["--idle-timeout=500ms"], &["yes"]);
+    let _client = serve.connect();
+    serve.until_told("idle for too long, killed by SIGTERM: ");
+}
+
+#[test]
+fn a_local_conversation_in_which_nothing_is_said_is_ended() {
+    use std::os::unix::net::{UnixListener, UnixStream};
+    let here = path("here");
+    let listener = UnixListener::bind(&here).unwrap();
+    let args = ["serve", "--idle-timeout=700ms", "--", "cat"];
+    let served = crate::serving::Served::share(crate::client::SOCKUNIT, &args, listener.into());
+    let mut client = UnixStream::connect(&here).unwrap();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(2) {
+        client.write_all(b"x\n").unwrap();
+        assert_eq!(line(&mut client), "x");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(rest(client), "");
+    assert!(served.end().success());
+    fs::remove_file(here).unwrap();
+}
+
+#[test]
+fn a_conversation_that_takes_too_long_is_ended_whatever_goes_on_in_it() {
+    let serve = Serve::start(&["--time-limit=700ms"], &["yes"]);
+    let mut client = serve.connect();
+    let begun = Instant::now();
+    let mut scrap = vec![0; 65536];
+    while client.read(&mut scrap).unwrap() > 0 {}
+    assert!(begun.elapsed() >= Duration::from_millis(600));
+    serve.until_told("time limit reached, killed by SIGTERM: ");
+}
