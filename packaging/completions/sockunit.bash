@@ -16,6 +16,9 @@ _sockunit() {
             ",$1")
                 cmd="sockunit"
                 ;;
+            sockunit,add)
+                cmd="sockunit__subcmd__add"
+                ;;
             sockunit,check)
                 cmd="sockunit__subcmd__check"
                 ;;
@@ -25,11 +28,17 @@ _sockunit() {
             sockunit,help)
                 cmd="sockunit__subcmd__help"
                 ;;
+            sockunit,remove)
+                cmd="sockunit__subcmd__remove"
+                ;;
             sockunit,serve)
                 cmd="sockunit__subcmd__serve"
                 ;;
             sockunit,services)
                 cmd="sockunit__subcmd__services"
+                ;;
+            sockunit__subcmd__help,add)
+                cmd="sockunit__subcmd__help__subcmd__add"
                 ;;
             sockunit__subcmd__help,check)
                 cmd="sockunit__subcmd__help__subcmd__check"
@@ -39,6 +48,9 @@ _sockunit() {
                 ;;
             sockunit__subcmd__help,help)
                 cmd="sockunit__subcmd__help__subcmd__help"
+                ;;
+            sockunit__subcmd__help,remove)
+                cmd="sockunit__subcmd__help__subcmd__remove"
                 ;;
             sockunit__subcmd__help,serve)
                 cmd="sockunit__subcmd__help__subcmd__serve"
@@ -77,12 +89,50 @@ _sockunit() {
 
     case "${cmd}" in
         sockunit)
-            opts="-h -V --help --version check connect serve services help"
+            opts="-h -V --help --version add check connect remove serve services help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sockunit__subcmd__add)
+            opts="-h --listen --user-name --shared --sandbox --max-connections --per-source --enable --dry-run --root --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user-name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox)
+                    COMPREPLY=($(compgen -W "strict standard off" -- "${cur}"))
+                    return 0
+                    ;;
+                --max-connections)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --per-source)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -135,8 +185,22 @@ _sockunit() {
             return 0
             ;;
         sockunit__subcmd__help)
-            opts="check connect serve services help"
+            opts="add check connect remove serve services help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sockunit__subcmd__help__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -177,6 +241,20 @@ _sockunit() {
             return 0
             ;;
         sockunit__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sockunit__subcmd__help__subcmd__remove)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -239,6 +317,24 @@ _sockunit() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sockunit__subcmd__remove)
+            opts="-h --force --root --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -26,11 +26,26 @@ end
 
 complete -c sockunit -n "__fish_sockunit_needs_command" -s h -l help -d 'Print help'
 complete -c sockunit -n "__fish_sockunit_needs_command" -s V -l version -d 'Print version'
+complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "add" -d 'Attach a program to a port'
 complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "check" -d 'Find out whether a name and a port are free, and who has them'
 complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "connect" -d 'Talk to a service, and end when it does'
+complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "remove" -d 'Take away what add has attached'
 complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "serve" -d 'Serve listening sockets, and start a program for each connection'
 complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "services" -d 'Add or remove the line of a service in /etc/services'
 complete -c sockunit -n "__fish_sockunit_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sockunit -n "__fish_sockunit_using_subcommand add" -l listen -d 'Listen on this address; repeatable. * is every address [default: 127.0.0.1 and ::1]' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand add" -l user-name -d 'Run the program as this user [default: one that systemd makes up for the service]' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand add" -l sandbox -d 'What is taken away from the program' -r -f -a "strict\t'No homes, devices, network of its own, other processes or place to write'
+standard\t'No way to gain privileges, and limits; files and network as the user may'
+off\t'Nothing is taken away'"
+complete -c sockunit -n "__fish_sockunit_using_subcommand add" -l max-connections -d 'Serve at most this many connections at once' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand add" -l per-source -d 'Serve at most this many connections of one address' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand add" -l root -d 'Work on the system in this directory' -r -F
+complete -c sockunit -n "__fish_sockunit_using_subcommand add" -l shared -d 'One process that serves all connections, and not a unit for each'
+complete -c sockunit -n "__fish_sockunit_using_subcommand add" -l enable -d 'Start it at every boot as well'
+complete -c sockunit -n "__fish_sockunit_using_subcommand add" -l dry-run -d 'Print what would be written, file by file, and change nothing'
+complete -c sockunit -n "__fish_sockunit_using_subcommand add" -l user -d 'Work on your own service manager; with --root, on the units for all users of that system'
+complete -c sockunit -n "__fish_sockunit_using_subcommand add" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sockunit -n "__fish_sockunit_using_subcommand check" -l root -d 'Work on the system in this directory' -r -F
 complete -c sockunit -n "__fish_sockunit_using_subcommand check" -l user -d 'Work on your own service manager; with --root, on the units for all users of that system'
 complete -c sockunit -n "__fish_sockunit_using_subcommand check" -l json -d 'Print one object of JSON'
@@ -40,6 +55,10 @@ complete -c sockunit -n "__fish_sockunit_using_subcommand connect" -l timeout -d
 complete -c sockunit -n "__fish_sockunit_using_subcommand connect" -l idle-timeout -d 'Give up when neither side has said anything for this long' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand connect" -l crlf -d 'Send CR LF at the end of each line'
 complete -c sockunit -n "__fish_sockunit_using_subcommand connect" -s h -l help -d 'Print help'
+complete -c sockunit -n "__fish_sockunit_using_subcommand remove" -l root -d 'Work on the system in this directory' -r -F
+complete -c sockunit -n "__fish_sockunit_using_subcommand remove" -l force -d 'Remove the units also where somebody has changed them'
+complete -c sockunit -n "__fish_sockunit_using_subcommand remove" -l user -d 'Work on your own service manager; with --root, on the units for all users of that system'
+complete -c sockunit -n "__fish_sockunit_using_subcommand remove" -s h -l help -d 'Print help'
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l name -d 'The name under which records are logged, if not that of the program' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l rate -d 'Take so many new connections in a second, or in another time: 100/1min' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l rate-pause -d 'Once --rate is reached, take nobody for this long' -r
@@ -74,10 +93,12 @@ complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_s
 complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from help" -f -a "add" -d 'Add the line, unless the name or the port is taken'
 complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Take the line away, unless somebody changed it'
 complete -c sockunit -n "__fish_sockunit_using_subcommand services; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect serve services help" -f -a "check" -d 'Find out whether a name and a port are free, and who has them'
-complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect serve services help" -f -a "connect" -d 'Talk to a service, and end when it does'
-complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect serve services help" -f -a "serve" -d 'Serve listening sockets, and start a program for each connection'
-complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect serve services help" -f -a "services" -d 'Add or remove the line of a service in /etc/services'
-complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from check connect serve services help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from add check connect remove serve services help" -f -a "add" -d 'Attach a program to a port'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from add check connect remove serve services help" -f -a "check" -d 'Find out whether a name and a port are free, and who has them'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from add check connect remove serve services help" -f -a "connect" -d 'Talk to a service, and end when it does'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from add check connect remove serve services help" -f -a "remove" -d 'Take away what add has attached'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from add check connect remove serve services help" -f -a "serve" -d 'Serve listening sockets, and start a program for each connection'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from add check connect remove serve services help" -f -a "services" -d 'Add or remove the line of a service in /etc/services'
+complete -c sockunit -n "__fish_sockunit_using_subcommand help; and not __fish_seen_subcommand_from add check connect remove serve services help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c sockunit -n "__fish_sockunit_using_subcommand help; and __fish_seen_subcommand_from services" -f -a "add" -d 'Add the line, unless the name or the port is taken'
 complete -c sockunit -n "__fish_sockunit_using_subcommand help; and __fish_seen_subcommand_from services" -f -a "remove" -d 'Take the line away, unless somebody changed it'

@@ -42,6 +42,9 @@ pub fn replace(
     old.read_to_end(&mut text)
         .map_err(|error| Error::Io(path.clone(), error))?;
     let Some(text) = change(&text).map_err(|taken| Error::Taken(path.clone(), taken))? else {
+        if run == Run::Real {
+            clear(&folder).map_err(failed)?;
+        }
         return Ok(Outcome::Unchanged);
     };
     if run == Run::Real {
@@ -65,11 +68,16 @@ fn lock(folder: &File) -> nix::Result<Flock<File>> {
     }
 }
 
-fn put(folder: &File, like: &FileStat, text: &[u8]) -> io::Result<()> {
+/// Takes away what a run that was killed has left.
+fn clear(folder: &File) -> nix::Result<()> {
     match unlinkat(folder, NEW, UnlinkatFlags::NoRemoveDir) {
-        Ok(()) | Err(Errno::ENOENT) => {}
-        Err(errno) => return Err(errno.into()),
+        Ok(()) | Err(Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(errno),
     }
+}
+
+fn put(folder: &File, like: &FileStat, text: &[u8]) -> io::Result<()> {
+    clear(folder)?;
     let written = write(folder, like, text).and_then(|()| Ok(renameat(folder, NEW, folder, OLD)?));
     if written.is_err() {
         let _ = unlinkat(folder, NEW, UnlinkatFlags::NoRemoveDir);

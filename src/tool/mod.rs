@@ -1,8 +1,10 @@
 //! sockunit: the tool.
 
+mod add;
 mod check;
 mod connect;
 mod place;
+mod remove;
 mod serve;
 mod services;
 
@@ -24,10 +26,14 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Attach a program to a port
+    Add(Box<add::Options>),
     /// Find out whether a name and a port are free, and who has them
     Check(check::Options),
     /// Talk to a service, and end when it does
     Connect(connect::Options),
+    /// Take away what add has attached
+    Remove(remove::Options),
     Serve(Box<serve::Options>),
     /// Add or remove the line of a service in /etc/services
     #[command(subcommand)]
@@ -55,8 +61,10 @@ pub fn main() -> ExitCode {
     };
     // Whether what was asked holds; what speaks against it has been told.
     let done = match options.command {
+        Command::Add(options) => add::run(*options).map(|()| true),
         Command::Check(options) => check::run(&options),
         Command::Connect(options) => connect::run(&options).map(|()| true),
+        Command::Remove(options) => remove::run(&options).map(|()| true),
         Command::Services(command) => services::run(command).map(|()| true),
         Command::Serve(options) => return serve::run(&options),
     };

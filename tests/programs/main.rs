@@ -14,6 +14,7 @@ macro_rules! in_both_modes {
     };
 }
 
+mod attach;
 mod celebs;
 mod client;
 mod command_line;

@@ -46,8 +46,10 @@ fn every_option_is_in_the_manual() {
             env!("CARGO_BIN_EXE_sockunit"),
             &[
                 &[],
+                &["add"],
                 &["check"],
                 &["connect"],
+                &["remove"],
                 &["serve"],
                 &["services", "add"],
                 &["services", "remove"],

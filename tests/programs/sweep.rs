@@ -17,8 +17,18 @@ fn folder(name: &str) -> PathBuf {
 /// What a sweep leaves, that says nothing.
 #[track_caller]
 fn sweep(folder: &Path) -> BTreeSet<String> {
+    sweep_with(folder, Path::new("/nonexistent"))
+}
+
+/// The same where the administrator's units are in another folder.
+#[track_caller]
+fn sweep_with(folder: &Path, units: &Path) -> BTreeSet<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/sockunit-sweep");
-    let output = Command::new(script).arg(folder).output().unwrap();
+    let output = Command::new(script)
+        .arg(folder)
+        .arg(units)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!((output.stdout, output.stderr), (vec![], vec![]));
     let Ok(left) = fs::read_dir(folder) else {
@@ -73,4 +83,24 @@ fn where_there_is_nothing_to_sweep_it_does_nothing() {
     let folder = folder("sweep-nothing");
     assert_eq!(sweep(&folder), BTreeSet::new());
     assert_eq!(sweep(&folder.join("not-there")), BTreeSet::new());
+}
+
+#[test]
+fn what_add_attached_is_swept_too_and_nobody_elses() {
+    let (folder, units) = (folder("sweep-attached"), folder("sweep-units"));
+    fs::write(
+        units.join("a-b@.service"),
+        "# Made by sockunit add; to take it away: sockunit remove a-b\n",
+    )
+    .unwrap();
+    fs::write(units.join("mine@.service"), "[Service]\n").unwrap();
+    for name in ["a-b@1", "mine@1", "b@1"] {
+        fs::write(folder.join(format!("log-extra-fields:{name}.service")), "").unwrap();
+    }
+    assert_eq!(
+        sweep_with(&folder, &units),
+        ["b@1", "mine@1"]
+            .map(|name| format!("log-extra-fields:{name}.service"))
+            .into()
+    );
 }

@@ -1,0 +1,108 @@
+//! Words as the readers of command lines want them: systemd in `ExecStart=`, and a shell.
+
+use std::fmt::Write;
+use std::path::Path;
+
+/// A word that reaches the program unchanged from an `ExecStart=` line: its blanks, quotes and
+/// backslashes, and what systemd would take for a specifier (`%`) or a variable (`$`).
+pub fn exec_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%$".contains(c);
+    let quoted = word.is_empty() || !word.chars().all(plain);
+    let mut text = String::with_capacity(word.len() + 2);
+    if quoted {
+        text.push('"');
+    }
+    for c in word.chars() {
+        match c {
+            '%' => text.push_str("%%"),
+            '$' => text.push_str("$$"),
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            '\t' => text.push_str("\\t"),
+            // Writing to a String does not fail.
+            c if c.is_ascii_control() => drop(write!(text, "\\x{:02x}", u32::from(c))),
+            c => text.push(c),
+        }
+    }
+    if quoted {
+        text.push('"');
+    }
+    text
+}
+
+/// Whether systemd takes this path as the program of an `ExecStart=` line: it reads the line's first
+/// word by stricter rules than the others.
+pub fn can_be_program(path: &str) -> bool {
+    !path
+        .chars()
+        .any(|c| c.is_ascii_control() || "\"'\\".contains(c))
+}
+
+/// A path in an option that takes a list of paths, such as `BindReadOnlyPaths=`: between quotes a colon
+/// does not part source and destination.
+pub fn path_word(path: &str) -> String {
+    let text = path.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{}\"", text.replace('%', "%%"))
+}
+
+/// A path as a shell takes it, for the commands that errors name.
+pub fn shell(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    match text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::command_lines;
+    use proptest::prelude::*;
+
+    /// What systemd makes of the words.
+    fn read_back(words: &[String]) -> Vec<String> {
+        let line: Vec<String> = words.iter().map(|word| exec_word(word)).collect();
+        let commands = command_lines(&line.join(" ")).unwrap();
+        assert_eq!(commands.len(), 1, "{line:?}");
+        commands[0].argv()
+    }
+
+    #[test]
+    fn words_stay_readable_where_they_can() {
+        assert_eq!(exec_word("--name=a,b"), "--name=a,b");
+        assert_eq!(exec_word("a b"), "\"a b\"");
+        assert_eq!(exec_word("100%"), "100%%");
+        assert_eq!(exec_word("$HOME"), "$$HOME");
+        assert_eq!(exec_word(";"), "\";\"");
+        assert_eq!(exec_word("a\"b\\\n\u{1}"), "\"a\\\"b\\\\\\n\\x01\"");
+        assert_eq!(exec_word(""), "\"\"");
+    }
+
+    #[test]
+    fn a_shell_reads_back_a_path() {
+        for path in ["/home/you/hello.sh", "/home/it's you/a b", "/x/$(reboot)"] {
+            let printed = std::process::Command::new("sh")
+                .args(["-c", &format!("printf %s {}", shell(Path::new(path)))])
+                .output()
+                .unwrap();
+            assert_eq!(printed.stdout, path.as_bytes());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_argument_reaches_the_program_unchanged(
+            words in prop::collection::vec(
+                prop_oneof!["[^\0]{0,12}", "[-@:+!;%$\"'\\\\ a{}\n\t]{0,8}"],
+                0..6,
+            ),
+        ) {
+            let mut words = words;
+            words.insert(0, "/usr/bin/program".into());
+            prop_assert_eq!(read_back(&words), words);
+        }
+    }
+}

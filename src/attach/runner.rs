@@ -1,0 +1,208 @@
+//! The user that a program will run as, and what that user may do with a file.
+
+use std::ffi::CString;
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::unistd::{self, Gid, User};
+
+/// What somebody wants of a file or a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// To read it.
+    Read = 4,
+    /// To run it, or to pass it where it is a directory.
+    Execute = 1,
+}
+
+/// The user that a program will run as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runner {
+    /// How a sentence calls it.
+    title: String,
+    /// Nothing where systemd makes the user up: then nobody's file is its own.
+    uid: Option<u32>,
+    groups: Vec<u32>,
+    /// It passes everything: root, where nothing takes its privileges away.
+    almighty: bool,
+}
+
+impl fmt::Display for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.title)
+    }
+}
+
+impl Runner {
+    /// A user that systemd makes up for the service (`DynamicUser=yes`): it owns nothing and is in
+    /// no group.
+    pub fn dynamic() -> Runner {
+        Runner {
+            title: "the service's user".into(),
+            uid: None,
+            groups: Vec::new(),
+            almighty: false,
+        }
+    }
+
+    /// A user of the system below `root`, with its groups; nothing where there is none of that
+    /// name. On the running system those of a directory service count too.
+    pub fn named(root: &Path, name: &str) -> Option<Runner> {
+        let (uid, groups) = match root == Path::new("/") {
+            true => of_this_system(name),
+            false => of_files(root, name),
+        }?;
+        Some(Runner {
+            title: format!("the user {name}"),
+            uid: Some(uid),
+            groups,
+            almighty: uid == 0,
+        })
+    }
+
+    /// The user who runs this program.
+    pub fn own() -> Runner {
+        let uid = unistd::geteuid();
+        let mut groups = unistd::getgroups().unwrap_or_default();
+        groups.push(unistd::getegid());
+        Runner {
+            title: "you".into(),
+            uid: Some(uid.as_raw()),
+            groups: groups.into_iter().map(Gid::as_raw).collect(),
+            almighty: uid.is_root(),
+        }
+    }
+
+    /// The same user in a sandbox that takes even root's privileges away.
+    #[must_use]
+    pub fn without_privileges(self) -> Runner {
+        Runner {
+            almighty: false,
+            ..self
+        }
+    }
+
+    /// Whether the mode of a file lets this user do it.
+    pub fn may(&self, want: Want, of: &fs::Metadata) -> bool {
+        if self.almighty {
+            // Even root runs only what somebody may run.
+            return want == Want::Read || of.is_dir() || of.mode() & 0o111 != 0;
+        }
+        let shift = match self.class(of) {
+            'u' => 6,
+            'g' => 3,
+            _ => 0,
+        };
+        (of.mode() >> shift) & want as u32 != 0
+    }
+
+    /// Which part of a file's mode counts for this user, as chmod calls it.
+    pub fn class(&self, of: &fs::Metadata) -> char {
+        if self.uid == Some(of.uid()) {
+            'u'
+        } else if self.groups.contains(&of.gid()) {
+            'g'
+        } else {
+            'o'
+        }
+    }
+}
+
+/// Whether the system below `root` has a user of this name.
+pub fn exists(root: &Path, name: &str) -> bool {
+    Runner::named(root, name).is_some()
+}
+
+fn of_this_system(name: &str) -> Option<(u32, Vec<u32>)> {
+    let user = User::from_name(name).ok()??;
+    let name = CString::new(name).ok()?;
+    let groups = unistd::getgrouplist(&name, user.gid).unwrap_or_else(|_| vec![user.gid]);
+    let groups = groups.into_iter().map(Gid::as_raw).collect();
+    Some((user.uid.as_raw(), groups))
+}
+
+fn of_files(root: &Path, name: &str) -> Option<(u32, Vec<u32>)> {
+    let text = |file: &str| fs::read_to_string(root.join(file)).unwrap_or_default();
+    let passwd = text("etc/passwd");
+    let mut fields = passwd
+        .lines()
+        .map(|line| line.split(':'))
+        .find_map(|mut fields| (fields.next() == Some(name)).then_some(fields))?
+        .skip(1);
+    let uid = fields.next()?.parse().ok()?;
+    let mut groups = vec![fields.next()?.parse().ok()?];
+    for line in text("etc/group").lines() {
+        let fields: Vec<&str> = line.split(':').collect();
+        if let [_, _, gid, members] = fields[..] {
+            if members.split(',').any(|member| member == name) {
+                groups.extend(gid.parse::<u32>());
+            }
+        }
+    }
+    Some((uid, groups))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("sockunit-{}-{name}", std::process::id()));
+        fs::create_dir_all(folder.join("etc")).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_user_of_another_tree_has_the_groups_of_that_tree() {
+        let root = folder("users");
+        fs::write(
+            root.join("etc/passwd"),
+            "root:x:0:0::/root:/bin/sh\nann:x:4321:4322::/home/ann:/bin/sh\n",
+        )
+        .unwrap();
+        fs::write(root.join("etc/group"), "a:x:1:bob\nb:x:7:bob,ann\n").unwrap();
+        let ann = Runner::named(&root, "ann").unwrap();
+        assert_eq!((ann.uid, ann.groups), (Some(4321), vec![4322, 7]));
+        assert_eq!(Runner::named(&root, "an"), None);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn the_first_class_that_fits_counts_and_no_other() {
+        let folder = folder("classes");
+        let file = folder.join("file");
+        fs::write(&file, "").unwrap();
+        let of = |mode| {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            fs::metadata(&file).unwrap()
+        };
+        let stat = of(0o604);
+        let runner = |uid, group| Runner {
+            title: String::new(),
+            uid,
+            groups: vec![group],
+            almighty: false,
+        };
+        let (owner, member, other) = (
+            runner(Some(stat.uid()), 1),
+            runner(Some(54321), stat.gid()),
+            runner(None, 54321),
+        );
+        assert!(owner.may(Want::Read, &stat));
+        assert!(!member.may(Want::Read, &stat));
+        assert!(other.may(Want::Read, &stat));
+        assert!(!other.may(Want::Execute, &stat));
+        assert!(other.may(Want::Execute, &of(0o001)));
+        let root = Runner {
+            almighty: true,
+            ..owner
+        };
+        assert!(root.may(Want::Read, &of(0)));
+        assert!(!root.may(Want::Execute, &of(0o644)));
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -1,0 +1,136 @@
+//! `sockunit add`: attaches a program to a port.
+
+use std::fmt::Write;
+use std::num::NonZeroU16;
+
+use clap::Args;
+
+use super::place::PlaceOptions;
+use super::say;
+use crate::attach::{self, Added, Attachment, Kind, Level, Listen, Plan};
+use crate::services::Name;
+use crate::units::{Place, Scope};
+
+#[derive(Debug, Args)]
+#[command(override_usage = "sockunit add [OPTIONS] <NAME> <PORT> -- <PROGRAM> [ARG]...")]
+pub struct Options {
+    /// The service's name: of its units, in /etc/services and in the journal
+    name: Name,
+    /// Its TCP port
+    #[arg(value_parser = super::port)]
+    port: NonZeroU16,
+    /// The program, by its full path, and its arguments
+    #[arg(last = true, required = true, value_name = "PROGRAM [ARG]")]
+    command: Vec<String>,
+    /// Listen on this address; repeatable. * is every address [default: 127.0.0.1 and ::1]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<Listen>,
+    /// Run the program as this user [default: one that systemd makes up for the service]
+    #[arg(long, value_name = "USER")]
+    user_name: Option<String>,
+    /// One process that serves all connections, and not a unit for each
+    #[arg(long)]
+    shared: bool,
+    /// What is taken away from the program
+    #[arg(long, value_enum, default_value_t)]
+    sandbox: Level,
+    /// Serve at most this many connections at once
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections: u32,
+    /// Serve at most this many connections of one address
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    per_source: u32,
+    /// Start it at every boot as well
+    #[arg(long)]
+    enable: bool,
+    /// Print what would be written, file by file, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    place: PlaceOptions,
+}
+
+pub fn run(options: Options) -> anyhow::Result<()> {
+    let place = options.place.place();
+    let mut command = options.command.into_iter();
+    let attachment = Attachment {
+        name: options.name,
+        port: options.port,
+        listen: options.listen,
+        kind: match options.shared {
+            true => Kind::Shared,
+            false => Kind::Single,
+        },
+        user: options.user_name,
+        level: options.sandbox,
+        max_connections: options.max_connections,
+        per_source: options.per_source,
+        program: command.next().unwrap_or_default(),
+        arguments: command.collect(),
+        enable: options.enable,
+    };
+    if options.dry_run {
+        let plan = attach::plan(&place, &attachment)?;
+        return say(&planned(&place, &plan));
+    }
+    let added = attach::add(&place, &attachment)?;
+    say(&done(&place, &attachment, &added))
+}
+
+fn planned(place: &Place, plan: &Plan) -> String {
+    let mut text = String::new();
+    let folder = place.own_folder();
+    for unit in &plan.units {
+        let path = folder.join(&unit.name);
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "==> {} <==\n{}", path.display(), unit.text);
+    }
+    if let Some((link, target)) = &plan.link {
+        let link = folder.join(link);
+        let _ = writeln!(
+            text,
+            "==> {} <==\na link to {}\n",
+            link.display(),
+            target.display()
+        );
+    }
+    if let Some(entry) = &plan.line {
+        let path = place.path("/etc/services");
+        let _ = writeln!(text, "==> {} <==\none more line:\n{entry}", path.display());
+    }
+    text
+}
+
+fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
+    let mut text = String::new();
+    let Attachment { name, port, .. } = attachment;
+    let folder = place.own_folder();
+    for unit in &added.plan.units {
+        let _ = writeln!(text, "{}: written", folder.join(&unit.name).display());
+    }
+    if added.plan.line.is_some() {
+        let path = place.path("/etc/services");
+        let _ = writeln!(text, "{}: added {name} {port}/tcp", path.display());
+    }
+    let user = match place.scope {
+        Scope::System => "",
+        Scope::User => " --user",
+    };
+    match &added.answer {
+        Some(answer) => {
+            let _ = writeln!(text, "{name}.socket: started\n{answer}");
+            let _ = writeln!(
+                text,
+                "Talk to it: sockunit connect {port}; its records: journalctl{user} -t {name}; take it \
+                 away: sockunit remove{user} {name}"
+            );
+        }
+        None => {
+            let _ = writeln!(
+                text,
+                "Start it in that system: systemctl{user} start {name}.socket"
+            );
+        }
+    }
+    text
+}
