@@ -23,4 +23,7 @@ pub mod serve;
 pub mod services;
 pub mod survey;
 pub mod tool;
+#[cfg(test)]
+#[path = "../tests/tree.rs"]
+mod tree;
 pub mod units;

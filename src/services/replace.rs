@@ -104,29 +104,9 @@ mod tests {
     use super::super::{Entry, add, remove};
     use super::*;
     use std::fs;
-    use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::path::PathBuf;
+    use std::os::unix::fs::PermissionsExt;
 
-    /// A root directory of its own for a test.
-    struct Root(PathBuf);
-
-    impl Root {
-        fn new(name: &str) -> Root {
-            let root = std::env::temp_dir().join(format!("sockunit-{name}-{}", std::process::id()));
-            fs::create_dir_all(root.join("etc")).unwrap();
-            Root(root)
-        }
-
-        fn file(&self) -> PathBuf {
-            self.0.join(FILE)
-        }
-    }
-
-    impl Drop for Root {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
+    use crate::tree::Tree;
 
     fn hello() -> Entry {
         Entry {
@@ -137,51 +117,49 @@ mod tests {
 
     #[test]
     fn a_change_keeps_the_mode_and_leaves_nothing_beside_the_file() {
-        let root = Root::new("mode");
-        fs::write(root.file(), "ssh 22/tcp\n").unwrap();
-        fs::set_permissions(root.file(), fs::Permissions::from_mode(0o640)).unwrap();
-        fs::write(
-            root.0.join("etc").join(NEW),
-            "left by a run that was killed",
-        )
-        .unwrap();
-        assert_eq!(add(&root.0, &hello(), Run::Real).unwrap(), Outcome::Changed);
+        let tree = Tree::new("mode");
+        tree.write(FILE, "ssh 22/tcp\n");
+        fs::set_permissions(tree.path(FILE), fs::Permissions::from_mode(0o640)).unwrap();
+        tree.write(&format!("etc/{NEW}"), "left by a run that was killed");
         assert_eq!(
-            add(&root.0, &hello(), Run::Real).unwrap(),
-            Outcome::Unchanged
-        );
-        assert!(
-            fs::read_to_string(root.file())
-                .unwrap()
-                .contains("\nhello ")
-        );
-        assert_eq!(
-            fs::metadata(root.file()).unwrap().permissions().mode() & 0o7777,
-            0o640
-        );
-        assert_eq!(fs::read_dir(root.0.join("etc")).unwrap().count(), 1);
-        assert_eq!(
-            remove(&root.0, &hello(), Run::Real).unwrap(),
+            add(tree.root(), &hello(), Run::Real).unwrap(),
             Outcome::Changed
         );
-        assert_eq!(fs::read_to_string(root.file()).unwrap(), "ssh 22/tcp\n");
+        assert_eq!(
+            add(tree.root(), &hello(), Run::Real).unwrap(),
+            Outcome::Unchanged
+        );
+        assert!(tree.read(FILE).contains("\nhello "));
+        assert_eq!(
+            fs::metadata(tree.path(FILE)).unwrap().permissions().mode() & 0o7777,
+            0o640
+        );
+        assert_eq!(fs::read_dir(tree.path("etc")).unwrap().count(), 1);
+        assert_eq!(
+            remove(tree.root(), &hello(), Run::Real).unwrap(),
+            Outcome::Changed
+        );
+        assert_eq!(tree.read(FILE), "ssh 22/tcp\n");
     }
 
     #[test]
     fn a_dry_run_changes_nothing() {
-        let root = Root::new("dry");
-        fs::write(root.file(), "ssh 22/tcp\n").unwrap();
-        assert_eq!(add(&root.0, &hello(), Run::Dry).unwrap(), Outcome::Changed);
-        assert_eq!(fs::read_to_string(root.file()).unwrap(), "ssh 22/tcp\n");
+        let tree = Tree::new("dry");
+        tree.write(FILE, "ssh 22/tcp\n");
+        assert_eq!(
+            add(tree.root(), &hello(), Run::Dry).unwrap(),
+            Outcome::Changed
+        );
+        assert_eq!(tree.read(FILE), "ssh 22/tcp\n");
     }
 
     #[test]
     fn runs_at_the_same_time_lose_no_line() {
-        let root = Root::new("race");
-        fs::write(root.file(), "ssh 22/tcp\n").unwrap();
+        let tree = Tree::new("race");
+        tree.write(FILE, "ssh 22/tcp\n");
         std::thread::scope(|scope| {
             for n in 1..=8u16 {
-                let root = &root.0;
+                let root = tree.root();
                 scope.spawn(move || {
                     let entry = Entry {
                         name: format!("service{n}").parse().unwrap(),
@@ -191,15 +169,14 @@ mod tests {
                 });
             }
         });
-        assert_eq!(fs::read_to_string(root.file()).unwrap().lines().count(), 9);
+        assert_eq!(tree.read(FILE).lines().count(), 9);
     }
 
     #[test]
     fn a_symbolic_link_is_left_alone() {
-        let root = Root::new("link");
-        fs::write(root.0.join("elsewhere"), "").unwrap();
-        symlink(root.0.join("elsewhere"), root.file()).unwrap();
-        let error = add(&root.0, &hello(), Run::Real).unwrap_err();
+        let tree = Tree::new("link");
+        tree.write("elsewhere", "").link(FILE, "../elsewhere");
+        let error = add(tree.root(), &hello(), Run::Real).unwrap_err();
         assert!(matches!(error, Error::NotPlain(_)), "{error}");
         assert!(
             error
@@ -210,8 +187,10 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_told_and_not_made() {
-        let root = Root::new("missing");
-        let error = add(&root.0, &hello(), Run::Real).unwrap_err().to_string();
+        let tree = Tree::new("missing");
+        let error = add(tree.root(), &hello(), Run::Real)
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("etc/services: No such file or directory"),
             "{error}"
@@ -220,6 +199,6 @@ mod tests {
             error.ends_with("the package netbase brings the services database"),
             "{error}"
         );
-        assert!(!root.file().exists());
+        assert!(!tree.path(FILE).exists());
     }
 }

@@ -135,17 +135,22 @@ pub struct Process {
 }
 
 impl Finding {
-    /// That something could not be read; nothing where it is only not there.
-    pub(super) fn unread(path: &Path, error: &io::Error) -> Option<Finding> {
-        let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
-        (!absent.contains(&error.kind())).then(|| Finding {
+    /// That something could not be read.
+    pub(super) fn unread(path: &Path, error: &io::Error) -> Finding {
+        Finding {
             degree: Degree::Note,
             claim: Claim::default(),
             place: Where::File(path.into(), None),
             holder: Holder::Unread {
                 why: error.to_string(),
             },
-        })
+        }
+    }
+
+    /// The same, but nothing where it is only not there.
+    pub(super) fn unread_if_there(path: &Path, error: &io::Error) -> Option<Finding> {
+        let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+        (!absent.contains(&error.kind())).then(|| Finding::unread(path, error))
     }
 
     /// Whether it stands in the way.

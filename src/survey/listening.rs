@@ -22,7 +22,7 @@ pub(super) fn find(
     let mut open = match table::read() {
         Ok(rows) => rows,
         Err((path, error)) => {
-            findings.extend(Finding::unread(&path, &error));
+            findings.push(Finding::unread(&path, &error));
             return;
         }
     };
@@ -32,7 +32,7 @@ pub(super) fn find(
     }
     let mut seen = Processes::default();
     if let Err(error) = seen.look(&open) {
-        findings.extend(Finding::unread(Path::new("/proc"), &error));
+        findings.push(Finding::unread(Path::new("/proc"), &error));
     }
     for Row {
         local: address,

@@ -66,7 +66,7 @@ fn database(place: &Place, wanted: Wanted<'_>, findings: &mut Vec<Finding>) -> V
     let text = match read(&place.root, &path) {
         Ok(text) => text,
         Err(error) => {
-            findings.extend(Finding::unread(&path, &error));
+            findings.extend(Finding::unread_if_there(&path, &error));
             return Vec::new();
         }
     };

@@ -182,7 +182,8 @@ impl Files<'_> {
             }
             Err(error) => {
                 let path = self.place.path(folder);
-                self.findings.extend(Finding::unread(&path, &error));
+                self.findings
+                    .extend(Finding::unread_if_there(&path, &error));
                 Vec::new()
             }
         }
@@ -201,7 +202,8 @@ impl Files<'_> {
         match read(&self.place.root, &path) {
             Ok(bytes) => Some((path, bytes)),
             Err(error) => {
-                self.findings.extend(Finding::unread(&path, &error));
+                self.findings
+                    .extend(Finding::unread_if_there(&path, &error));
                 None
             }
         }

@@ -68,7 +68,7 @@ impl Search<'_> {
         let mut names: BTreeSet<String> = self.names.iter().cloned().collect();
         match Unit::names(self.place, "socket") {
             Ok(on_disk) => names.extend(on_disk),
-            Err(error) => findings.extend(unread(&error)),
+            Err(error) => findings.push(unread(&error)),
         }
         let loaded = match Manager::of(self.place).map(|manager| self.ask(&manager)) {
             Some(Ok(loaded)) => Some(loaded),
@@ -97,7 +97,7 @@ impl Search<'_> {
             let state = loaded.as_ref().map(|loaded| loaded.get(&name));
             match self.unit(&name, state) {
                 Ok(finding) => findings.extend(finding),
-                Err(error) => findings.extend(unread(&error)),
+                Err(error) => findings.push(unread(&error)),
             }
         }
         self.instances(loaded.as_ref(), findings);
@@ -245,6 +245,6 @@ fn has_port(address: &str, port: u16) -> bool {
         .is_ok_and(|address: SocketAddr| address.port() == port)
 }
 
-fn unread(error: &Error) -> Option<Finding> {
+fn unread(error: &Error) -> Finding {
     Finding::unread(&error.path, &error.error)
 }

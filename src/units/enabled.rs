@@ -4,7 +4,8 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::unit::{alias, list, resolve_parent};
+use super::catalogue::{Catalogue, list};
+use super::path::resolve;
 use super::{Error, Place, Unit};
 
 /// Whether a unit is started at boot.
@@ -44,24 +45,19 @@ impl Unit {
                 let bytes = entry.as_encoded_bytes();
                 let wants = [&b".wants"[..], b".requires", b".upholds"];
                 if wants.iter().any(|end| bytes.ends_with(end))
-                    && is_link(place, &folder.join(&entry).join(&self.name))
+                    && is_link(place, &folder.join(&entry), &self.name)
                 {
                     return Ok(Enablement::Enabled);
                 }
             }
         }
-        for value in self.values("Install", "Alias") {
-            for name in value.text.split_whitespace() {
-                let linked = folders.iter().any(|folder| {
-                    let link = resolve_parent(place, &folder.join(name));
-                    link.is_ok_and(|l| {
-                        alias(place, &folders, &l, name).as_ref() == Some(&self.name)
-                    })
-                });
-                if linked {
-                    return Ok(Enablement::Enabled);
-                }
-            }
+        let catalogue = Catalogue::read(place)?;
+        let aliases = self.values("Install", "Alias");
+        let mut aliases = aliases
+            .iter()
+            .flat_map(|value| value.text.split_whitespace());
+        if aliases.any(|alias| catalogue.is_alias(alias, &self.name)) {
+            return Ok(Enablement::Enabled);
         }
         Ok(match self.section("Install").next() {
             Some(_) => Enablement::Disabled,
@@ -70,7 +66,8 @@ impl Unit {
     }
 }
 
-fn is_link(place: &Place, path: &Path) -> bool {
-    let link = resolve_parent(place, path).and_then(fs::symlink_metadata);
+fn is_link(place: &Place, folder: &Path, name: &str) -> bool {
+    let folder = resolve(&place.root, folder);
+    let link = folder.and_then(|folder| fs::symlink_metadata(folder.join(name)));
     link.is_ok_and(|link| link.is_symlink())
 }

@@ -3,6 +3,7 @@
 //! [`Place`] says whose units and where they lie, [`File`] is one file read from its bytes,
 //! [`Unit`] a fragment with its drop-ins, and [`command_lines`] what an `ExecStart=` means.
 
+mod catalogue;
 mod command;
 mod enabled;
 mod file;

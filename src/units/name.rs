@@ -61,11 +61,12 @@ impl<'a> Name<'a> {
         (!instance.is_empty()).then(|| format!("{}@.{}", self.prefix, self.kind))
     }
 
-    /// The same name with another prefix.
-    pub(super) fn with_prefix(&self, prefix: &str) -> String {
+    /// The name for the drop-ins of all units whose prefix begins so; of a template that is one
+    /// without the `@`, as systemd has it.
+    pub(super) fn shortened(&self, prefix: &str) -> String {
         match self.instance {
-            Some(instance) => format!("{prefix}@{instance}.{}", self.kind),
-            None => format!("{prefix}.{}", self.kind),
+            Some(instance) if !instance.is_empty() => format!("{prefix}@{instance}.{}", self.kind),
+            _ => format!("{prefix}.{}", self.kind),
         }
     }
 }

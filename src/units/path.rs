@@ -7,6 +7,9 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 
+/// What a link that masks a unit leads to. A system that was never booted has no such file.
+const NOTHING: &str = "/dev/null";
+
 /// As many links as the kernel follows.
 const MOST_LINKS: usize = 40;
 
@@ -44,6 +47,9 @@ pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
             return Err(Errno::ELOOP.into());
         }
         let target = fs::read_link(&here)?;
+        if target == Path::new(NOTHING) {
+            return Ok(nothing(root));
+        }
         if target.is_absolute() {
             done = root.to_path_buf();
             depth = 0;
@@ -61,6 +67,9 @@ pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
 /// It is not there or cannot be read.
 pub fn read(root: &Path, path: &Path) -> io::Result<Vec<u8>> {
     let path = resolve(root, path)?;
+    if path == nothing(root) {
+        return Ok(Vec::new());
+    }
     let kind = fs::metadata(&path)?.file_type();
     if kind.is_file() {
         fs::read(path)
@@ -69,6 +78,10 @@ pub fn read(root: &Path, path: &Path) -> io::Result<Vec<u8>> {
     } else {
         Ok(Vec::new())
     }
+}
+
+fn nothing(root: &Path) -> PathBuf {
+    root.join(NOTHING.trim_start_matches('/'))
 }
 
 /// Puts the components of a path on a stack, the first on top.

@@ -2,16 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
+use super::catalogue::{Catalogue, failed, list, there};
 use super::name::Name;
 use super::path::{read, resolve};
 use super::{Error, Fault, File, Place};
-
-/// More names than any unit passes on the way to its fragment.
-const MOST_ALIASES: usize = 16;
 
 /// A unit as its files define it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,26 +86,14 @@ impl Unit {
     /// A file or folder that is there cannot be read. That there is no unit of this name is no
     /// error: see [`Unit::state`].
     pub fn load(place: &Place, name: &str) -> Result<Unit, Error> {
-        let folders = place.folders();
+        let found = Catalogue::read(place)?.find(name);
         let mut names = BTreeSet::from([name.to_string()]);
         let mut name = name.to_string();
-        let mut found = None;
-        for _ in 0..MOST_ALIASES {
-            match find(place, &folders, &name)? {
-                Some(Found::Alias(other)) => {
-                    names.insert(other.clone());
-                    name = other;
-                }
-                Some(Found::Fragment(path)) => {
-                    found = Some(path);
-                    break;
-                }
-                None => break,
-            }
-        }
         let mut sources = Vec::new();
         let mut state = State::Missing;
-        if let Some(path) = found {
+        if let Some(found) = found {
+            (name, names) = (found.name, found.names);
+            let path = found.path;
             let bytes = read(&place.root, &path).map_err(failed(&path))?;
             state = if bytes.is_empty() {
                 State::Masked
@@ -120,9 +104,10 @@ impl Unit {
             sources.push(Source { path, file });
         }
         if state != State::Masked {
-            aliases(place, &folders, &name, &mut names)?;
-            for path in drop_ins(place, &folders, &name, &names)? {
-                let bytes = read(&place.root, &path).map_err(failed(&path))?;
+            for path in drop_ins(place, &name, &names)? {
+                let Some(bytes) = there(read(&place.root, &path), &path)? else {
+                    continue;
+                };
                 let file = File::parse(&bytes);
                 sources.push(Source { path, file });
             }
@@ -141,18 +126,7 @@ impl Unit {
     ///
     /// A folder cannot be read.
     pub fn names(place: &Place, kind: &str) -> Result<BTreeSet<String>, Error> {
-        let mut names = BTreeSet::new();
-        for folder in place.folders() {
-            for name in list(place, &folder)? {
-                match name.to_str().and_then(Name::parse) {
-                    Some(parsed) if parsed.kind == kind => {
-                        names.extend(name.to_str().map(str::to_string));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        Ok(names)
+        Ok(Catalogue::read(place)?.names(kind))
     }
 
     /// The file that defines the unit, before all drop-ins; for a masked one its mask.
@@ -250,105 +224,11 @@ fn is_listen(key: &str) -> bool {
     )
 }
 
-/// What a folder has under a unit's name.
-enum Found {
-    Fragment(PathBuf),
-    Alias(String),
-}
-
-/// What the first folder that knows the name, or the template of it, has.
-fn find(place: &Place, folders: &[PathBuf], name: &str) -> Result<Option<Found>, Error> {
-    let template = Name::parse(name).and_then(|name| name.template());
-    for wanted in [Some(name.to_string()), template].into_iter().flatten() {
-        for folder in folders {
-            let path = folder.join(&wanted);
-            // The folder itself may be a link within the system.
-            let Some(real) = there(resolve_parent(place, &path), &path)? else {
-                continue;
-            };
-            let Some(kind) = there(fs::symlink_metadata(&real), &path)? else {
-                continue;
-            };
-            if kind.is_symlink() {
-                match alias(place, folders, &real, name) {
-                    Some(other) if other == name => continue,
-                    Some(other) => return Ok(Some(Found::Alias(other))),
-                    None => {}
-                }
-            }
-            if !kind.is_dir() {
-                return Ok(Some(Found::Fragment(path)));
-            }
-        }
-    }
-    Ok(None)
-}
-
-/// The unit that `name` is another name of where its link says so: one to another unit in any of
-/// the folders. A link to somewhere else is a unit of its own that lies elsewhere.
-pub(super) fn alias(place: &Place, folders: &[PathBuf], link: &Path, name: &str) -> Option<String> {
-    let target = fs::read_link(link).ok()?;
-    let target = if target.is_absolute() {
-        place.path(target)
-    } else {
-        link.parent()?.join(target)
-    };
-    let folder = resolve(&place.root, target.parent()?).ok()?;
-    let known = |other: &PathBuf| resolve(&place.root, other).is_ok_and(|other| other == folder);
-    if !folders.iter().any(known) {
-        return None;
-    }
-    let other = target.file_name()?.to_str()?;
-    let (from, to) = (Name::parse(name)?, Name::parse(other)?);
-    let instance = from.instance.filter(|_| to.is_template());
-    (from.kind == to.kind).then(|| match instance {
-        Some(instance) => format!("{}@{instance}.{}", to.prefix, to.kind),
-        None => other.to_string(),
-    })
-}
-
-/// Adds all names under which links on disk know the unit.
-fn aliases(
-    place: &Place,
-    folders: &[PathBuf],
-    unit: &str,
-    names: &mut BTreeSet<String>,
-) -> Result<(), Error> {
-    let instance = Name::parse(unit).and_then(|name| name.instance);
-    for folder in folders {
-        for entry in list(place, folder)? {
-            let Some(parsed) = entry.to_str().and_then(Name::parse) else {
-                continue;
-            };
-            let name = match instance {
-                Some(instance) if parsed.is_template() => {
-                    format!("{}@{instance}.{}", parsed.prefix, parsed.kind)
-                }
-                _ => entry.to_string_lossy().into_owned(),
-            };
-            if name == unit || names.contains(&name) {
-                continue;
-            }
-            let Ok(link) = resolve_parent(place, &folder.join(&entry)) else {
-                continue;
-            };
-            if alias(place, folders, &link, &name).as_deref() == Some(unit) {
-                names.insert(name);
-            }
-        }
-    }
-    Ok(())
-}
-
 /// The unit's drop-ins in the order of their file names. Of files of one name the first counts:
 /// that of the unit before that of its template, those before the ones for all units of its type,
 /// and in each of these the folder with the higher rank.
-fn drop_ins(
-    place: &Place,
-    folders: &[PathBuf],
-    unit: &str,
-    names: &BTreeSet<String>,
-) -> Result<Vec<PathBuf>, Error> {
+fn drop_ins(place: &Place, unit: &str, names: &BTreeSet<String>) -> Result<Vec<PathBuf>, Error> {
+    let folders = place.folders();
     let mut stems: Vec<Vec<String>> = Vec::new();
     let others = names.iter().filter(|name| *name != unit);
     for name in std::iter::once(unit).chain(others.map(String::as_str)) {
@@ -357,7 +237,7 @@ fn drop_ins(
     stems.extend(Name::parse(unit).map(|name| vec![name.kind.to_string()]));
     let mut files: BTreeMap<OsString, PathBuf> = BTreeMap::new();
     for stems in stems {
-        for folder in folders {
+        for folder in &folders {
             for stem in &stems {
                 let folder = folder.join(format!("{stem}.d"));
                 for file in list(place, &folder)? {
@@ -387,50 +267,269 @@ fn variants(name: &str) -> Vec<String> {
     }
     let cut = parsed.prefix.trim_end_matches('-').rfind('-');
     if let Some(dash) = cut {
-        let shorter = parsed.with_prefix(&parsed.prefix[..=dash]);
+        let shorter = parsed.shortened(&parsed.prefix[..=dash]);
         variants.extend(self::variants(&shorter));
     }
     variants
 }
 
-/// The names in a folder; none where there is no folder.
-pub(super) fn list(place: &Place, folder: &Path) -> Result<Vec<OsString>, Error> {
-    let entries = resolve(&place.root, folder).and_then(fs::read_dir);
-    let Some(entries) = there(entries, folder)? else {
-        return Ok(Vec::new());
-    };
-    entries
-        .map(|entry| Ok(entry?.file_name()))
-        .collect::<io::Result<_>>()
-        .map_err(failed(folder))
-}
+#[cfg(test)]
+mod tests {
+    use super::super::{Enablement, Scope};
+    use super::*;
+    use crate::tree::Tree;
 
-/// A path with the links of its folder followed, and not its own.
-pub(super) fn resolve_parent(place: &Place, path: &Path) -> io::Result<PathBuf> {
-    let parent = resolve(&place.root, path.parent().unwrap_or(path))?;
-    Ok(parent.join(path.file_name().unwrap_or_default()))
-}
+    const ETC: &str = "etc/systemd/system";
+    const LIB: &str = "usr/lib/systemd/system";
 
-/// What is not there is `None` rather than an error.
-fn there<T>(result: io::Result<T>, path: &Path) -> Result<Option<T>, Error> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(failed(path)(error)),
+    fn place(tree: &Tree) -> Place {
+        Place::new(tree.root(), Scope::System)
     }
-}
 
-fn failed(path: &Path) -> impl Fn(io::Error) -> Error + use<> {
-    let path = path.to_path_buf();
-    move |error| Error {
-        path: path.clone(),
-        error,
+    fn load(tree: &Tree, name: &str) -> Unit {
+        Unit::load(&place(tree), name).unwrap()
+    }
+
+    /// The paths that define a unit, without the root.
+    fn sources<'a>(tree: &Tree, unit: &'a Unit) -> Vec<&'a str> {
+        let paths = unit.sources.iter().map(|source| &source.path);
+        paths
+            .map(|path| path.strip_prefix(tree.root()).unwrap().to_str().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn the_first_folder_with_the_file_wins_and_drop_ins_follow_by_name() {
+        let tree = Tree::new("unit-order");
+        tree.write(
+            &format!("{LIB}/a.socket"),
+            "[Socket]\nListenStream=1\nAccept=yes\n",
+        )
+        .write(
+            &format!("{LIB}/a.socket.d/20.conf"),
+            "[Socket]\nListenStream=2\n",
+        )
+        .write(
+            &format!("{LIB}/a.socket.d/30.conf"),
+            "[Socket]\nListenStream=3\n",
+        )
+        .write(
+            &format!("{ETC}/a.socket.d/20.conf"),
+            "[Socket]\nListenStream=\nListenStream=4\n",
+        )
+        .write(
+            &format!("{ETC}/a.socket.d/10.conf"),
+            "[Socket]\nAccept=no\n",
+        )
+        .write(
+            &format!("{ETC}/a.socket.d/40.txt"),
+            "[Socket]\nListenStream=9\n",
+        );
+        let unit = load(&tree, "a.socket");
+        assert_eq!(
+            sources(&tree, &unit),
+            [
+                format!("{LIB}/a.socket"),
+                format!("{ETC}/a.socket.d/10.conf"),
+                format!("{ETC}/a.socket.d/20.conf"),
+                format!("{LIB}/a.socket.d/30.conf"),
+            ]
+        );
+        let ports: Vec<_> = unit.listens().iter().filter_map(Listen::port).collect();
+        assert_eq!(ports, [4, 3]);
+        assert_eq!(unit.listens()[0].value.line, 3);
+        assert_eq!(unit.flag("Socket", "Accept"), Some(false));
+
+        tree.write(&format!("{ETC}/a.socket"), "[Socket]\nListenStream=5\n");
+        let unit = load(&tree, "a.socket");
+        assert_eq!(
+            unit.fragment().unwrap(),
+            tree.path(&format!("{ETC}/a.socket"))
+        );
+    }
+
+    #[test]
+    fn an_instance_has_its_templates_files_and_its_own_and_those_of_shorter_names_and_its_type() {
+        let tree = Tree::new("unit-instance");
+        for folder in [
+            "a-b@x.service.d",
+            "a-b@.service.d",
+            "a-@.service.d",
+            "service.d",
+        ] {
+            let name = folder.split('.').next().unwrap().replace('@', "-at-");
+            tree.write(&format!("{LIB}/{folder}/{name}.conf"), "[Service]\n")
+                .write(&format!("{LIB}/{folder}/all.conf"), "[Service]\n");
+        }
+        tree.write(
+            &format!("{LIB}/a-b@.service"),
+            "[Service]\nExecStart=/bin/true\n",
+        );
+        let unit = load(&tree, "a-b@x.service");
+        assert_eq!(
+            (unit.name.as_str(), unit.state),
+            ("a-b@x.service", State::Found)
+        );
+        assert_eq!(
+            sources(&tree, &unit),
+            [
+                format!("{LIB}/a-b@.service"),
+                format!("{LIB}/a-@.service.d/a--at-.conf"),
+                format!("{LIB}/a-b@.service.d/a-b-at-.conf"),
+                format!("{LIB}/a-b@x.service.d/a-b-at-x.conf"),
+                format!("{LIB}/a-b@x.service.d/all.conf"),
+                format!("{LIB}/service.d/service.conf"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_link_to_nothing_and_an_empty_file_mask() {
+        let tree = Tree::new("unit-mask");
+        tree.write(&format!("{LIB}/a.socket"), "[Socket]\nListenStream=1\n")
+            .write(&format!("{LIB}/b.socket"), "[Socket]\nListenStream=1\n")
+            .write(
+                &format!("{LIB}/a.socket.d/x.conf"),
+                "[Socket]\nListenStream=1\n",
+            )
+            .write("dev/null", "")
+            .link(&format!("{ETC}/a.socket"), "/dev/null")
+            .write(&format!("{ETC}/b.socket"), "");
+        for name in ["a.socket", "b.socket"] {
+            let unit = load(&tree, name);
+            assert_eq!(unit.state, State::Masked);
+            assert!(unit.listens().is_empty());
+            assert_eq!(
+                unit.fragment().unwrap(),
+                tree.path(&format!("{ETC}/{name}"))
+            );
+        }
+        // In a system that was never booted there is no /dev/null.
+        std::fs::remove_file(tree.path("dev/null")).unwrap();
+        assert_eq!(load(&tree, "a.socket").state, State::Masked);
+    }
+
+    #[test]
+    fn an_alias_is_the_unit_it_stands_for_and_brings_its_own_drop_ins() {
+        let tree = Tree::new("unit-alias");
+        tree.write(&format!("{LIB}/a@.service"), "[Service]\nUser=a\n")
+            .link(
+                &format!("{ETC}/b@.service"),
+                "/usr/lib/systemd/system/a@.service",
+            )
+            .write(&format!("{ETC}/b@.service.d/b.conf"), "[Service]\nUser=b\n")
+            .write("opt/c.service", "[Service]\nUser=c\n")
+            .link(&format!("{ETC}/c.service"), "/opt/c.service");
+        for name in ["b@1.service", "a@1.service"] {
+            let unit = load(&tree, name);
+            assert_eq!(unit.name, "a@1.service");
+            assert_eq!(unit.value("Service", "User").unwrap().text, "b");
+        }
+        // Elsewhere, and yet under its own name.
+        let unit = load(&tree, "c.service");
+        assert_eq!(
+            (unit.name.as_str(), unit.state),
+            ("c.service", State::Found)
+        );
+        assert_eq!(unit.value("Service", "User").unwrap().text, "c");
+    }
+
+    #[test]
+    fn links_end_in_the_tree_whatever_they_say() {
+        let tree = Tree::new("unit-links");
+        tree.link("etc/systemd", "/../../../conf")
+            .write("conf/system/a.service", "[Service]\nUser=inside\n")
+            .link(
+                "conf/system/b.service",
+                "../../../../../../../../../outside/b.service",
+            )
+            .write("outside/b.service", "[Service]\nUser=too\n")
+            .link("conf/system/round.service", "round.service");
+        assert_eq!(
+            load(&tree, "a.service")
+                .value("Service", "User")
+                .unwrap()
+                .text,
+            "inside"
+        );
+        assert_eq!(
+            load(&tree, "b.service")
+                .value("Service", "User")
+                .unwrap()
+                .text,
+            "too"
+        );
+        for name in ["round.service", "none.service"] {
+            assert_eq!(load(&tree, name).state, State::Missing, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_all_folders_and_of_one_type() {
+        let tree = Tree::new("unit-names");
+        for file in [
+            "a.socket",
+            "a.service",
+            "b@.socket",
+            "not a name.socket",
+            "a.socket.d/x",
+        ] {
+            tree.write(&format!("{LIB}/{file}"), "");
+        }
+        tree.link(&format!("{ETC}/c.socket"), "/dev/null");
+        let names = Unit::names(&place(&tree), "socket").unwrap();
+        assert_eq!(Vec::from_iter(names), ["a.socket", "b@.socket", "c.socket"]);
+    }
+
+    #[test]
+    fn enabled_is_what_somebody_wants_and_static_what_nobody_can() {
+        let tree = Tree::new("unit-enabled");
+        let install = "[Socket]\nListenStream=1\n[Install]\nWantedBy=sockets.target\n";
+        tree.write(&format!("{LIB}/on.socket"), install)
+            .write(&format!("{LIB}/off.socket"), install)
+            .write(&format!("{LIB}/none.socket"), "[Socket]\nListenStream=1\n")
+            .write(
+                &format!("{LIB}/other.service"),
+                "[Service]\n[Install]\nAlias=one.service\n",
+            )
+            .link(
+                &format!("{ETC}/one.service"),
+                "/usr/lib/systemd/system/other.service",
+            )
+            .link(
+                &format!("{ETC}/sockets.target.wants/on.socket"),
+                "/usr/lib/systemd/system/on.socket",
+            )
+            .link(
+                &format!("{LIB}/sockets.target.wants/none.socket"),
+                "../none.socket",
+            );
+        for (name, is) in [
+            ("on.socket", Enablement::Enabled),
+            ("off.socket", Enablement::Disabled),
+            ("none.socket", Enablement::Static),
+            ("one.service", Enablement::Enabled),
+        ] {
+            assert_eq!(
+                load(&tree, name).enablement(&place(&tree)).unwrap(),
+                is,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_port_is_told_from_the_other_addresses() {
+        let tree = Tree::new("unit-ports");
+        let listens = "ListenStream=3333\nListenStream=0.0.0.0:3334\nListenStream=[fe80::1%eth0]:3335\n\
+             ListenDatagram=3336\nListenStream=/run/3337\nListenStream=@x:3338\n\
+             ListenStream=vsock:2:3339\nListenFIFO=3340\nListenNetlink=audit 1\n";
+        tree.write(&format!("{ETC}/a.socket"), format!("[Socket]\n{listens}"));
+        let unit = load(&tree, "a.socket");
+        let listens = unit.listens();
+        assert_eq!(listens.len(), 9);
+        let ports: Vec<_> = listens.iter().filter_map(Listen::port).collect();
+        assert_eq!(ports, [3333, 3334, 3335, 3336]);
+        assert!(!listens[3].is_stream());
     }
 }

@@ -29,3 +29,5 @@ mod services;
 mod serving;
 mod shared;
 mod sweep;
+#[path = "../tree.rs"]
+mod tree;

@@ -1,74 +1,64 @@
 //! `sockunit services` on a tree of its own.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-struct Tree(PathBuf);
+use crate::tree::Tree;
 
-impl Tree {
-    fn new(name: &str, services: &str) -> Tree {
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let _ = fs::remove_dir_all(&root);
-        fs::create_dir_all(root.join("etc")).unwrap();
-        fs::write(root.join("etc/services"), services).unwrap();
-        Tree(root)
-    }
+fn tree(name: &str, services: &str) -> Tree {
+    let tree = Tree::new(name);
+    tree.write("etc/services", services);
+    tree
+}
 
-    fn services(&self) -> String {
-        fs::read_to_string(self.0.join("etc/services")).unwrap()
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_sockunit"))
-            .arg("services")
-            .args(args)
-            .arg("--root")
-            .arg(&self.0)
-            .output()
-            .unwrap()
-    }
+fn run(tree: &Tree, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sockunit"))
+        .arg("services")
+        .args(args)
+        .arg("--root")
+        .arg(tree.root())
+        .output()
+        .unwrap()
 }
 
 #[test]
 fn add_and_remove_bring_back_the_same_file() {
-    let tree = Tree::new("services-round", "ssh 22/tcp\n");
+    let tree = tree("services-round", "ssh 22/tcp\n");
     for _ in 0..2 {
-        assert!(tree.run(&["add", "hello", "3333"]).status.success());
+        assert!(run(&tree, &["add", "hello", "3333"]).status.success());
     }
     assert_eq!(
-        tree.services(),
+        tree.read("etc/services"),
         "ssh 22/tcp\nhello            3333/tcp                       # added by sockunit\n"
     );
     for _ in 0..2 {
-        assert!(tree.run(&["remove", "hello", "3333"]).status.success());
+        assert!(run(&tree, &["remove", "hello", "3333"]).status.success());
     }
-    assert_eq!(tree.services(), "ssh 22/tcp\n");
+    assert_eq!(tree.read("etc/services"), "ssh 22/tcp\n");
 }
 
 #[test]
 fn a_taken_name_is_told_with_its_line_and_exit_status_1() {
-    let tree = Tree::new("services-taken", "ssh 22/tcp\nmine 3333/tcp\n");
-    let output = tree.run(&["add", "hello", "3333"]);
+    let tree = tree("services-taken", "ssh 22/tcp\nmine 3333/tcp\n");
+    let output = run(&tree, &["add", "hello", "3333"]);
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("etc/services, line 2: the port 3333/tcp is taken by \"mine 3333/tcp\""));
-    assert_eq!(tree.services(), "ssh 22/tcp\nmine 3333/tcp\n");
+    assert_eq!(tree.read("etc/services"), "ssh 22/tcp\nmine 3333/tcp\n");
 }
 
 #[test]
 fn a_dry_run_prints_the_line_and_changes_nothing() {
-    let tree = Tree::new("services-dry", "");
-    let output = tree.run(&["add", "hello", "3333", "--dry-run"]);
+    let tree = tree("services-dry", "");
+    let output = run(&tree, &["add", "hello", "3333", "--dry-run"]);
     assert!(output.status.success());
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(told.contains("\nhello            3333/tcp "), "{told}");
-    assert_eq!(tree.services(), "");
+    assert_eq!(tree.read("etc/services"), "");
 }
 
 #[test]
 fn a_name_or_port_that_cannot_be_is_a_usage_error() {
-    let tree = Tree::new("services-usage", "");
+    let tree = tree("services-usage", "");
     for (args, why) in [
         (["add", "hel lo", "3333"], "a service name begins with"),
         (["add", "hello", "0"], "a port is a number from 1 to 65535"),
@@ -77,7 +67,7 @@ fn a_name_or_port_that_cannot_be_is_a_usage_error() {
             "a port is a number from 1 to 65535",
         ),
     ] {
-        let output = tree.run(&args);
+        let output = run(&tree, &args);
         assert_eq!(output.status.code(), Some(2));
         assert!(
             String::from_utf8(output.stderr).unwrap().contains(why),
