@@ -1,6 +1,6 @@
 //! What a survey finds.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -184,21 +184,32 @@ impl fmt::Display for Where {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.degree {
-            Degree::Taken => "taken: ",
-            Degree::Note => "note: ",
-        })?;
-        if self.place != Where::Nowhere {
-            write!(f, "{}: ", self.place)?;
+        let degree = match self.degree {
+            Degree::Taken => "taken",
+            Degree::Note => "note",
+        };
+        let text = match self.place {
+            Where::Nowhere => format!("{degree}: {}", Sentence(self)),
+            _ => format!("{degree}: {}: {}", self.place, Sentence(self)),
+        };
+        // Paths, addresses and names are of files that anybody may have written.
+        for character in text.chars() {
+            match character {
+                '"' | '\'' | '\\' => f.write_char(character)?,
+                _ => character.escape_debug().fmt(f)?,
+            }
         }
-        self.sentence(f)
+        Ok(())
     }
 }
 
-impl Finding {
-    fn sentence(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let claim = &self.claim;
-        match &self.holder {
+/// What a finding says, without where.
+struct Sentence<'a>(&'a Finding);
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Finding { claim, holder, .. } = self.0;
+        match holder {
             Holder::Entry {
                 text, ours: true, ..
             } => {

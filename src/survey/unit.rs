@@ -143,7 +143,11 @@ impl Search<'_> {
         let port = self.wanted.port;
         let on_port =
             |listen: &crate::units::Listen<'_>| listen.is_stream() && listen.port() == Some(port);
-        let written: Vec<_> = unit.listens().into_iter().filter(on_port).collect();
+        let mut written: Vec<_> = unit.listens().into_iter().filter(on_port).collect();
+        if unit.state == State::Missing {
+            // Drop-ins alone are no unit.
+            written.clear();
+        }
         let mut listens: Vec<String> = written
             .iter()
             .map(|listen| listen.value.text.into())

@@ -16,6 +16,7 @@ macro_rules! in_both_modes {
 
 mod attach;
 mod celebs;
+mod check;
 mod client;
 mod command_line;
 mod completions;

@@ -1,0 +1,417 @@
+//! `sockunit check` on trees of the tests' own, and at sockets of theirs.
+
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+use crate::tree::Tree;
+
+const ETC: &str = "etc/systemd/system";
+const LIB: &str = "usr/lib/systemd/system";
+
+fn check(tree: &Tree, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sockunit"))
+        .arg("check")
+        .args(args)
+        .arg("--root")
+        .arg(tree.root())
+        .output()
+        .unwrap()
+}
+
+/// What is said of `hello` and 3333, without the root; the exit status has to be that of the last
+/// line.
+#[track_caller]
+fn found(tree: &Tree) -> Vec<String> {
+    found_by(tree, &["hello", "3333"])
+}
+
+#[track_caller]
+fn found_by(tree: &Tree, args: &[&str]) -> Vec<String> {
+    let output = check(tree, args);
+    let told = String::from_utf8(output.stdout).unwrap();
+    let root = format!("{}/", tree.root().display());
+    let mut lines: Vec<_> = told.lines().map(|line| line.replace(&root, "/")).collect();
+    let verdict = lines.pop().unwrap();
+    let status = match verdict.split(':').next() {
+        Some("free") => 0,
+        Some("taken") => 1,
+        _ => panic!("{told}"),
+    };
+    assert_eq!(output.status.code(), Some(status), "{told}");
+    assert_eq!(
+        lines.iter().any(|line| line.starts_with("taken: ")),
+        status == 1,
+        "{told}"
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    lines
+}
+
+#[test]
+fn in_an_empty_system_everything_is_free() {
+    let tree = Tree::new("check-empty");
+    let output = check(&tree, &["hello", "3333"]);
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "free: the name hello and the port 3333\n"
+    );
+}
+
+#[test]
+fn a_line_of_the_services_database_has_its_names_and_its_port() {
+    let tree = Tree::new("check-services");
+    for (line, told) in [
+        (
+            "hello 4/tcp # x",
+            "taken: /etc/services:2: \"hello 4/tcp # x\" has the name hello",
+        ),
+        (
+            "x\t4/tcp\thello",
+            "taken: /etc/services:2: \"x 4/tcp hello\" has the name hello",
+        ),
+        (
+            "x 3333/tcp",
+            "taken: /etc/services:2: \"x 3333/tcp\" has the port 3333",
+        ),
+        (
+            "hello 3333/tcp",
+            "taken: /etc/services:2: \"hello 3333/tcp\" has the name hello and the port 3333",
+        ),
+        (
+            "hello 4/udp",
+            "taken: /etc/services:2: \"hello 4/udp\" has the name hello, but not for TCP",
+        ),
+        (
+            "x 3333/udp",
+            "note: /etc/services:2: \"x 3333/udp\" has the port 3333, but not for TCP",
+        ),
+    ] {
+        tree.write(
+            "etc/services",
+            format!("ssh 22/tcp\n{line}\n# hello 3333/tcp\n"),
+        );
+        assert_eq!(found(&tree), [told]);
+    }
+}
+
+#[test]
+fn the_line_that_sockunit_wrote_stands_in_nobodys_way() {
+    let tree = Tree::new("check-ours");
+    tree.write("etc/services", "ssh 22/tcp\n");
+    let added = Command::new(env!("CARGO_BIN_EXE_sockunit"))
+        .args(["services", "add", "hello", "3333", "--root"])
+        .arg(tree.root())
+        .output();
+    assert!(added.unwrap().status.success());
+    let told = found(&tree);
+    assert_eq!(told.len(), 1);
+    assert!(told[0].starts_with("note: /etc/services:2: \"hello 3333/tcp # added by sockunit\" "));
+}
+
+#[test]
+fn the_verdict_tells_the_name_and_the_port_apart() {
+    let tree = Tree::new("check-verdict");
+    for (line, verdict) in [
+        (
+            "hello 4/tcp",
+            "taken: the name hello; the port 3333 is free\n",
+        ),
+        (
+            "x 3333/tcp",
+            "taken: the port 3333; the name hello is free\n",
+        ),
+        (
+            "hello 3333/tcp",
+            "taken: the name hello and the port 3333\n",
+        ),
+    ] {
+        tree.write("etc/services", line);
+        let output = check(&tree, &["hello", "3333"]);
+        assert!(
+            String::from_utf8(output.stdout).unwrap().ends_with(verdict),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_unit_has_its_name_and_its_ports_whether_enabled_or_not() {
+    let tree = Tree::new("check-units");
+    tree.write(
+        &format!("{LIB}/hello.socket"),
+        "[Socket]\nListenStream=127.0.0.1:3333\nListenStream=[::1]:3333\n[Install]\nWantedBy=sockets.target\n",
+    );
+    tree.write(&format!("{LIB}/hello@.service"), "[Service]\n");
+    tree.write(
+        &format!("{LIB}/other.socket"),
+        "# other\n[Socket]\nListenStream=3333\nListenDatagram=9\n[Install]\nWantedBy=sockets.target\n",
+    );
+    tree.write(
+        &format!("{LIB}/udp.socket"),
+        "[Socket]\nListenDatagram=3333\n",
+    );
+    tree.link(
+        &format!("{ETC}/sockets.target.wants/other.socket"),
+        "/usr/lib/systemd/system/other.socket",
+    );
+    assert_eq!(
+        found(&tree),
+        [
+            "taken: /usr/lib/systemd/system/hello.socket:2: hello.socket has the name hello and listens on 127.0.0.1:3333, [::1]:3333 (disabled)",
+            "taken: /usr/lib/systemd/system/hello@.service: hello@.service has the name hello (static)",
+            "taken: /usr/lib/systemd/system/other.socket:3: other.socket listens on 3333 (enabled)",
+        ]
+    );
+    // A drop-in that moves it frees the port.
+    tree.write(
+        &format!("{ETC}/other.socket.d/port.conf"),
+        "[Socket]\nListenStream=\nListenStream=4444\n",
+    );
+    assert_eq!(found(&tree).len(), 2);
+    assert_eq!(
+        found_by(&tree, &["free", "4444"]),
+        [
+            "taken: /etc/systemd/system/other.socket.d/port.conf:3: other.socket listens on 4444 (enabled)"
+        ]
+    );
+}
+
+#[test]
+fn a_masked_unit_an_alias_and_a_generated_one_have_their_names() {
+    let tree = Tree::new("check-masked");
+    tree.link(&format!("{ETC}/hello.socket"), "/dev/null");
+    tree.write(
+        "run/systemd/generator/hello.service",
+        "[Service]\nExecStart=/bin/true\n",
+    );
+    assert_eq!(
+        found(&tree),
+        [
+            "taken: /run/systemd/generator/hello.service: hello.service has the name hello (static)",
+            "taken: /etc/systemd/system/hello.socket: hello.socket has the name hello (masked)",
+        ]
+    );
+    let tree = Tree::new("check-alias");
+    tree.write(
+        &format!("{LIB}/other.service"),
+        "[Service]\n[Install]\nAlias=hello.service\n",
+    );
+    tree.link(
+        &format!("{ETC}/hello.service"),
+        "/usr/lib/systemd/system/other.service",
+    );
+    assert_eq!(
+        found(&tree),
+        [
+            "taken: /usr/lib/systemd/system/other.service: hello.service has the name hello as another name of other.service (enabled)"
+        ]
+    );
+}
+
+#[test]
+fn drop_ins_that_wait_for_a_unit_are_told() {
+    let tree = Tree::new("check-drop-ins");
+    tree.write(
+        &format!("{ETC}/hello.socket.d/override.conf"),
+        "[Socket]\nAccept=no\n",
+    );
+    tree.write(&format!("{ETC}/socket.d/all.conf"), "[Socket]\nBacklog=9\n");
+    assert_eq!(
+        found(&tree),
+        [
+            "note: /etc/systemd/system/hello.socket.d/override.conf: there is no hello.socket, but this would be a part of it"
+        ]
+    );
+    // An address in one makes no unit of it.
+    tree.write(
+        &format!("{ETC}/hello.socket.d/override.conf"),
+        "[Socket]\nListenStream=3333\n",
+    );
+    assert!(found(&tree)[0].starts_with("note: "));
+}
+
+#[test]
+fn xinetd_has_what_its_files_enable() {
+    let tree = Tree::new("check-xinetd");
+    tree.write("etc/services", "finger 79/tcp\nx 3333/udp\n");
+    tree.write(
+        "etc/xinetd.conf",
+        "defaults\n{\n disabled = off-here\n}\nincludedir /etc/xinetd.d\ninclude /etc/more\n",
+    );
+    tree.write(
+        "etc/more",
+        "service more\n{\n type = UNLISTED\n port = 3333\n}\n",
+    );
+    tree.write("etc/xinetd.d/hello", "service hello\n{\n disable = no\n}\n");
+    tree.write("etc/xinetd.d/off", "service hello\n{\n id = off\n disable = yes\n port = 3333\n}\nservice hello\n{\n id = off-here\n}\n");
+    tree.write("etc/xinetd.d/hello.dpkg-old", "service hello\n{\n}\n");
+    tree.write("etc/xinetd.d/hello~", "service hello\n{\n}\n");
+    tree.write(
+        "etc/xinetd.d/udp",
+        "service time\n{\n protocol = udp\n port = 3333\n}\n",
+    );
+    let told = found(&tree);
+    assert_eq!(
+        told[1..],
+        [
+            "taken: /etc/xinetd.d/hello:1: the xinetd service hello has the name hello",
+            "note: /etc/xinetd.d/off:5: the disabled xinetd service off has the name hello and the port 3333",
+            "note: /etc/xinetd.d/off:7: the disabled xinetd service off-here has the name hello",
+            "note: /etc/xinetd.d/udp:4: the xinetd service time has the port 3333, but not for TCP",
+            "taken: /etc/more:4: the xinetd service more has the port 3333",
+        ]
+    );
+    // Its port is that of its name.
+    tree.write("etc/xinetd.d/finger", "service finger\n{\n}\n");
+    assert!(found_by(&tree, &["free", "79"]).contains(
+        &"taken: /etc/xinetd.d/finger:1: the xinetd service finger has the port 79".into()
+    ));
+}
+
+#[test]
+fn inetd_has_what_its_files_enable() {
+    let tree = Tree::new("check-inetd");
+    tree.write("etc/services", "finger 3333/tcp\n");
+    tree.write(
+        "etc/inetd.conf",
+        "127.0.0.1:hello stream tcp nowait root /bin/x x\n#<off># 3333 stream tcp nowait root /bin/x x\n#hello stream tcp nowait root /bin/x\n",
+    );
+    tree.write(
+        "etc/inetd.d/finger",
+        "finger\tstream\ttcp6\tnowait root /bin/x\n",
+    );
+    let told = found(&tree);
+    assert_eq!(
+        told[1..],
+        [
+            "taken: /etc/inetd.conf:1: the inetd service hello has the name hello",
+            "note: /etc/inetd.conf:2: the disabled inetd service 3333 has the port 3333",
+            "taken: /etc/inetd.d/finger:1: the inetd service finger has the port 3333",
+        ]
+    );
+}
+
+#[test]
+fn a_port_below_1024_is_warned_of_and_free_all_the_same() {
+    let tree = Tree::new("check-low");
+    let told = found_by(&tree, &["hello", "333"]);
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].starts_with("note: the port 333 is below 1024: "),
+        "{told:?}"
+    );
+    assert_eq!(found_by(&tree, &["hello", "1024"]).len(), 0);
+}
+
+#[test]
+fn a_users_names_are_their_own_and_the_ports_are_everyones() {
+    let tree = Tree::new("check-user");
+    tree.write(
+        &format!("{LIB}/hello.socket"),
+        "[Socket]\nListenStream=3333\n",
+    );
+    tree.write("etc/systemd/user/mine.service", "[Service]\n");
+    assert_eq!(found_by(&tree, &["--user", "hello", "4444"]).len(), 0);
+    let told = found_by(&tree, &["--user", "mine", "3333"]);
+    assert_eq!(
+        told,
+        [
+            "taken: /etc/systemd/user/mine.service: mine.service has the name mine (static)",
+            "taken: /usr/lib/systemd/system/hello.socket:2: hello.socket listens on 3333 (static)",
+        ]
+    );
+    assert_eq!(found_by(&tree, &["mine", "4444"]).len(), 0);
+}
+
+#[test]
+fn json_has_the_verdict_and_each_finding_with_its_place() {
+    let tree = Tree::new("check-json");
+    tree.write("etc/services", "x 3333/udp\n");
+    tree.write(
+        &format!("{LIB}/hello.socket"),
+        "[Socket]\nListenStream=3333\n",
+    );
+    let output = check(&tree, &["hello", "3333", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["name"], "hello");
+    assert_eq!(value["port"], 3333);
+    assert_eq!(value["name_taken"], true);
+    assert_eq!(value["port_taken"], true);
+    let [entry, unit] = value["findings"].as_array().unwrap().as_slice() else {
+        panic!("{value}");
+    };
+    assert_eq!(entry["degree"], "note");
+    assert_eq!(entry["kind"], "services");
+    assert_eq!(entry["line"], 1);
+    assert_eq!(
+        (&entry["name"], &entry["port"]),
+        (&false.into(), &true.into())
+    );
+    assert_eq!(unit["degree"], "taken");
+    assert_eq!(unit["kind"], "unit");
+    let file = tree.path(&format!("{LIB}/hello.socket"));
+    assert_eq!(unit["file"], file.to_str().unwrap());
+    assert_eq!(unit["unit"], "hello.socket");
+    assert_eq!(unit["enablement"], "static");
+    assert_eq!(unit["listens"][0], "3333");
+}
+
+#[test]
+fn what_files_say_cannot_steer_the_terminal() {
+    let tree = Tree::new("check-terminal");
+    tree.write("etc/services", b"\x1b[2J\xff 3333/tcp\n");
+    tree.write(
+        "etc/xinetd.d/a\x1b]0;a",
+        "service \x1b[1m\n{\n port = 3333\n}\n",
+    );
+    tree.write(
+        &format!("{LIB}/a.socket"),
+        "[Socket]\nListenStream=\x1b[1m:3333\n",
+    );
+    let told = found(&tree);
+    assert_eq!(told.len(), 3, "{told:?}");
+    for line in told {
+        assert!(!line.contains('\x1b') && line.contains("\\u{1b}"), "{line}");
+    }
+}
+
+#[test]
+fn a_listening_socket_is_told_with_its_process() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let Ok(listener) = TcpListener::bind(address) else {
+            // No IPv6 here.
+            continue;
+        };
+        let address = listener.local_addr().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_sockunit"))
+            .args(["check", "nobody-has-this-name", &address.port().to_string()])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let told = String::from_utf8(output.stdout).unwrap();
+        let process = format!(
+            "taken: {address}: listens: process {} \"",
+            std::process::id()
+        );
+        assert!(told.contains(&process), "{told}");
+        assert!(
+            told.ends_with("; the name nobody-has-this-name is free\n"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_a_name_or_a_port_is_a_usage_error() {
+    let tree = Tree::new("check-usage");
+    for args in [
+        &["hello"][..],
+        &["hel lo", "3333"],
+        &["hello", "0"],
+        &["hello", "x"],
+        &["3", "3"],
+    ] {
+        assert_eq!(check(&tree, args).status.code(), Some(2), "{args:?}");
+    }
+}
