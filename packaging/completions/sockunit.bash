@@ -28,6 +28,9 @@ _sockunit() {
             sockunit,help)
                 cmd="sockunit__subcmd__help"
                 ;;
+            sockunit,list)
+                cmd="sockunit__subcmd__list"
+                ;;
             sockunit,remove)
                 cmd="sockunit__subcmd__remove"
                 ;;
@@ -48,6 +51,9 @@ _sockunit() {
                 ;;
             sockunit__subcmd__help,help)
                 cmd="sockunit__subcmd__help__subcmd__help"
+                ;;
+            sockunit__subcmd__help,list)
+                cmd="sockunit__subcmd__help__subcmd__list"
                 ;;
             sockunit__subcmd__help,remove)
                 cmd="sockunit__subcmd__help__subcmd__remove"
@@ -89,7 +95,7 @@ _sockunit() {
 
     case "${cmd}" in
         sockunit)
-            opts="-h -V --help --version add check connect remove serve services help"
+            opts="-h -V --help --version add check connect list remove serve services help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -185,7 +191,7 @@ _sockunit() {
             return 0
             ;;
         sockunit__subcmd__help)
-            opts="add check connect remove serve services help"
+            opts="add check connect list remove serve services help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -241,6 +247,20 @@ _sockunit() {
             return 0
             ;;
         sockunit__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sockunit__subcmd__help__subcmd__list)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -317,6 +337,24 @@ _sockunit() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sockunit__subcmd__list)
+            opts="-h --root --user --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -24,7 +24,7 @@ const PATH: [&str; 6] = [
     "/bin",
 ];
 /// What a service does not see where homes are hidden.
-const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
+const HOMES: [&str; 3] = ["/home", "/root", "/run"];
 /// What a service has empty copies of.
 const TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 /// The kernel follows an interpreter that is itself a script so far.

@@ -50,10 +50,11 @@ const ANY_SOCKETS: &str = "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_N
 const NOTHING_IN_VIEW: &str = "
 # In a user namespace of its own it cannot read another's memory, though it may be the same user.
 PrivateUsers=yes
-# No homes in view and no place to write. BindReadOnlyPaths= brings something into view, BindPaths= to write to as well.
+# No homes in view, nothing of running services, and no place to write: where /proc is mounted anew, as below,
+# ProtectSystem= leaves /run writable. BindReadOnlyPaths= brings something into view, BindPaths= to write to as well.
 ProtectSystem=strict
 ProtectHome=tmpfs
-TemporaryFileSystem=/home:ro /root:ro /run/user:ro /dev/shm:ro /tmp:ro /var/tmp:ro
+TemporaryFileSystem=/home:ro /root:ro /run:ro /dev/shm:ro /tmp:ro /var/tmp:ro
 LimitMSGQUEUE=0
 PrivateMounts=yes
 PrivateDevices=yes
@@ -98,6 +99,15 @@ LimitCORE=0
 RuntimeMaxSec=1d
 ";
 
+/// The sockets of the journal and of the service manager, for a process that speaks to both.
+fn spoken_to(scope: Scope) -> String {
+    let manager = match scope {
+        Scope::System => "/run",
+        Scope::User => "%t",
+    };
+    format!("BindReadOnlyPaths=/run/systemd/journal {manager}/systemd/notify\n")
+}
+
 /// The lines of the `[Service]` section that make up the sandbox.
 pub fn lines(attachment: &Attachment, scope: Scope) -> String {
     let system = scope == Scope::System;
@@ -116,10 +126,16 @@ pub fn lines(attachment: &Attachment, scope: Scope) -> String {
             true => NOTHING_BUT_THE_CONNECTION,
             false => NOTHING_BUT_THE_LISTENER,
         };
-        if system {
-            text += NO_NETWORK;
-        }
+        text += match (system, single) {
+            (true, _) => NO_NETWORK,
+            // The groups of processes are the user's own, who could leave them.
+            (false, true) => "ProtectControlGroups=yes\n",
+            (false, false) => "",
+        };
         text += NOTHING_IN_VIEW;
+        if !single {
+            text += &spoken_to(scope);
+        }
     } else {
         text += ANY_SOCKETS;
     }

@@ -3,6 +3,7 @@
 mod add;
 mod check;
 mod connect;
+mod list;
 mod place;
 mod remove;
 mod serve;
@@ -32,6 +33,8 @@ enum Command {
     Check(check::Options),
     /// Talk to a service, and end when it does
     Connect(connect::Options),
+    /// Say what is attached, where, and how many connections there are
+    List(list::Options),
     /// Take away what add has attached
     Remove(remove::Options),
     Serve(Box<serve::Options>),
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Add(options) => add::run(*options).map(|()| true),
         Command::Check(options) => check::run(&options),
         Command::Connect(options) => connect::run(&options).map(|()| true),
+        Command::List(options) => list::run(&options).map(|()| true),
         Command::Remove(options) => remove::run(&options).map(|()| true),
         Command::Services(command) => services::run(command).map(|()| true),
         Command::Serve(options) => return serve::run(&options),

@@ -534,3 +534,54 @@ fn an_add_that_was_cut_off_is_taken_back_by_the_next_one_and_by_remove() {
     );
     assert_eq!(tree.snapshot(), before);
 }
+
+#[test]
+fn list_tells_what_is_attached_and_the_services_of_the_package() {
+    let tree = Tree::new("list");
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for unit in ["hello.socket", "hello@.service"] {
+        let text = fs::read(repository.join("systemd").join(unit)).unwrap();
+        tree.write(&format!("usr/lib/systemd/system/{unit}"), 0o644, text);
+    }
+    tree.write(
+        "etc/systemd/system/other.socket",
+        0o644,
+        "[Socket]\nListenStream=1\n",
+    );
+    let loud = ["--", "/home/you/hello.sh", "--loud"];
+    tree.add(&[&["greeter", "4000", "--enable"], &loud[..]].concat());
+    tree.add(
+        &[
+            &[
+                "all",
+                "4001",
+                "--shared",
+                "--sandbox",
+                "off",
+                "--listen",
+                "*",
+            ],
+            &["--", "/bin/sh"][..],
+        ]
+        .concat(),
+    );
+    let done = tree.run("list", &[]);
+    assert_eq!((done.status, done.complained.as_str()), (Some(0), ""));
+    assert_eq!(
+        done.said,
+        "\
+NAME     LISTENS                    KIND    SANDBOX  BOOT      STATE  NOW  PROGRAM
+all      4001                       shared  off      disabled  -      -    /bin/sh
+greeter  127.0.0.1:4000,[::1]:4000  single  strict   enabled   -      -    /home/you/hello.sh --loud
+hello    127.0.0.1:3333,[::1]:3333  single  -        disabled  -      -    /usr/libexec/sockunit/hello
+"
+    );
+    let done = tree.run("list", &["--json"]);
+    assert!(done.said.contains(r#""connections":null"#), "{}", done.said);
+    assert!(
+        done.said
+            .contains(r#""listen":["127.0.0.1:4000","[::1]:4000"]"#),
+        "{}",
+        done.said
+    );
+}
