@@ -10,7 +10,6 @@ use super::host::{Guest, Host, Next, around};
 use super::records::Name;
 use super::server::{Server, Tracked, watch};
 use crate::connection::{Peer, Summary, Traffic};
-use crate::log::Priority;
 
 /// Connections accepted before those that are there have their turn.
 const ACCEPTED_AT_ONCE: usize = 64;
@@ -66,7 +65,7 @@ impl<H: Host> Server<'_, H> {
             _ => {
                 let current = self.admission.current();
                 let told = format!("no more connections than these {current} for now: {error}");
-                self.records.note(Priority::Error, &told);
+                self.records.complain(&told, now);
                 self.pause = Some(now + PAUSE);
             }
         }
@@ -104,7 +103,7 @@ impl<H: Host> Server<'_, H> {
         self.with(key, now, |_, _, _| next);
         if let Err(error) = watched {
             let told = format!("{peer} cannot be watched: {error}");
-            self.records.note(Priority::Error, &told);
+            self.records.complain(&told, now);
             self.with(key, now, H::dismiss);
         }
     }

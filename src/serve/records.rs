@@ -34,10 +34,15 @@ pub struct Records<'l> {
     left_out: Tally,
     /// When the log is asked again to take what it did not take.
     next_try: Instant,
+    /// When something that is amiss may be told of again.
+    next_complaint: Option<Instant>,
 }
 
 /// How long it is left in peace before.
 const TRY_EVERY: Duration = Duration::from_secs(1);
+
+/// How often something that is amiss is told of.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(1);
 
 /// What was not written singly.
 #[derive(Debug, Default)]
@@ -76,6 +81,7 @@ impl<'l> Records<'l> {
             allowance: Allowance::new(A_SECOND, now),
             left_out: Tally::default(),
             next_try: now,
+            next_complaint: None,
         }
     }
 
@@ -106,9 +112,13 @@ impl<'l> Records<'l> {
         traffic.sent += more.sent;
     }
 
-    /// Something that concerns no connection.
-    pub fn note(&mut self, priority: Priority, text: &str) {
-        self.log.write(priority, text);
+    /// Something is amiss that concerns no single connection. That may be so for each that comes, and
+    /// is told once a second.
+    pub fn complain(&mut self, text: &str, now: Instant) {
+        if self.next_complaint.is_none_or(|next| next <= now) {
+            self.log.write(Priority::Error, text);
+            self.next_complaint = Some(now + COMPLAIN_EVERY);
+        }
     }
 
     /// Writes the sum of what was left out, once the second is over, and of what was lost.

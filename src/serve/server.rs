@@ -21,6 +21,9 @@ use super::options::Options;
 use super::records::Records;
 use crate::log::Log;
 
+/// Descriptors that are no connections: listeners, the log, the poll, and some to spare.
+const OTHERS: u64 = 256;
+
 const SIGNALS: Token = Token(usize::MAX - 1);
 /// For a host that wakes the loop from another thread.
 pub(super) const WAKER: Token = Token(usize::MAX - 2);
@@ -39,7 +42,7 @@ pub fn run<H: Host>(
     limits: Limits,
     log: &mut Log,
 ) -> anyhow::Result<()> {
-    raise_descriptor_limit();
+    allow_descriptors(options.max_connections);
     let failed = "cannot set up the event loop";
     let poll = Poll::new().context(failed)?;
     let signals = signals::<H>(&poll).context(failed)?;
@@ -53,11 +56,15 @@ pub fn run<H: Host>(
     result
 }
 
-/// A user's shell allows few descriptors, but more where one asks.
-fn raise_descriptor_limit() {
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // Where this fails there are fewer connections, and that is told then.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+/// A user's shell allows few descriptors, but more where one asks. No more than are needed: programs
+/// inherit the limit, and some of them try every number below it.
+fn allow_descriptors(connections: u32) {
+    let needed = u64::from(connections) + OTHERS;
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        if soft < needed.min(hard) {
+            // Where this fails there are fewer connections, and that is told then.
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard);
+        }
     }
 }
 

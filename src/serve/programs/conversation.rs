@@ -18,6 +18,9 @@ use crate::serve::records::Name;
 /// How often a client is read that sends on after the end, before the others have their turn.
 const ROUNDS: usize = 16;
 
+/// How often it is looked whether a program runs now whose time is over already.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// How long conversations may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
@@ -127,7 +130,8 @@ impl Conversation {
     /// Something happened at the socket, or a time has come.
     pub fn look(&mut self, times: &Times, now: Instant) -> Next {
         match self.phase {
-            Phase::Starting | Phase::Killed => Next::Wait(None),
+            Phase::Starting => self.not_yet(times, now),
+            Phase::Killed => Next::Wait(None),
             Phase::Short(at) => Next::Wait(Some(at)),
             Phase::Running => {
                 if self.gone.is_none() && gone(&self.socket) {
@@ -148,6 +152,17 @@ impl Conversation {
     /// The client has sent or taken something.
     pub fn moved(&mut self, now: Instant) {
         self.quiet = now;
+    }
+
+    /// Until its program runs, which is told when somebody wakes the loop, nothing can be ended. A limit
+    /// wakes it.
+    fn not_yet(&self, times: &Times, now: Instant) -> Next {
+        if self.why.is_some() {
+            return Next::Wait(Some(now + AGAIN));
+        }
+        let limits = [times.idle, times.limit].into_iter().flatten();
+        let first = limits.min().map(|limit| self.begun + limit);
+        Next::Wait(first.map(|at| if at > now { at } else { now + AGAIN }))
     }
 
     /// Ends what has gone on for too long; the time until which it has not.
@@ -197,7 +212,7 @@ impl Conversation {
             }
             Phase::Starting => {
                 self.why = Some(why);
-                Next::Wait(None)
+                Next::Wait(Some(now + AGAIN))
             }
             Phase::Short(_) | Phase::Closing(_) => Next::Close,
             Phase::Told(until) => Next::Wait(Some(until)),

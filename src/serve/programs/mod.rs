@@ -37,7 +37,6 @@ use super::host::{Around, Guest, Host, Next};
 use super::records::Name;
 use super::server::WAKER;
 use crate::connection::{Peer, send_now};
-use crate::log::Priority;
 
 /// How long programs may take to vanish that were killed.
 const LAST_BREATH: Duration = Duration::from_secs(2);
@@ -145,6 +144,10 @@ impl Host for Programs {
         if let (Phase::Short(_), true) = (guest.phase(), guest.is_gone()) {
             return self.never_started(guest, Why::ClientGone, around);
         }
+        if guest.phase() == Phase::Starting {
+            // What happened is seen once it runs, and nothing else tells of that.
+            self.spawner.wake_me();
+        }
         if guest.is_local() {
             guest.moved(around.now);
         }
@@ -211,24 +214,14 @@ impl Host for Programs {
 }
 
 impl Programs {
-    /// Starts the program for a connection, or has it started.
+    /// Has the program started for a connection.
     fn start(&mut self, guest: &mut Conversation, around: &mut Around<'_, '_>) -> Next {
         self.short.retain(|key| *key != around.key);
         let connection = guest.socket().as_raw_fd();
         let about = about(guest.name().peer, connection);
-        if !(self.running.is_empty() && self.spawner.is_idle()) {
-            guest.starting(None);
-            self.spawner.start(around.key, connection, about);
-            return Next::Wait(None);
-        }
-        // Nobody is kept waiting by it, and it is quicker than to wake another thread.
-        match self.spawner.start_now(connection, &about) {
-            Ok(pid) => {
-                self.running.insert(pid, around.key);
-                guest.started(pid, &self.times, around.now)
-            }
-            Err(errno) => self.not_started(guest, errno, around),
-        }
+        guest.starting(None);
+        self.spawner.start(around.key, connection, about);
+        guest.look(&self.times, around.now)
     }
 
     fn not_started(
@@ -250,14 +243,12 @@ impl Programs {
         if let Some(why) = guest.why() {
             return self.never_started(guest, why, around);
         }
-        if self.short.is_empty() {
-            let running = self.running.len();
-            let told = format!(
-                "no more programs than these {running} for now: {}",
-                errno.desc()
-            );
-            around.records.note(Priority::Error, &told);
-        }
+        let running = self.running.len();
+        let told = format!(
+            "no more programs than these {running} for now: {}",
+            errno.desc()
+        );
+        around.records.complain(&told, around.now);
         self.short.push(around.key);
         let later = around.now + PAUSE;
         *around.pause = Some(later);

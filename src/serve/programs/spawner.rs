@@ -1,7 +1,9 @@
 //! Threads that start programs.
 //!
 //! posix_spawn(3) returns when the new process runs its program, and where others compete for the
-//! processors that takes a multiple of the work. One thread alone would wait most of the time.
+//! processors that takes a multiple of the work; where the program lies on a disk that has gone, for
+//! ever. The loop must not wait for it, and one thread alone would start no more than a third of what
+//! four do.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::CString;
@@ -95,11 +97,6 @@ impl Spawner {
         })
     }
 
-    /// Starts the program at once; for when nothing else is to be done.
-    pub fn start_now(&self, connection: RawFd, about: &[CString]) -> nix::Result<Pid> {
-        self.shared.program.start(connection, about)
-    }
-
     /// Has the program started for a connection, which must stay open until [`Spawner::done`] tells
     /// what came of it.
     pub fn start(&mut self, key: usize, connection: RawFd, about: Vec<CString>) {
@@ -113,11 +110,6 @@ impl Spawner {
         };
         lock(&self.shared.todo).jobs.push_back(job);
         self.shared.more.notify_one();
-    }
-
-    /// Whether nothing is being started.
-    pub fn is_idle(&self) -> bool {
-        self.under_way.is_empty()
     }
 
     /// What was started since, or failed to, with the key it was given.

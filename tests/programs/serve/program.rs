@@ -144,6 +144,16 @@ fn no_signal_is_blocked_or_ignored() {
 }
 
 #[test]
+fn it_may_have_no_more_descriptors_than_the_service_was_given() {
+    // Many a program closes every descriptor below the limit.
+    let by = ["prlimit", "--nofile=1000:4000"];
+    let serve = Serve::start_by(&by, &[], &["sh", "-c", "ulimit -n"]);
+    assert_eq!(serve.say(), "1000\n");
+    let needs_more = Serve::start_by(&by, &["--max-connections=2000"], &["sh", "-c", "ulimit -n"]);
+    assert_eq!(needs_more.say(), "2256\n");
+}
+
+#[test]
 fn it_leads_a_process_group_of_its_own() {
     let serve = Serve::script(&[], "cut -d' ' -f1,5 /proc/$$/stat");
     let told = serve.say();
