@@ -130,7 +130,7 @@ pub struct Process {
     pub pid: u32,
     /// Its name.
     pub command: String,
-    /// The unit that it belongs to, but for systemd itself.
+    /// The unit that it belongs to; the first process belongs to none.
     pub unit: Option<String>,
 }
 

@@ -113,20 +113,21 @@ fn process(pid: u32, folder: &str) -> Process {
     }
 }
 
-/// The unit that a process is of, by its control group; none for systemd's own.
+/// The unit that a process is of, by its control group; the first process is of none.
 fn unit(groups: &str) -> Option<String> {
-    let own = groups.lines().find_map(|line| {
+    groups.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let controllers = fields.next()?;
         let path = fields.next()?;
-        // The second is for the older hierarchy beside the unified one.
-        matches!(controllers, "" | "name=systemd").then_some(path)
-    })?;
-    // A unit may divide its own group further.
-    let mut parts = own.rsplit('/');
-    let part = parts.find(|part| part.ends_with(".service") || part.ends_with(".scope"))?;
-    let itself = part == "init.scope" || (part.starts_with("user@") && own.contains("init.scope"));
-    (!itself).then(|| part.to_string())
+        // One of the two hierarchies has the units: the unified one, or the older one with a name.
+        if !matches!(controllers, "" | "name=systemd") {
+            return None;
+        }
+        // A unit may divide its own group further.
+        let is_unit = |part: &&str| part.ends_with(".service") || part.ends_with(".scope");
+        let mut parts = path.rsplit('/').filter(is_unit);
+        parts.find(|part| *part != "init.scope").map(str::to_string)
+    })
 }
 
 #[cfg(test)]
@@ -134,10 +135,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_belongs_to_the_unit_of_its_control_group_and_systemd_to_none() {
+    fn a_process_belongs_to_the_unit_of_its_control_group_and_the_first_to_none() {
         for (groups, of) in [
             ("0::/system.slice/ssh.service\n", Some("ssh.service")),
             ("0::/system.slice/a.service/part\n", Some("a.service")),
+            (
+                "9:name=systemd:/\n0::/system.slice/a.service\n",
+                Some("a.service"),
+            ),
             (
                 "3:cpu:/x.service\n1:name=systemd:/b.service\n",
                 Some("b.service"),
@@ -152,7 +157,7 @@ mod tests {
             ),
             (
                 "0::/user.slice/user-9.slice/user@9.service/init.scope\n",
-                None,
+                Some("user@9.service"),
             ),
             ("0::/init.scope\n", None),
             ("0::/\n", None),

@@ -45,6 +45,7 @@ macro_rules! on_both_releases_in_both_modes {
     };
 }
 
+mod check;
 mod client;
 mod connect;
 mod conversation;
