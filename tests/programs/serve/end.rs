@@ -153,7 +153,7 @@ fn what_a_program_leaves_in_its_group_is_ended_with_it() {
 
 #[test]
 fn what_leaves_the_group_is_ended_once_nobody_is_there_whom_it_may_belong_to() {
-    let script = "read word; [ \"$word\" = stay ] && { echo $$; cat; }
+    let script = "read word; [ \"$word\" = stay ] && { echo $$; exec cat; }
          setsid sh -c 'echo $$; trap \"\" TERM; exec >/dev/null; sleep 1000; sleep 1000' & wait";
     let serve = Serve::script(&[SOON], &script.replace("& wait", "& sleep 0.3"));
     let mut stays = serve.connect();
