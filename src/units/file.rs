@@ -36,9 +36,10 @@ pub struct Fault {
 /// What is wrong with a line. Its Display is the sentence for the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// Bytes that are no UTF-8.
+    /// Bytes that are no UTF-8, but for a comment. systemd reads no further in the file.
     NotUtf8,
-    /// A `[` without its `]`. systemd reads no further, and does not load the unit.
+    /// A section without its `]`, or with control characters in its name. systemd reads no further
+    /// in the file.
     Header,
     /// An assignment before the first section.
     NoSection,
@@ -51,8 +52,10 @@ pub enum Flaw {
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Flaw::NotUtf8 => "not UTF-8; systemd ignores the line",
-            Flaw::Header => "a section without its ]; systemd does not load the unit",
+            Flaw::NotUtf8 => "not UTF-8; systemd reads no further",
+            Flaw::Header => {
+                "a section without its ], or with control characters; systemd reads no further"
+            }
             Flaw::NoSection => "an assignment outside of a section; systemd ignores the line",
             Flaw::NoEquals => "neither [Section] nor Key=value; systemd ignores the line",
             Flaw::NoKey => "nothing before the =; systemd ignores the line",
@@ -60,9 +63,17 @@ impl fmt::Display for Flaw {
     }
 }
 
+impl Flaw {
+    /// Whether systemd reads no further than this line. It does not load a unit whose main file
+    /// has one, and goes without the rest of a drop-in.
+    pub fn ends_reading(self) -> bool {
+        matches!(self, Flaw::NotUtf8 | Flaw::Header)
+    }
+}
+
 impl File {
-    /// Reads a file. Nothing in it is an error: what systemd ignores is told in
-    /// [`File::faults`].
+    /// Reads a file as far as systemd does. Nothing in it is an error: what systemd ignores is told
+    /// in [`File::faults`].
     pub fn parse(bytes: &[u8]) -> File {
         let mut file = File::default();
         let mut section = None;
@@ -72,7 +83,7 @@ impl File {
                 Ok(()) => {}
                 Err(flaw) => {
                     file.faults.push(Fault { line, flaw });
-                    if flaw == Flaw::Header {
+                    if flaw.ends_reading() {
                         break;
                     }
                 }
@@ -89,6 +100,9 @@ impl File {
         let text = std::str::from_utf8(text).map_err(|_| Flaw::NotUtf8)?;
         if let Some(header) = text.strip_prefix('[') {
             let name = header.strip_suffix(']').ok_or(Flaw::Header)?;
+            if name.contains(|c: char| c.is_ascii_control()) {
+                return Err(Flaw::Header);
+            }
             *section = Some(name.to_string());
             return Ok(());
         }
@@ -227,8 +241,8 @@ mod tests {
     }
 
     #[test]
-    fn what_systemd_ignores_is_told_with_its_line() {
-        let file = File::parse(b"A=0\n[S]\nnothing\n=1\nB=\xff\nC=1\n[T\nD=1\n");
+    fn what_systemd_ignores_is_told_with_its_line_and_what_is_broken_ends_the_reading() {
+        let file = File::parse(b"A=0\n[S]\nnothing\n=1\n# \xff\nC=1\n[T\nD=1\n");
         let faults: Vec<_> = file.faults.iter().map(|f| (f.line, f.flaw)).collect();
         assert_eq!(
             faults,
@@ -236,12 +250,16 @@ mod tests {
                 (1, Flaw::NoSection),
                 (3, Flaw::NoEquals),
                 (4, Flaw::NoKey),
-                (5, Flaw::NotUtf8),
                 (7, Flaw::Header),
             ]
         );
-        let keys: Vec<_> = file.assignments.iter().map(|a| a.key.as_str()).collect();
-        assert_eq!(keys, ["C"], "a broken section ends the reading");
+        for end in [&b"[T"[..], b"[T]x", b"[T\x01]", b"B=\xff"] {
+            let text = [b"[S]\nC=1\n", end, b"\nD=1\n"].concat();
+            let file = File::parse(&text);
+            let keys: Vec<_> = file.assignments.iter().map(|a| a.key.as_str()).collect();
+            assert_eq!(keys, ["C"], "what is broken ends the reading: {end:?}");
+            assert!(file.faults[0].flaw.ends_reading());
+        }
     }
 
     proptest! {

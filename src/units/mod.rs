@@ -5,11 +5,14 @@
 
 mod catalogue;
 mod command;
+mod drop_ins;
 mod enabled;
 mod file;
 mod name;
 mod path;
 mod place;
+#[cfg(test)]
+mod tests;
 mod unit;
 
 use std::fmt;

@@ -1,0 +1,277 @@
+//! Units as they are put together from the files of a tree.
+
+use super::*;
+use crate::tree::Tree;
+
+const ETC: &str = "etc/systemd/system";
+const LIB: &str = "usr/lib/systemd/system";
+
+fn place(tree: &Tree) -> Place {
+    Place::new(tree.root(), Scope::System)
+}
+
+fn load(tree: &Tree, name: &str) -> Unit {
+    Unit::load(&place(tree), name).unwrap()
+}
+
+/// The paths that define a unit, without the root.
+fn sources<'a>(tree: &Tree, unit: &'a Unit) -> Vec<&'a str> {
+    let paths = unit.sources.iter().map(|source| &source.path);
+    paths
+        .map(|path| path.strip_prefix(tree.root()).unwrap().to_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn the_first_folder_with_the_file_wins_and_drop_ins_follow_by_name() {
+    let tree = Tree::new("unit-order");
+    tree.write(
+        &format!("{LIB}/a.socket"),
+        "[Socket]\nListenStream=1\nAccept=yes\n",
+    )
+    .write(
+        &format!("{LIB}/a.socket.d/20.conf"),
+        "[Socket]\nListenStream=2\n",
+    )
+    .write(
+        &format!("{LIB}/a.socket.d/30.conf"),
+        "[Socket]\nListenStream=3\n",
+    )
+    .write(
+        &format!("{ETC}/a.socket.d/20.conf"),
+        "[Socket]\nListenStream=\nListenStream=4\n",
+    )
+    .write(
+        &format!("{ETC}/a.socket.d/10.conf"),
+        "[Socket]\nAccept=no\n",
+    )
+    .write(
+        &format!("{ETC}/a.socket.d/40.txt"),
+        "[Socket]\nListenStream=9\n",
+    );
+    let unit = load(&tree, "a.socket");
+    assert_eq!(
+        sources(&tree, &unit),
+        [
+            format!("{LIB}/a.socket"),
+            format!("{ETC}/a.socket.d/10.conf"),
+            format!("{ETC}/a.socket.d/20.conf"),
+            format!("{LIB}/a.socket.d/30.conf"),
+        ]
+    );
+    let ports: Vec<_> = unit.listens().iter().filter_map(Listen::port).collect();
+    assert_eq!(ports, [4, 3]);
+    assert_eq!(unit.listens()[0].value.line, 3);
+    assert_eq!(unit.flag("Socket", "Accept"), Some(false));
+
+    tree.write(&format!("{ETC}/a.socket"), "[Socket]\nListenStream=5\n");
+    let unit = load(&tree, "a.socket");
+    assert_eq!(
+        unit.fragment().unwrap(),
+        tree.path(&format!("{ETC}/a.socket"))
+    );
+}
+
+#[test]
+fn an_instance_has_its_templates_files_and_its_own_and_those_of_shorter_names_and_its_type() {
+    let tree = Tree::new("unit-instance");
+    for folder in [
+        "a-b@x.service.d",
+        "a-b@.service.d",
+        "a-@.service.d",
+        "service.d",
+    ] {
+        let name = folder.split('.').next().unwrap().replace('@', "-at-");
+        tree.write(&format!("{LIB}/{folder}/{name}.conf"), "[Service]\n")
+            .write(&format!("{LIB}/{folder}/all.conf"), "[Service]\n");
+    }
+    tree.write(
+        &format!("{LIB}/a-b@.service"),
+        "[Service]\nExecStart=/bin/true\n",
+    );
+    let unit = load(&tree, "a-b@x.service");
+    assert_eq!(
+        (unit.name.as_str(), unit.state),
+        ("a-b@x.service", State::Found)
+    );
+    assert_eq!(
+        sources(&tree, &unit),
+        [
+            format!("{LIB}/a-b@.service"),
+            format!("{LIB}/a-@.service.d/a--at-.conf"),
+            format!("{LIB}/a-b@.service.d/a-b-at-.conf"),
+            format!("{LIB}/a-b@x.service.d/a-b-at-x.conf"),
+            format!("{LIB}/a-b@x.service.d/all.conf"),
+            format!("{LIB}/service.d/service.conf"),
+        ]
+    );
+}
+
+#[test]
+fn a_link_to_nothing_and_an_empty_file_mask() {
+    let tree = Tree::new("unit-mask");
+    tree.write(&format!("{LIB}/a.socket"), "[Socket]\nListenStream=1\n")
+        .write(&format!("{LIB}/b.socket"), "[Socket]\nListenStream=1\n")
+        .write(
+            &format!("{LIB}/a.socket.d/x.conf"),
+            "[Socket]\nListenStream=1\n",
+        )
+        .write("dev/null", "")
+        .link(&format!("{ETC}/a.socket"), "/dev/null")
+        .write(&format!("{ETC}/b.socket"), "");
+    for name in ["a.socket", "b.socket"] {
+        let unit = load(&tree, name);
+        assert_eq!(unit.state, State::Masked);
+        assert!(unit.listens().is_empty());
+        assert_eq!(
+            unit.fragment().unwrap(),
+            tree.path(&format!("{ETC}/{name}"))
+        );
+    }
+    // In a system that was never booted there is no /dev/null.
+    std::fs::remove_file(tree.path("dev/null")).unwrap();
+    assert_eq!(load(&tree, "a.socket").state, State::Masked);
+}
+
+#[test]
+fn an_alias_is_the_unit_it_stands_for_and_brings_its_own_drop_ins() {
+    let tree = Tree::new("unit-alias");
+    tree.write(&format!("{LIB}/a@.service"), "[Service]\nUser=a\n")
+        .link(
+            &format!("{ETC}/b@.service"),
+            "/usr/lib/systemd/system/a@.service",
+        )
+        .write(&format!("{ETC}/b@.service.d/b.conf"), "[Service]\nUser=b\n")
+        .write("opt/c.service", "[Service]\nUser=c\n")
+        .link(&format!("{ETC}/c.service"), "/opt/c.service");
+    for name in ["b@1.service", "a@1.service"] {
+        let unit = load(&tree, name);
+        assert_eq!(unit.name, "a@1.service");
+        assert_eq!(unit.value("Service", "User").unwrap().text, "b");
+    }
+    // Elsewhere, and yet under its own name.
+    let unit = load(&tree, "c.service");
+    assert_eq!(
+        (unit.name.as_str(), unit.state),
+        ("c.service", State::Found)
+    );
+    assert_eq!(unit.value("Service", "User").unwrap().text, "c");
+}
+
+#[test]
+fn links_end_in_the_tree_whatever_they_say() {
+    let tree = Tree::new("unit-links");
+    tree.link("etc/systemd", "/../../../conf")
+        .write("conf/system/a.service", "[Service]\nUser=inside\n")
+        .link(
+            "conf/system/b.service",
+            "../../../../../../../../../outside/b.service",
+        )
+        .write("outside/b.service", "[Service]\nUser=too\n")
+        .link("conf/system/round.service", "round.service");
+    assert_eq!(
+        load(&tree, "a.service")
+            .value("Service", "User")
+            .unwrap()
+            .text,
+        "inside"
+    );
+    assert_eq!(
+        load(&tree, "b.service")
+            .value("Service", "User")
+            .unwrap()
+            .text,
+        "too"
+    );
+    for name in ["round.service", "none.service"] {
+        assert_eq!(load(&tree, name).state, State::Missing, "{name}");
+    }
+}
+
+#[test]
+fn names_are_those_of_all_folders_and_of_one_type() {
+    let tree = Tree::new("unit-names");
+    for file in [
+        "a.socket",
+        "a.service",
+        "b@.socket",
+        "not a name.socket",
+        "a.socket.d/x",
+    ] {
+        tree.write(&format!("{LIB}/{file}"), "");
+    }
+    tree.link(&format!("{ETC}/c.socket"), "/dev/null");
+    let names = Unit::names(&place(&tree), "socket").unwrap();
+    assert_eq!(Vec::from_iter(names), ["a.socket", "b@.socket", "c.socket"]);
+}
+
+#[test]
+fn enabled_is_what_somebody_wants_and_static_what_nobody_can() {
+    let tree = Tree::new("unit-enabled");
+    let install = "[Socket]\nListenStream=1\n[Install]\nWantedBy=sockets.target\n";
+    tree.write(&format!("{LIB}/on.socket"), install)
+        .write(&format!("{LIB}/off.socket"), install)
+        .write(&format!("{LIB}/none.socket"), "[Socket]\nListenStream=1\n")
+        .write(
+            &format!("{LIB}/other.service"),
+            "[Service]\n[Install]\nAlias=one.service\n",
+        )
+        .link(
+            &format!("{ETC}/one.service"),
+            "/usr/lib/systemd/system/other.service",
+        )
+        .link(
+            &format!("{ETC}/sockets.target.wants/on.socket"),
+            "/usr/lib/systemd/system/on.socket",
+        )
+        .link(
+            &format!("{LIB}/sockets.target.wants/none.socket"),
+            "../none.socket",
+        );
+    for (name, is) in [
+        ("on.socket", Enablement::Enabled),
+        ("off.socket", Enablement::Disabled),
+        ("none.socket", Enablement::Static),
+        ("one.service", Enablement::Enabled),
+    ] {
+        assert_eq!(
+            load(&tree, name).enablement(&place(&tree)).unwrap(),
+            is,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_port_is_told_from_the_other_addresses() {
+    let tree = Tree::new("unit-ports");
+    let listens = "ListenStream=3333\nListenStream=0.0.0.0:3334\nListenStream=[fe80::1%eth0]:3335\n\
+         ListenDatagram=3336\nListenStream=/run/3337\nListenStream=@x:3338\n\
+         ListenStream=vsock:2:3339\nListenFIFO=3340\nListenNetlink=audit 1\n";
+    tree.write(&format!("{ETC}/a.socket"), format!("[Socket]\n{listens}"));
+    let unit = load(&tree, "a.socket");
+    let listens = unit.listens();
+    assert_eq!(listens.len(), 9);
+    let ports: Vec<_> = listens.iter().filter_map(Listen::port).collect();
+    assert_eq!(ports, [3333, 3334, 3335, 3336]);
+    assert!(!listens[3].is_stream());
+}
+
+#[test]
+fn a_broken_fragment_is_no_unit_and_a_broken_drop_in_only_ends() {
+    let tree = Tree::new("unit-broken");
+    tree.write(&format!("{ETC}/a.service"), "[Service]\nUser=a\n")
+        .write(
+            &format!("{ETC}/a.service.d/x.conf"),
+            "[Service]\nUser=x\n[Unit\nUser=y\n",
+        )
+        .write(
+            &format!("{ETC}/b.service"),
+            "[Service]\nUser=\u{1}\n[Unit\n",
+        );
+    let unit = load(&tree, "a.service");
+    assert_eq!(unit.value("Service", "User").unwrap().text, "x");
+    assert_eq!(unit.broken(), None);
+    assert_eq!(unit.faults().count(), 1);
+    assert_eq!(load(&tree, "b.service").broken().unwrap().line, 3);
+}
