@@ -25,6 +25,9 @@ _sockunit() {
             sockunit,connect)
                 cmd="sockunit__subcmd__connect"
                 ;;
+            sockunit,doctor)
+                cmd="sockunit__subcmd__doctor"
+                ;;
             sockunit,help)
                 cmd="sockunit__subcmd__help"
                 ;;
@@ -48,6 +51,9 @@ _sockunit() {
                 ;;
             sockunit__subcmd__help,connect)
                 cmd="sockunit__subcmd__help__subcmd__connect"
+                ;;
+            sockunit__subcmd__help,doctor)
+                cmd="sockunit__subcmd__help__subcmd__doctor"
                 ;;
             sockunit__subcmd__help,help)
                 cmd="sockunit__subcmd__help__subcmd__help"
@@ -95,7 +101,7 @@ _sockunit() {
 
     case "${cmd}" in
         sockunit)
-            opts="-h -V --help --version add check connect list remove serve services help"
+            opts="-h -V --help --version add check connect doctor list remove serve services help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -190,8 +196,26 @@ _sockunit() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        sockunit__subcmd__doctor)
+            opts="-h --root --user --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         sockunit__subcmd__help)
-            opts="add check connect list remove serve services help"
+            opts="add check connect doctor list remove serve services help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -233,6 +257,20 @@ _sockunit() {
             return 0
             ;;
         sockunit__subcmd__help__subcmd__connect)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sockunit__subcmd__help__subcmd__doctor)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

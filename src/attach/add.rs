@@ -8,6 +8,7 @@ use super::render::{self, Found, TOOL, UnitFile, made_up_user};
 use super::runner::{self, Runner};
 use super::store::{Content, Store};
 use super::{Attachment, Error, Kind, Level, quote, remove};
+use crate::journal::{self, Of};
 use crate::manager::Manager;
 use crate::services::{self, Entry, Run};
 use crate::survey::{Claim, Finding, Holder, survey};
@@ -195,9 +196,9 @@ fn write(place: &Place, store: &Store, plan: &Plan) -> Result<(), Error> {
 fn start(place: &Place, manager: &Manager, attachment: &Attachment) -> Result<Answer, Error> {
     manager.daemon_reload()?;
     let socket = format!("{}.socket", attachment.name);
-    let since = answer::now();
+    let since = journal::now();
     if let Err(error) = manager.start(&socket) {
-        let why = answer::journal(place, &["-u", &socket], &since);
+        let why = journal::last(place, Of::Unit(&socket), Some(&since)).lines;
         return Err(match why.last() {
             Some(line) => Error::NoAnswer(format!("{socket} did not start: {line}")),
             None => error.into(),

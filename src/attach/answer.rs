@@ -3,8 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -13,8 +12,9 @@ use nix::sys::socket::{MsgFlags, recv};
 use super::{Attachment, Error, Listen};
 use crate::connect::{Target, dial};
 use crate::connection::poll_timeout;
+use crate::journal::{self, Of};
 use crate::log::escape;
-use crate::units::{Place, Scope};
+use crate::units::Place;
 
 /// How long a service may take to say its first word.
 const FIRST: Duration = Duration::from_secs(3);
@@ -92,7 +92,7 @@ pub fn try_once(place: &Place, attachment: &Attachment, since: &str) -> Result<A
     };
     if answer.bytes.is_empty() && then == Then::Closed {
         let name = attachment.name.to_string();
-        let failed = journal(place, &[NOT_STARTED], since);
+        let failed = journal::last(place, Of::Field(NOT_STARTED), Some(since)).lines;
         if let Some(line) = failed
             .iter()
             .rev()
@@ -102,7 +102,7 @@ pub fn try_once(place: &Place, attachment: &Attachment, since: &str) -> Result<A
                 "the program was not started: {line}"
             )));
         }
-        answer.told = journal(place, &["-t", &name], since);
+        answer.told = journal::last(place, Of::Name(&name), Some(since)).lines;
     }
     Ok(answer)
 }
@@ -123,7 +123,8 @@ fn host(listen: &[Listen]) -> String {
     }
 }
 
-fn receive(stream: &OwnedFd) -> (Vec<u8>, Then) {
+/// What a service says first, and how it goes on; bounded in time and bytes.
+pub fn receive(stream: &OwnedFd) -> (Vec<u8>, Then) {
     let mut bytes = vec![0; MOST];
     let mut length = 0;
     let mut until = Instant::now() + FIRST;
@@ -155,40 +156,4 @@ fn receive(stream: &OwnedFd) -> (Vec<u8>, Then) {
         }
     }
     (bytes, Then::GoesOn)
-}
-
-/// The present, as journalctl takes it.
-pub fn now() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    format!("@{}", now.unwrap_or_default().as_secs())
-}
-
-/// The last lines of the journal that match, as far as they may be read.
-pub fn journal(place: &Place, matches: &[&str], since: &str) -> Vec<String> {
-    let user = (place.scope == Scope::User).then_some("--user");
-    let journalctl = |arguments: &[&str]| {
-        Command::new("journalctl")
-            .args(user)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output()
-    };
-    let _ = journalctl(&["--sync"]);
-    let mut arguments = vec![
-        "--quiet",
-        "--no-pager",
-        "--output=cat",
-        "--lines=5",
-        "--since",
-        since,
-    ];
-    arguments.extend(matches);
-    let Ok(output) = journalctl(&arguments) else {
-        return Vec::new();
-    };
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .map(str::to_owned)
-        .collect()
 }

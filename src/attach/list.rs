@@ -7,7 +7,7 @@ use super::render::RECORD;
 use super::{Error, Kind};
 use crate::manager::Manager;
 use crate::services::Name;
-use crate::units::{Enablement, Place, State, Unit};
+use crate::units::{self, Enablement, Place, State, Unit};
 
 /// The services that the package brings.
 const OWN: [&str; 2] = ["celebs", "hello"];
@@ -40,6 +40,18 @@ pub struct Listed {
 /// A unit cannot be read, or the manager does not answer.
 pub fn list(place: &Place) -> Result<Vec<Listed>, Error> {
     let manager = Manager::of(place);
+    own(place)?
+        .iter()
+        .map(|(name, unit)| listed(place, manager.as_ref(), unit, name))
+        .collect()
+}
+
+/// The services whose sockets `add` has made or the package brings, with those sockets.
+///
+/// # Errors
+///
+/// A unit cannot be read.
+pub fn own(place: &Place) -> Result<Vec<(Name, Unit)>, units::Error> {
     let mut all = Vec::new();
     for socket in Unit::names(place, "socket")? {
         let Some(name) = socket.strip_suffix(".socket") else {
@@ -48,9 +60,7 @@ pub fn list(place: &Place) -> Result<Vec<Listed>, Error> {
         let unit = Unit::load(place, &socket)?;
         let made = unit.fragment().is_some_and(was_made);
         if unit.state == State::Found && (made || OWN.contains(&name)) {
-            if let Ok(name) = name.parse() {
-                all.push(listed(place, manager.as_ref(), &unit, &name)?);
-            }
+            all.extend(name.parse().ok().map(|name| (name, unit)));
         }
     }
     Ok(all)

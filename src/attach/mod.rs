@@ -26,13 +26,14 @@ use std::num::NonZeroU16;
 use std::str::FromStr;
 
 pub use add::{Added, Plan, add, plan};
-pub use answer::{Answer, Then};
+pub use answer::{Answer, Then, receive};
 pub use error::Error;
-pub use list::{Listed, list};
+pub use list::{Listed, list, own};
 pub use program::{Fault, Sound, View, check};
+pub use quote::shell;
 pub use remove::{Removed, remove};
 pub use render::UnitFile;
-pub use runner::{Runner, Want};
+pub use runner::{Runner, Want, exists as user_exists};
 pub use sandbox::Level;
 
 use crate::services::Name;

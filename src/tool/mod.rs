@@ -3,6 +3,7 @@
 mod add;
 mod check;
 mod connect;
+mod doctor;
 mod list;
 mod place;
 mod remove;
@@ -33,6 +34,8 @@ enum Command {
     Check(check::Options),
     /// Talk to a service, and end when it does
     Connect(connect::Options),
+    /// Say why a service does not work: the first fault, what shows it and what mends it
+    Doctor(doctor::Options),
     /// Say what is attached, where, and how many connections there are
     List(list::Options),
     /// Take away what add has attached
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Add(options) => add::run(*options).map(|()| true),
         Command::Check(options) => check::run(&options),
         Command::Connect(options) => connect::run(&options).map(|()| true),
+        Command::Doctor(options) => doctor::run(&options),
         Command::List(options) => list::run(&options).map(|()| true),
         Command::Remove(options) => remove::run(&options).map(|()| true),
         Command::Services(command) => services::run(command).map(|()| true),

@@ -50,6 +50,7 @@ mod client;
 mod connect;
 mod conversation;
 mod deb;
+mod doctor;
 mod journal;
 mod lifecycle;
 mod machine;

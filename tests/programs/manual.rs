@@ -49,6 +49,7 @@ fn every_option_is_in_the_manual() {
                 &["add"],
                 &["check"],
                 &["connect"],
+                &["doctor"],
                 &["list"],
                 &["remove"],
                 &["serve"],

@@ -1,0 +1,155 @@
+//! The service that is looked at: its units as they are on disk, and as the manager has them.
+
+use std::path::{Path, PathBuf};
+
+use super::Fault;
+use crate::manager::{Manager, Properties};
+use crate::units::{Place, Scope, Unit};
+
+/// A socket and the service that it starts.
+pub struct Case<'a> {
+    /// Where its units lie.
+    pub place: &'a Place,
+    /// The service manager, where there is one to ask.
+    pub manager: Option<Manager>,
+    /// The name without its type.
+    pub name: String,
+    /// The socket.
+    pub socket: Unit,
+    /// What the manager has of it; empty without one.
+    pub loaded: Properties,
+    /// Whether there is a unit for each connection.
+    pub accept: bool,
+    /// The service, or the template of it.
+    pub service: Unit,
+    /// What the manager has of the service, or of an instance that is never started.
+    pub started: Properties,
+}
+
+/// What is asked of the manager about the socket.
+pub const OF_SOCKET: [&str; 17] = [
+    "LoadState",
+    "LoadError",
+    "FragmentPath",
+    "DropInPaths",
+    "NeedDaemonReload",
+    "ActiveState",
+    "SubState",
+    "Result",
+    "Listen",
+    "Accept",
+    "UnitFileState",
+    "NConnections",
+    "NRefused",
+    "MaxConnections",
+    "MaxConnectionsPerSource",
+    "Triggers",
+    "FreeBind",
+];
+
+/// What is asked of it about the service.
+pub const OF_SERVICE: [&str; 16] = [
+    "LoadState",
+    "LoadError",
+    "FragmentPath",
+    "DropInPaths",
+    "NeedDaemonReload",
+    "ActiveState",
+    "Result",
+    "ExecMainCode",
+    "ExecMainStatus",
+    "StandardInput",
+    "StandardOutput",
+    "StandardError",
+    "User",
+    "Group",
+    "DynamicUser",
+    "StatusText",
+];
+
+impl Case<'_> {
+    /// Whether the units are the system's, and so the users that they name count.
+    pub fn of_system(&self) -> bool {
+        self.place.scope == Scope::System
+    }
+
+    /// A systemctl command as it is to be typed.
+    pub fn systemctl(&self, command: &str) -> String {
+        systemctl(self.place, command)
+    }
+
+    /// A pattern for the service's units: all instances, or the one.
+    pub fn services(&self) -> String {
+        match self.service.name.split_once("@.") {
+            Some((prefix, kind)) => format!("{prefix}@*.{kind}"),
+            None => self.service.name.clone(),
+        }
+    }
+
+    /// A property of the service, as the manager has it or, without one, as it is written.
+    pub fn setting(&self, key: &str) -> String {
+        let loaded = self.started.get(key);
+        if !loaded.is_empty() {
+            return loaded.to_string();
+        }
+        let written = self.service.value("Service", key);
+        written.map_or(String::new(), |value| value.text.to_string())
+    }
+
+    /// The TCP ports that the socket is meant to have.
+    pub fn ports(&self) -> Vec<u16> {
+        let mut ports: Vec<u16> = self
+            .socket
+            .listens()
+            .iter()
+            .filter(|listen| listen.is_stream())
+            .filter_map(crate::units::Listen::port)
+            .collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+
+    /// Has a fault mended by lines in a drop-in.
+    pub fn by_drop_in(&self, fault: Fault, unit: &str, section: &str, lines: &[&str]) -> Fault {
+        let folder = self.place.own_folder().join(format!("{unit}.d"));
+        let lines = lines.join("\\n");
+        // printf has a use of its own for the percent sign.
+        let text = format!("[{section}]\\n{lines}\\n").replace('%', "%%");
+        let text = shell(&text);
+        let path = shell(&folder.join("doctor.conf").display().to_string());
+        let folder = shell(&folder.display().to_string());
+        let fault = fault
+            .command(format!("mkdir -p {folder}"))
+            .command(format!("printf {text} >>{path}"));
+        self.by_reload(fault)
+    }
+
+    /// Has a fault mended by what was done before, once the manager knows of it.
+    pub fn by_reload(&self, fault: Fault) -> Fault {
+        if !self.place.live() {
+            return fault;
+        }
+        fault
+            .command(self.systemctl("daemon-reload"))
+            .command(self.systemctl(&format!("restart {}", self.socket.name)))
+    }
+
+    /// A path of the system as one from here.
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.place.path(path)
+    }
+}
+
+/// A systemctl command as it is to be typed.
+pub fn systemctl(place: &Place, command: &str) -> String {
+    match place.scope {
+        Scope::System => format!("systemctl {command}"),
+        Scope::User => format!("systemctl --user {command}"),
+    }
+}
+
+/// A word as a shell takes it.
+pub fn shell(word: &str) -> String {
+    crate::attach::shell(Path::new(word))
+}

@@ -1,0 +1,257 @@
+//! The unit files: there, and without lines that systemd ignores.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::case::{Case, systemctl};
+use super::{Fault, Tell};
+use crate::manager::{Manager, Properties};
+use crate::units::{Flaw, Place, State, Unit};
+
+/// Finds the units of a service on disk.
+///
+/// # Errors
+///
+/// The first that is missing, masked or unreadable.
+pub fn open<'a>(place: &'a Place, name: &str, tell: &mut Tell<'_>) -> Result<Case<'a>, Fault> {
+    let manager = Manager::of(place);
+    let socket_name = format!("{name}.socket");
+    let socket = load(place, &socket_name)?;
+    match socket.state {
+        State::Found => {}
+        State::Masked => return Err(masked(place, &socket)),
+        State::Missing => return Err(no_socket(place, name, &socket)),
+    }
+    readable(&socket)?;
+    tell.good(are(&socket));
+
+    let accept = socket.flag("Socket", "Accept").unwrap_or(false);
+    let service_name = wanted(&socket, &socket_name, accept);
+    let service = load(place, &service_name)?;
+    match service.state {
+        State::Found => {}
+        State::Masked => return Err(masked(place, &service)),
+        State::Missing => return Err(no_service(place, &socket, &service_name, accept)),
+    }
+    if accept {
+        if let Some(explicit) = socket.value("Socket", "Service") {
+            return Err(Fault::new(
+                format!(
+                    "{}:{}: Service= goes with Accept=no only, and systemd does not load a socket that has both",
+                    explicit.path.display(),
+                    explicit.line
+                ),
+                format!("take the line away, and call the template {service_name}"),
+            ));
+        }
+    }
+    readable(&service)?;
+    let each = if accept {
+        "each connection"
+    } else {
+        "all connections"
+    };
+    tell.good(format!("{}, for {each}", are(&service)));
+    Ok(Case {
+        place,
+        manager,
+        name: name.to_string(),
+        socket,
+        loaded: Properties::default(),
+        accept,
+        service,
+        started: Properties::default(),
+    })
+}
+
+/// The service that a socket starts.
+fn wanted(socket: &Unit, socket_name: &str, accept: bool) -> String {
+    let stem = socket.name.strip_suffix(".socket").unwrap_or(socket_name);
+    if accept {
+        return format!("{stem}@.service");
+    }
+    match socket.value("Socket", "Service") {
+        Some(service) => service.text.to_string(),
+        None => format!("{stem}.service"),
+    }
+}
+
+fn load(place: &Place, name: &str) -> Result<Unit, Fault> {
+    Unit::load(place, name).map_err(|error| {
+        Fault::new(
+            format!(
+                "{name} could not be read: {}: {}",
+                error.path.display(),
+                error.error
+            ),
+            "run this as root, or make the file readable",
+        )
+    })
+}
+
+fn are(unit: &Unit) -> String {
+    let path = unit.fragment().unwrap_or(Path::new("")).display();
+    let drop_ins = match unit.sources.len().saturating_sub(1) {
+        0 => String::new(),
+        1 => " with 1 drop-in".to_string(),
+        more => format!(" with {more} drop-ins"),
+    };
+    format!("{path}{drop_ins}")
+}
+
+fn masked(place: &Place, unit: &Unit) -> Fault {
+    let path = unit.fragment().unwrap_or(Path::new("")).display();
+    Fault::new(
+        format!(
+            "{} is masked by {path}, so that systemd refuses to start it",
+            unit.name
+        ),
+        "take the mask away",
+    )
+    .command(match place.live() {
+        true => systemctl(place, &format!("unmask {}", unit.name)),
+        false => format!("rm {path}"),
+    })
+}
+
+/// Lines that systemd ignores are never what somebody meant.
+fn readable(unit: &Unit) -> Result<(), Fault> {
+    if let Some((path, fault)) = unit.faults().next() {
+        let place = format!("{}:{}", path.display(), fault.line);
+        return Err(Fault::new(
+            format!("{place}: {}", fault.flaw),
+            match fault.flaw {
+                Flaw::Header => "write the ] at the end of that line",
+                Flaw::NoSection => "put a section such as [Socket] or [Service] above it",
+                _ => "mend that line, or put a # before it",
+            },
+        ));
+    }
+    Ok(())
+}
+
+fn no_socket(place: &Place, name: &str, socket: &Unit) -> Fault {
+    let folders = place.own_folder();
+    let what = match socket.sources.first() {
+        Some(drop_in) => format!(
+            "there is no {}, only a drop-in for it: {}",
+            socket.name,
+            drop_in.path.display()
+        ),
+        None => format!("there is no {} in any folder of units", socket.name),
+    };
+    let strays: Vec<PathBuf> = [
+        folders.join(name),
+        folders.join(format!("{name}.socket.conf")),
+    ]
+    .into_iter()
+    .filter(|path| path.is_file())
+    .collect();
+    if let Some(stray) = strays.first() {
+        return Fault::new(what, "a unit's file ends in its type; rename this one")
+            .seen([stray.display().to_string()])
+            .command(format!(
+                "mv {} {}",
+                stray.display(),
+                folders.join(&socket.name).display()
+            ));
+    }
+    let xinetd = place.path(format!("/etc/xinetd.d/{name}"));
+    if xinetd.is_file() {
+        return Fault::new(
+            what,
+            "ask xinetd about it, or attach the program anew: sockunit add",
+        )
+        .seen([format!(
+            "{} says that xinetd serves {name}",
+            xinetd.display()
+        )]);
+    }
+    let services: BTreeSet<String> = Unit::names(place, "service").unwrap_or_default();
+    let own = [format!("{name}.service"), format!("{name}@.service")];
+    match own.iter().find(|own| services.contains(*own)) {
+        Some(service) => Fault::new(
+            what,
+            "write one; these lines are the least it has to say: [Socket], ListenStream=127.0.0.1:PORT, Accept=yes",
+        )
+        .seen([format!("{service} is there, and nothing listens for it")])
+        .means("A client is told: Connection refused."),
+        None => Fault::new(
+            what,
+            "check the spelling (systemctl list-unit-files '*.socket'), or attach a program: sockunit add NAME PORT -- PROGRAM",
+        ),
+    }
+}
+
+/// The service that the socket would start is not there; often its sibling is.
+fn no_service(place: &Place, socket: &Unit, wanted: &str, accept: bool) -> Fault {
+    let (says, other_says) = match socket.value("Socket", "Accept") {
+        Some(value) => (
+            format!(
+                "{}:{} says Accept={}",
+                value.path.display(),
+                value.line,
+                value.text
+            ),
+            String::new(),
+        ),
+        None => (
+            format!("{} does not say Accept=yes", socket.name),
+            " (without it, one process is handed the listening socket)".to_string(),
+        ),
+    };
+    let what = format!("{says}{other_says}, so that systemd starts {wanted}, and there is none");
+    let other = match accept {
+        true => wanted.replace("@.", "."),
+        false => wanted.replace(".service", "@.service"),
+    };
+    let sibling = Unit::load(place, &other).is_ok_and(|unit| unit.state == State::Found);
+    if !sibling {
+        let fault = Fault::new(
+            what,
+            format!("write {wanted}, or attach the program anew: sockunit add"),
+        );
+        return fault;
+    }
+    let explained = match accept {
+        true => {
+            "systemd can hand a single connection to an instance of a template only; to a plain service it \
+                 says: Failed to set socket on service: Invalid argument."
+        }
+        false => "A template is for single connections, which systemd hands over with Accept=yes.",
+    };
+    let fault =
+        Fault::new(what, format!("there is {other}: have the socket start it")).means(explained);
+    let own = place.own_folder();
+    match accept {
+        // The file is right but for its name.
+        true => {
+            let from = own.join(&other);
+            let fault = fault.command(format!(
+                "mv {} {}",
+                from.display(),
+                own.join(wanted).display()
+            ));
+            with_reload(place, socket, fault)
+        }
+        false => {
+            let folder = own.join(format!("{}.d", socket.name));
+            let fault = fault
+                .command(format!("mkdir -p {}", folder.display()))
+                .command(format!(
+                    "printf '[Socket]\\nAccept=yes\\n' >>{}",
+                    folder.join("doctor.conf").display()
+                ));
+            with_reload(place, socket, fault)
+        }
+    }
+}
+
+fn with_reload(place: &Place, socket: &Unit, fault: Fault) -> Fault {
+    if !place.live() {
+        return fault;
+    }
+    fault
+        .command(systemctl(place, "daemon-reload"))
+        .command(systemctl(place, &format!("restart {}", socket.name)))
+}

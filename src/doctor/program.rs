@@ -1,0 +1,231 @@
+//! The program: there, and within reach of the service's user and in sight of its sandbox.
+
+use std::path::{Path, PathBuf};
+
+use super::case::Case;
+use super::{Fault, Tell};
+use crate::attach::{self, Runner, View};
+use crate::units::{CommandLine, Unit, command_lines, split};
+
+/// Where systemd looks for a program that is named without a path.
+const PATH: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
+
+/// Checks each program that the service is to start.
+///
+/// # Errors
+///
+/// The first thing that is in the way of one.
+pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
+    let unit = &case.service;
+    let values = unit.values("Service", "ExecStart");
+    let Some(value) = values.first() else {
+        return Err(Fault::new(
+            format!(
+                "{} says no ExecStart=, so that there is nothing to start",
+                unit.name
+            ),
+            "name the program by its full path, as in ExecStart=-/usr/local/bin/program",
+        ));
+    };
+    let at = format!("{}:{}", value.path.display(), value.line);
+    let commands = command_lines(value.text).map_err(|why| {
+        Fault::new(
+            format!("{at}: ExecStart={}: {why}", value.text),
+            "mend that line",
+        )
+    })?;
+    let line = format!("{at}: ExecStart={}", value.text);
+    for command in &commands {
+        let Some(program) = full(case, &command.program) else {
+            tell.note(format!(
+                "{at}: {} stands for what only systemd knows",
+                command.program
+            ));
+            continue;
+        };
+        one(case, &line, &program)?;
+        tell.good(format!("{} can be started", program.display()));
+        if let Some(program) = behind(command) {
+            one(case, &line, &program)?;
+            tell.good(format!("{} can be started", program.display()));
+        }
+    }
+    Ok(())
+}
+
+/// The full path of a program; none where it has specifiers in it.
+fn full(case: &Case<'_>, program: &str) -> Option<PathBuf> {
+    if program.contains('%') || program.contains('$') {
+        return None;
+    }
+    if program.contains('/') {
+        return Some(PathBuf::from(program));
+    }
+    let mut folders = PATH.iter().map(|folder| Path::new(folder).join(program));
+    let found = folders.find(|path| case.path(path).exists());
+    Some(found.unwrap_or_else(|| Path::new("/usr/bin").join(program)))
+}
+
+/// The program that `sockunit serve` starts.
+fn behind(command: &CommandLine) -> Option<PathBuf> {
+    let argv = command.argv();
+    let serves = argv.first()?.ends_with("/sockunit") && argv.get(1)? == "serve";
+    let at = argv.iter().position(|word| word == "--")?;
+    serves
+        .then(|| argv.get(at + 1).map(PathBuf::from))
+        .flatten()
+}
+
+fn one(case: &Case<'_>, line: &str, program: &Path) -> Result<(), Fault> {
+    let unit = &case.service;
+    let root = root(case);
+    let bound = bound(unit);
+    let is_bound = |path: &Path| bound.iter().any(|bound| path.starts_with(bound));
+    let view = View {
+        homes_hidden: hides_homes(unit),
+        tmp_hidden: hides_tmp(unit) && !is_bound(program),
+        native_only: unit
+            .value("Service", "SystemCallArchitectures")
+            .is_some_and(|value| value.text == "native"),
+    };
+    let sound = attach::check(&root, program, &runner(case)?, view).map_err(|fault| {
+        // Some of its ways out are commands.
+        let command = fault.mend.strip_suffix(" mends that");
+        let advice = command.map_or(fault.mend.as_str(), |_| "this mends it");
+        let told = Fault::new(fault.what, advice)
+            .seen([line.to_string()])
+            .means("A client is connected, and the connection is closed without a byte.");
+        match command {
+            Some(command) => told.command(command),
+            None => told,
+        }
+    })?;
+    match sound.bind {
+        Some(home) if !is_bound(&home) => {
+            let shown = home.display().to_string();
+            let hides = hidden_by(unit);
+            let fault = Fault::new(
+                format!(
+                    "{shown} lies in a home, and {} sees no homes ({hides})",
+                    unit.name
+                ),
+                "bind the program into its view, alone",
+            )
+            .means("A client is connected, and the connection is closed without a byte.");
+            let bind = format!("BindReadOnlyPaths={shown}");
+            Err(case.by_drop_in(fault, &unit.name, "Service", &[&bind]))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The directory that the service takes for the root.
+fn root(case: &Case<'_>) -> PathBuf {
+    let own = case.service.value("Service", "RootDirectory");
+    match own.filter(|value| value.text.starts_with('/')) {
+        Some(value) => case.path(value.text),
+        None => case.place.root.clone(),
+    }
+}
+
+/// The user that the service runs as.
+fn runner(case: &Case<'_>) -> Result<Runner, Fault> {
+    let unit = &case.service;
+    if !case.of_system() {
+        return Ok(match case.place.live() {
+            true => Runner::own().without_privileges(),
+            false => Runner::dynamic(),
+        });
+    }
+    let dynamic = unit.flag("Service", "DynamicUser") == Some(true);
+    let user = unit
+        .value("Service", "User")
+        .map_or("root", |value| value.text);
+    if dynamic {
+        return Ok(Runner::dynamic());
+    }
+    let runner = Runner::named(&case.place.root, user).unwrap_or_else(Runner::dynamic);
+    let bounded = unit.value("Service", "CapabilityBoundingSet");
+    Ok(
+        match bounded.is_some_and(|value| !value.text.contains("CAP_DAC")) {
+            true => runner.without_privileges(),
+            false => runner,
+        },
+    )
+}
+
+/// Paths that are bound into the service's view.
+fn bound(unit: &Unit) -> Vec<PathBuf> {
+    let keys = ["BindReadOnlyPaths", "BindPaths"];
+    let values = keys.iter().flat_map(|key| unit.values("Service", key));
+    let words = values.filter_map(|value| split(value.text).ok()).flatten();
+    words
+        .map(|word| {
+            let path = word.trim_start_matches('-');
+            // SOURCE:DESTINATION:OPTIONS
+            let mut parts = path.split(':');
+            let source = parts.next().unwrap_or_default();
+            PathBuf::from(parts.next().unwrap_or(source))
+        })
+        .collect()
+}
+
+fn hides_homes(unit: &Unit) -> bool {
+    !hidden_by(unit).is_empty()
+}
+
+/// The line that hides homes; empty where none does.
+fn hidden_by(unit: &Unit) -> String {
+    let protect = unit.value("Service", "ProtectHome");
+    if let Some(value) =
+        protect.filter(|value| !["no", "false", "off", "0", "read-only"].contains(&value.text))
+    {
+        return format!(
+            "{}:{}: ProtectHome={}",
+            value.path.display(),
+            value.line,
+            value.text
+        );
+    }
+    let masks = ["TemporaryFileSystem", "InaccessiblePaths"];
+    let mut values = masks.iter().flat_map(|key| {
+        unit.values("Service", key)
+            .into_iter()
+            .map(move |value| (key, value))
+    });
+    let hiding = values.find(|(_, value)| {
+        let mut paths = value
+            .text
+            .split_whitespace()
+            .map(|path| path.trim_start_matches(['-', '+']));
+        paths.any(|path| path.split(':').next() == Some("/home"))
+    });
+    hiding.map_or(String::new(), |(key, value)| {
+        format!(
+            "{}:{}: {key}={}",
+            value.path.display(),
+            value.line,
+            value.text
+        )
+    })
+}
+
+fn hides_tmp(unit: &Unit) -> bool {
+    let on = |key: &str| unit.flag("Service", key) == Some(true);
+    let over = unit.values("Service", "TemporaryFileSystem");
+    on("PrivateTmp")
+        || on("DynamicUser")
+        || over.iter().any(|value| {
+            value
+                .text
+                .split_whitespace()
+                .any(|path| path.split(':').next() == Some("/tmp"))
+        })
+}

@@ -1,0 +1,211 @@
+//! Whether the socket listens, and why it does not.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+
+use super::address::{self, Address};
+use super::case::Case;
+use super::{Asked, Fault, Tell};
+use crate::journal::{self, Of};
+use crate::survey::{self, Finding, Holder, Process, Where};
+use crate::units::Listen;
+
+/// Checks that the socket is active and the kernel has its addresses. False where there is no
+/// running socket to look at further.
+///
+/// # Errors
+///
+/// It is not, and this is why.
+pub fn check(case: &Case<'_>, asked: Asked, tell: &mut Tell<'_>) -> Result<bool, Fault> {
+    let unit = &case.socket.name;
+    if case.manager.is_none() {
+        tell.note(match case.place.live() {
+            true => "systemd does not run here, so that nothing listens".into(),
+            false => "whether it listens is known in the running system only".into(),
+        });
+        return Ok(false);
+    }
+    let state = case.loaded.get("ActiveState");
+    if asked == Asked::Among
+        && state == "inactive"
+        && case.loaded.get("UnitFileState") == "disabled"
+    {
+        tell.note(format!(
+            "{unit} is not started, nor at boot ({})",
+            case.systemctl(&format!("start {unit}"))
+        ));
+        return Ok(false);
+    }
+    if state != "active" {
+        return Err(not_active(case, state));
+    }
+    let listening = found(case);
+    let missing = case.loaded.all("Listen").iter().find_map(|listen| {
+        let text = listen.strip_suffix(" (Stream)")?;
+        let there = match Address::parse(text) {
+            Address::Tcp(address) => listening.iter().any(|(other, _)| *other == address),
+            Address::Unix(path) => address::is_there(&path),
+            Address::Other(_) => true,
+        };
+        (!there).then_some(text)
+    });
+    if let Some(text) = missing {
+        let fault = Fault::new(
+            format!(
+                "{unit} is to listen on {text}, and does not: it was started with other addresses"
+            ),
+            "start it anew",
+        );
+        return Err(fault.command(case.systemctl(&format!("restart {unit}"))));
+    }
+    let boot = match case.loaded.get("UnitFileState") {
+        "disabled" => format!(
+            "; not at boot ({})",
+            case.systemctl(&format!("enable {unit}"))
+        ),
+        _ => String::new(),
+    };
+    tell.good(format!("{unit} listens{boot}"));
+    Ok(true)
+}
+
+/// The listening TCP sockets of the unit's ports, by address.
+fn found(case: &Case<'_>) -> Vec<(SocketAddr, Finding)> {
+    let Ok(name) = case.name.parse() else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for port in case.ports().into_iter().filter_map(NonZeroU16::new) {
+        for finding in survey::survey(case.place, &name, port) {
+            if let (Where::Address(address), Holder::Listener { .. }) =
+                (&finding.place, &finding.holder)
+            {
+                found.push((*address, finding));
+            }
+        }
+    }
+    found
+}
+
+fn not_active(case: &Case<'_>, state: &str) -> Fault {
+    let unit = &case.socket.name;
+    let refused = "A client is told: Connection refused.";
+    if let Some(fault) = taken(case) {
+        return fault.means(refused);
+    }
+    let restart = case.systemctl(&format!("restart {unit}"));
+    if state != "failed" {
+        return Fault::new(
+            format!("{unit} is {state}: it was not started, or was stopped"),
+            "start it",
+        )
+        .means(refused)
+        .command(case.systemctl(&format!("start {unit}")));
+    }
+    let words = journal::last(case.place, Of::Unit(unit), None);
+    let result = case.loaded.get("Result");
+    let fault = match result {
+        "trigger-limit-hit" => {
+            let fault = Fault::new(
+                format!("{unit} was taken down by its trigger limit: too many connections came in too short a time"),
+                "lift the limit, which MaxConnections= makes needless",
+            )
+            .seen(words.evidence())
+            .means(format!(
+                "systemd closes a socket for good that is triggered 200 times in 2 seconds, or as TriggerLimitBurst= \
+                 and TriggerLimitIntervalSec= say; a service for all connections that ends without accepting one does \
+                 that as well. {refused}"
+            ));
+            return case.by_drop_in(fault, unit, "Socket", &["TriggerLimitIntervalSec=0"]);
+        }
+        "service-start-limit-hit" => {
+            let service = &case.service.name;
+            let words = journal::last(case.place, Of::Unit(&case.services()), None);
+            Fault::new(
+                format!(
+                    "{unit} was given up, because {service} ended too often in too short a time"
+                ),
+                "mend what its program says above, then start both anew",
+            )
+            .seen(words.evidence())
+            .means(refused)
+            .command(case.systemctl(&format!("reset-failed {} {unit}", case.services())))
+        }
+        "start-limit-hit" => Fault::new(
+            format!("{unit} was started too often in too short a time"),
+            "forget that, and start it",
+        )
+        .seen(words.evidence())
+        .means(refused)
+        .command(case.systemctl(&format!("reset-failed {unit}"))),
+        _ => Fault::new(
+            format!("{unit} failed to start: {result}"),
+            "mend what systemd says above, then start it",
+        )
+        .seen(words.evidence())
+        .means(refused),
+    };
+    fault.command(restart)
+}
+
+/// Somebody else who has one of the ports.
+fn taken(case: &Case<'_>) -> Option<Fault> {
+    let unit = &case.socket.name;
+    let found = found(case);
+    let listens = case.socket.listens();
+    let wanted = |listen: &&Listen<'_>| listen.is_stream();
+    for listen in listens.iter().filter(wanted) {
+        let Address::Tcp(own) = Address::parse(listen.value.text) else {
+            continue;
+        };
+        let holder = found.iter().find(|(address, _)| {
+            address.port() == own.port()
+                && (address.ip() == own.ip()
+                    || address.ip().is_unspecified()
+                    || own.ip().is_unspecified())
+        });
+        let Some((_, finding)) = holder else {
+            continue;
+        };
+        let Holder::Listener {
+            processes,
+            unit: by,
+            ..
+        } = &finding.holder
+        else {
+            continue;
+        };
+        let what = format!(
+            "port {} is taken, so that {unit} cannot listen on {}",
+            own.port(),
+            listen.value.text
+        );
+        let shown = finding.to_string();
+        let shown = shown.strip_prefix("taken: ").unwrap_or(&shown).to_string();
+        let fault = Fault::new(what, "end who has it, or choose another port").seen([shown]);
+        let fault = match end(by.as_deref(), processes) {
+            Some(command) => fault.command(command),
+            None => return Some(fault),
+        };
+        return Some(fault.command(case.systemctl(&format!("restart {unit}"))));
+    }
+    None
+}
+
+/// The command that ends who listens.
+fn end(unit: Option<&str>, processes: &[Process]) -> Option<String> {
+    if let Some(unit) = unit {
+        return Some(format!("systemctl stop {unit}"));
+    }
+    let process = processes.first()?;
+    Some(
+        match process
+            .unit
+            .as_deref()
+            .filter(|unit| unit.ends_with(".service"))
+        {
+            Some(service) => format!("systemctl stop {service}"),
+            None => format!("kill {}", process.pid),
+        },
+    )
+}

@@ -1,0 +1,518 @@
+//! `sockunit doctor`: services that are broken, each in a way of its own, and what it says of them.
+//!
+//! All of a release are built in one machine, one after the other. Each begins as a service that works.
+
+use serde_json::Value;
+
+use crate::conversation::expect;
+use crate::machine::{Machine, Release};
+
+on_both_releases!(
+    every_broken_service_is_told_with_what_mends_it,
+    a_users_own_services_are_looked_at_without_root,
+);
+
+/// What is done to a service that works, and what the doctor has to say of it.
+struct Broken {
+    /// A shell script. NAME is the service, PORT its port.
+    how: &'static str,
+    /// A part of the sentence.
+    told: &'static str,
+    /// How many connections are held meanwhile.
+    held: usize,
+    /// What mends it.
+    mended: Mended,
+}
+
+enum Mended {
+    /// The doctor's own commands.
+    ByItsCommands,
+    /// It is for a person to do: this, and then the doctor's commands, where it has some.
+    By(&'static str),
+}
+
+use Mended::{By, ByItsCommands};
+
+const RELOAD: &str = "systemctl daemon-reload && systemctl restart NAME.socket";
+
+const BROKEN: &[Broken] = &[
+    // Unit files.
+    Broken {
+        how: "systemctl stop NAME.socket && rm UNITS/NAME.socket && systemctl daemon-reload",
+        told: "there is no NAME.socket in any folder of units",
+        held: 0,
+        mended: By("cp /root/NAME.socket UNITS && systemctl daemon-reload && systemctl start NAME.socket"),
+    },
+    Broken {
+        how: "systemctl stop NAME.socket && mv UNITS/NAME.socket UNITS/NAME && systemctl daemon-reload",
+        told: "there is no NAME.socket",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "systemctl stop NAME.socket && mkdir -p /usr/local/lib/systemd/system \
+              && mv UNITS/NAME.socket /usr/local/lib/systemd/system && systemctl daemon-reload && systemctl mask NAME.socket",
+        told: "NAME.socket is masked by UNITS/NAME.socket",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "sed -i 's/^\\[Socket\\]/[Socket/' UNITS/NAME.socket && systemctl daemon-reload",
+        told: "UNITS/NAME.socket:1: a section without its ]",
+        held: 0,
+        mended: By("sed -i 's/^\\[Socket/[Socket]/' UNITS/NAME.socket && systemctl daemon-reload && systemctl restart NAME.socket"),
+    },
+    Broken {
+        how: "echo 'StandardInput socket' >>UNITS/NAME@.service && systemctl daemon-reload",
+        told: "neither [Section] nor Key=value",
+        held: 0,
+        mended: By("sed -i '$d' UNITS/NAME@.service && systemctl daemon-reload"),
+    },
+    Broken {
+        how: "sed -i /Accept/d UNITS/NAME.socket && systemctl daemon-reload && systemctl restart NAME.socket || :",
+        told: "NAME.socket does not say Accept=yes",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "mv UNITS/NAME@.service UNITS/NAME.service && systemctl daemon-reload && systemctl restart NAME.socket || :",
+        told: "says Accept=yes, so that systemd starts NAME@.service, and there is none",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "sleep 0.01; sed -i 's/^MaxConnections=.*/MaxConnections=30/' UNITS/NAME.socket && touch UNITS/NAME.socket",
+        told: "NAME.socket was changed on disk after systemd had read it",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "mkdir UNITS/NAME.socket.d && printf '[Socket]\\nMaxConnections=30\\n' >UNITS/NAME.socket.d/more.conf",
+        told: "so that",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    // Addresses and ports.
+    Broken {
+        how: "mkdir UNITS/NAME.socket.d && printf '[Socket]\\nListenStream=\\n' >UNITS/NAME.socket.d/none.conf; RELOAD || :",
+        told: "NAME.socket listens nowhere",
+        held: 0,
+        mended: By("rm -r UNITS/NAME.socket.d; RELOAD"),
+    },
+    Broken {
+        how: "sed -i s/127.0.0.1:/localhost:/ UNITS/NAME.socket; RELOAD || :",
+        told: "localhost:PORT is no address",
+        held: 0,
+        mended: By("sed -i s/localhost:/127.0.0.1:/ UNITS/NAME.socket; RELOAD"),
+    },
+    Broken {
+        how: "mkdir UNITS/NAME.socket.d && printf '[Socket]\\nListenStream=PORT\\n' >UNITS/NAME.socket.d/network.conf; RELOAD || :",
+        told: "NAME.socket wants port PORT twice",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "sed -i s/127.0.0.1:/192.0.2.7:/ UNITS/NAME.socket; RELOAD || :",
+        told: "this machine has no address 192.0.2.7",
+        held: 0,
+        mended: By("ip address add 192.0.2.7/32 dev lo"),
+    },
+    Broken {
+        how: "echo 'NAME PORT/tcp' >>/etc/services; sed -i 's/:PORT/:1PORT/' UNITS/NAME.socket; RELOAD",
+        told: "says that NAME is port PORT, and NAME.socket listens on 1PORT",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "systemctl stop NAME.socket; systemd-run --quiet --unit squatter-NAME socat TCP-LISTEN:PORT,fork,bind=127.0.0.1 EXEC:cat
+              until ss --no-header -tln 'sport = :PORT' | grep -q PORT; do sleep 0.02; done
+              systemctl start NAME.socket || :",
+        told: "port PORT is taken, so that NAME.socket cannot listen on 127.0.0.1:PORT",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "sed s/127.0.0.1/0.0.0.0/ UNITS/NAME.socket >UNITS/other-NAME.socket; cp UNITS/NAME@.service UNITS/other-NAME@.service
+              systemctl stop NAME.socket; systemctl daemon-reload; systemctl start other-NAME.socket; systemctl start NAME.socket || :",
+        told: "port PORT is taken",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "sed -i s/:PORT/:1PORT/ UNITS/NAME.socket; systemctl daemon-reload",
+        told: "is to listen on 127.0.0.1:1PORT, and does not",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "systemctl stop NAME.socket",
+        told: "NAME.socket is inactive: it was not started, or was stopped",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "echo TriggerLimitBurst=2 >>UNITS/NAME.socket; echo TriggerLimitIntervalSec=1h >>UNITS/NAME.socket; RELOAD
+              while sockunit connect 127.0.0.1 PORT; do :; done >/dev/null 2>&1
+              until systemctl is-failed --quiet NAME.socket; do sockunit connect 127.0.0.1 PORT || :; done 2>/dev/null",
+        told: "NAME.socket was taken down by its trigger limit",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    // Users.
+    Broken {
+        how: "sed -i s/^User=.*/User=user-NAME/ UNITS/NAME@.service; systemctl daemon-reload",
+        told: "there is no user user-NAME",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "echo Group=group-NAME >>UNITS/NAME@.service; systemctl daemon-reload",
+        told: "there is no group group-NAME",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "echo SocketUser=owner-NAME >>UNITS/NAME.socket; RELOAD || :",
+        told: "there is no user owner-NAME",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    // The program.
+    Broken {
+        how: "mv PROGRAM PROGRAM.away",
+        told: "there is no file PROGRAM",
+        held: 0,
+        mended: By("mv PROGRAM.away PROGRAM"),
+    },
+    Broken {
+        how: "chmod 644 PROGRAM",
+        told: "PROGRAM cannot be executed by the user nobody",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "mkdir -m 700 /srv/NAME && mv PROGRAM /srv/NAME/program && sed -i s,^ExecStart=.*,ExecStart=/srv/NAME/program, UNITS/NAME@.service
+              systemctl daemon-reload",
+        told: "/srv/NAME is a directory that the user nobody cannot pass",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "sed -i 's/$/\\r/' PROGRAM",
+        told: "PROGRAM:1: the #! line ends in CR LF",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "sed -i '1s,.*,#!/usr/bin/no-such-shell,' PROGRAM",
+        told: "PROGRAM:1: its interpreter: there is no file /usr/bin/no-such-shell",
+        held: 0,
+        mended: By("sed -i '1s,.*,#!/bin/sh,' PROGRAM"),
+    },
+    Broken {
+        how: "sed -i 1d PROGRAM",
+        told: "PROGRAM:1: the first line does not begin with #!",
+        held: 0,
+        mended: By("sed -i '1i #!/bin/sh' PROGRAM"),
+    },
+    Broken {
+        how: "mkdir -p /home/you && chmod 700 /home/you && cp PROGRAM /home/you/NAME.sh
+              sed -i s,^ExecStart=.*,ExecStart=-/home/you/NAME.sh, UNITS/NAME@.service
+              echo ProtectHome=tmpfs >>UNITS/NAME@.service; systemctl daemon-reload",
+        told: "/home/you/NAME.sh lies in a home, and NAME@.service sees no homes",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    // Where standard input, output and error go.
+    Broken {
+        how: "sed -i /StandardInput/d UNITS/NAME@.service; systemctl daemon-reload",
+        told: "NAME@.service does not say StandardInput=socket",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "echo StandardOutput=journal >>UNITS/NAME@.service; systemctl daemon-reload",
+        told: "NAME@.service says StandardOutput=journal",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "sed -i /StandardError/d UNITS/NAME@.service; systemctl daemon-reload",
+        told: "NAME@.service does not say StandardError=journal",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "sed s/NAME@/NAME/ UNITS/NAME@.service >UNITS/NAME.service; sed -i /Accept/d UNITS/NAME.socket
+              sed -i /StandardInput/d UNITS/NAME.service; RELOAD",
+        told: "PROGRAM knows nothing of listening sockets",
+        held: 0,
+        mended: By("sed -i 's,^ExecStart=,ExecStart=/usr/bin/sockunit serve -- ,' UNITS/NAME.service; systemctl daemon-reload; systemctl restart NAME.socket"),
+    },
+    // Limits.
+    Broken {
+        how: "sed -i s/^MaxConnections=.*/MaxConnections=2/ UNITS/NAME.socket; echo exec cat >>PROGRAM; RELOAD",
+        told: "NAME.socket has 2 connections, and takes no more than 2",
+        held: 2,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "echo MaxConnectionsPerSource=2 >>UNITS/NAME.socket; echo exec cat >>PROGRAM; RELOAD",
+        told: "127.0.0.1 has 2 connections to NAME.socket, and gets no more than 2",
+        held: 2,
+        mended: ByItsCommands,
+    },
+    // What the program does.
+    Broken {
+        how: "printf '#!/bin/sh\\necho \"the disk of NAME is full\" >&2\\nexit 3\\n' >PROGRAM; sockunit connect 127.0.0.1 PORT 2>/dev/null || :
+              until systemctl list-units --all --plain --no-legend 'NAME@*' | grep -q failed; do sleep 0.02; done",
+        told: "failed: its program ended with exit status 3",
+        held: 0,
+        mended: By("cp /root/NAME PROGRAM"),
+    },
+    Broken {
+        how: "printf '#!/bin/sh\\nexit 0\\n' >PROGRAM",
+        told: "127.0.0.1 port PORT was connected, and closed without a byte",
+        held: 0,
+        mended: By("cp /root/NAME PROGRAM"),
+    },
+    Broken {
+        how: "sed -i '2i echo connected >>/tmp/NAME.log' PROGRAM; echo by hand >/tmp/NAME.log",
+        told: "the program may not write or read /tmp/NAME.log: it runs as the user nobody",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "sed -i '2i echo connected >>/tmp/NAME.log' PROGRAM; echo ProtectSystem=strict >>UNITS/NAME@.service; systemctl daemon-reload",
+        told: "the program cannot write /tmp/NAME.log: in the sandbox of NAME@.service the file system is read-only",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "printf '#!/bin/sh\\n: $LISTEN_FDS\\necho \"no database\" >&2\\nexit 1\\n' >PROGRAM; sed s/NAME@/NAME/ UNITS/NAME@.service >UNITS/NAME.service
+              sed -i /Accept/d UNITS/NAME.socket; sed -i /StandardInput/d UNITS/NAME.service; RELOAD
+              sockunit connect 127.0.0.1 PORT 2>/dev/null || :
+              until systemctl is-failed --quiet NAME.socket; do sleep 0.02; done",
+        told: "NAME.socket was given up, because NAME.service ended too often",
+        held: 0,
+        mended: By("sed -i 's/^Accept.*//; $aAccept=yes' UNITS/NAME.socket; rm UNITS/NAME.service; cp /root/NAME PROGRAM; systemctl daemon-reload"),
+    },
+];
+
+const UNITS: &str = "/etc/systemd/system";
+
+/// The words of the table for one of its services.
+struct Words {
+    name: String,
+    port: usize,
+}
+
+impl Words {
+    fn of(index: usize) -> Words {
+        Words {
+            name: format!("case{index}"),
+            port: 4000 + index,
+        }
+    }
+
+    fn fill(&self, text: &str) -> String {
+        text.replace("RELOAD", RELOAD)
+            .replace("PROGRAM", "/usr/local/bin/NAME")
+            .replace("UNITS", UNITS)
+            .replace("NAME", &self.name)
+            .replace("PORT", &self.port.to_string())
+    }
+}
+
+/// Puts a service there that works; the script that starts it.
+fn attach(machine: &Machine, words: &Words) -> String {
+    for (path, text) in [
+        (
+            "UNITS/NAME.socket",
+            "[Socket]\nListenStream=127.0.0.1:PORT\nAccept=yes\nMaxConnections=20\n",
+        ),
+        (
+            "UNITS/NAME@.service",
+            "[Service]\nExecStart=PROGRAM\nUser=nobody\nStandardInput=socket\nStandardError=journal\n",
+        ),
+        ("PROGRAM", "#!/bin/sh\necho here\n"),
+    ] {
+        machine.write(&words.fill(path), &words.fill(text));
+    }
+    words.fill("chmod 755 PROGRAM && cp PROGRAM UNITS/NAME.socket /root/ && RELOAD")
+}
+
+/// What the doctor said.
+struct Said {
+    well: bool,
+    passed: Vec<String>,
+    fault: Option<Value>,
+}
+
+impl Said {
+    fn parse(text: &str) -> Said {
+        let said: Value =
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"));
+        let checks = said["services"][0]["checks"].as_array().unwrap();
+        let fault = checks.iter().find(|check| check["verdict"] == "fault");
+        let passed = checks.iter().filter(|check| check["verdict"] != "fault");
+        let said = Said {
+            well: said["works"].as_bool().unwrap(),
+            passed: passed
+                .map(|check| check["text"].as_str().unwrap().into())
+                .collect(),
+            fault: fault.cloned(),
+        };
+        assert_eq!(said.fault.is_none(), said.well, "{text}");
+        said
+    }
+
+    fn answers(&self) -> bool {
+        self.well && self.passed.last().unwrap().ends_with("answers \"here\"")
+    }
+}
+
+/// All that a doctor could have changed: files, and the states of the service's units. An instance is what any client
+/// leaves.
+const STATE: &str =
+    "find /etc /home /root /srv /tmp /usr/local -xdev -printf '%p %M %U %G %s %T@ %l\\n' | sort
+     systemctl list-units --all --plain --no-legend --full 'NAME*' | grep -v @ || true";
+
+const EXAMINE: &str = "sockunit doctor --json NAME && echo 0 || echo $?";
+
+/// Asks the doctor, and checks that nothing is changed by it and that its exit status is right.
+fn examine(machine: &Machine, words: &Words) -> Said {
+    let script = format!("{STATE}; echo =====; {EXAMINE}; echo =====; {STATE}");
+    let told = machine.run(&words.fill(&script));
+    let parts: Vec<&str> = told.split("=====\n").collect();
+    assert_eq!(
+        parts[0].trim_end(),
+        parts[2].trim_end(),
+        "it changed something"
+    );
+    let (json, status) = parts[1].split_once('\n').unwrap();
+    let said = Said::parse(json);
+    assert_eq!(status.trim(), if said.well { "0" } else { "1" });
+    said
+}
+
+fn every_broken_service_is_told_with_what_mends_it(release: Release) {
+    let machine = Machine::installed(release);
+    let only = std::env::var("SOCKUNIT_CASE").ok();
+    for (index, broken) in BROKEN.iter().enumerate() {
+        let words = Words::of(index);
+        if only.as_ref().is_some_and(|only| *only != words.name) {
+            continue;
+        }
+        let begin = attach(&machine, &words);
+        if index == 0 {
+            machine.run(&begin);
+            assert!(examine(&machine, &words).answers());
+        }
+        machine.run(&format!("{begin}\n{}", words.fill(broken.how)));
+        let held: Vec<_> = (0..broken.held)
+            .map(|_| {
+                let mut client = machine.connect(&format!("127.0.0.1:{}", words.port));
+                expect(&mut client, "here\n");
+                client
+            })
+            .collect();
+        let Said { passed, fault, .. } = examine(&machine, &words);
+        let fault =
+            fault.unwrap_or_else(|| panic!("{}: nothing was found: {passed:#?}", broken.told));
+        let told = fault["text"].as_str().unwrap();
+        assert!(
+            told.contains(&words.fill(broken.told)),
+            "{} expected, and told: {fault:#}",
+            words.fill(broken.told)
+        );
+        mend(&machine, &words, fault, &broken.mended);
+        drop(held);
+    }
+}
+
+/// Does what the doctor says until it has nothing more to say. One fault may stand before another: a unit that is
+/// unmasked still has to be started.
+fn mend(machine: &Machine, words: &Words, fault: Value, mended: &Mended) {
+    let mut script = match mended {
+        By(script) => words.fill(script),
+        ByItsCommands => String::new(),
+    };
+    let mut told = Vec::new();
+    let mut fault = Some(fault);
+    while let Some(found) = fault {
+        let text = found["text"].to_string();
+        assert!(
+            !told.contains(&text) && told.len() < 4,
+            "what it says does not help: {found:#}"
+        );
+        told.push(text);
+        let commands = found["commands"].as_array().unwrap();
+        assert!(
+            !commands.is_empty() || matches!(mended, By(_)),
+            "it has no command for {found:#}"
+        );
+        for command in commands {
+            script = format!("{script}\n{}", command.as_str().unwrap());
+        }
+        let output = machine.run(&format!("{script}\n{}", words.fill(EXAMINE)));
+        let json = output.lines().rev().nth(1).unwrap();
+        let said = Said::parse(json);
+        assert!(said.answers() || !said.well, "{json}");
+        fault = said.fault;
+        script.clear();
+    }
+}
+
+fn a_users_own_services_are_looked_at_without_root(release: Release) {
+    let machine = Machine::installed(release);
+    machine.run(
+        "useradd --create-home --shell /bin/sh you
+         systemctl start user@$(id -u you).service",
+    );
+    let units = "/home/you/.config/systemd/user";
+    machine.write(
+        &format!("{units}/tick.socket"),
+        "[Socket]\nListenStream=127.0.0.1:4000\nAccept=yes\n",
+    );
+    machine.write(
+        &format!("{units}/tick@.service"),
+        "[Service]\nExecStart=/home/you/tick\nStandardInput=socket\nStandardError=journal\n",
+    );
+    machine.write("/home/you/tick", "#!/bin/sh\necho here\necho there >&2\n");
+    let as_you = |script: &str| machine.output(&format!("su - you -c '{script}' 2>&1"));
+    let told = |script: &str| String::from_utf8(as_you(script).stdout).unwrap();
+    machine.run("chmod 755 /home/you/tick && chown -R you: /home/you");
+    let first = told("sockunit doctor --user tick");
+    assert!(
+        first.contains("fault: tick.socket is inactive")
+            && first.ends_with("    systemctl --user start tick.socket\n"),
+        "{first}"
+    );
+    let start = "XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user";
+    told(&format!("{start} daemon-reload; {start} start tick.socket"));
+    let second = as_you("sockunit doctor --user tick");
+    let said = String::from_utf8_lossy(&second.stdout);
+    assert!(second.status.success(), "{said}");
+    assert!(said.ends_with("answers \"here\"\n"), "{said}");
+
+    machine.write(
+        &format!("{units}/tick.socket"),
+        "[Socket]\nListenStream=127.0.0.1:400\nAccept=yes\n",
+    );
+    let third = told("sockunit doctor --user tick");
+    assert!(
+        third.contains(&format!(
+            "fault: {units}/tick.socket:2: port 400 is below 1024, and only root may listen there"
+        )),
+        "{third}"
+    );
+    // What belongs to the system he may look at too, but for the journal.
+    machine.run("systemctl start hello.socket");
+    let fourth = as_you("sockunit doctor hello");
+    assert!(
+        fourth.status.success(),
+        "{}",
+        String::from_utf8_lossy(&fourth.stdout)
+    );
+}
