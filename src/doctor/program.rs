@@ -96,9 +96,13 @@ fn one(case: &Case<'_>, line: &str, program: &Path) -> Result<(), Fault> {
             .is_some_and(|value| value.text == "native"),
     };
     let sound = attach::check(&root, program, &runner(case)?, view).map_err(|fault| {
-        // Some of its ways out are commands.
+        // Some of its ways out are commands, with the paths of the system that is looked at.
         let command = fault.mend.strip_suffix(" mends that");
-        let advice = command.map_or(fault.mend.as_str(), |_| "this mends it");
+        let (advice, command) = match command {
+            Some(command) if case.place.live() => ("this mends it".to_string(), Some(command)),
+            Some(command) => (format!("in that system, this mends it: {command}"), None),
+            None => (fault.mend.clone(), None),
+        };
         let told = Fault::new(fault.what, advice)
             .seen([line.to_string()])
             .means("A client is connected, and the connection is closed without a byte.");
