@@ -16,8 +16,10 @@ use crate::journal::{self, Of};
 use crate::log::escape;
 use crate::units::Place;
 
+/// How long connecting may take.
+const CONNECTING: Duration = Duration::from_secs(5);
 /// How long a service may take to say its first word.
-const FIRST: Duration = Duration::from_secs(3);
+const FIRST: Duration = Duration::from_secs(1);
 /// When nothing has come for this long, it waits for an answer.
 const SILENCE: Duration = Duration::from_millis(300);
 /// So much of it is shown.
@@ -81,7 +83,7 @@ impl fmt::Display for Answer {
 pub fn try_once(place: &Place, attachment: &Attachment, since: &str) -> Result<Answer, Error> {
     let host = host(&attachment.listen);
     let target = Target::new(&host, &attachment.port.to_string());
-    let stream = dial(&target, FIRST).map_err(|error| Error::NoAnswer(error.to_string()))?;
+    let stream = dial(&target, CONNECTING).map_err(|error| Error::NoAnswer(error.to_string()))?;
     let (bytes, then) = receive(&stream);
     drop(stream);
     let mut answer = Answer {

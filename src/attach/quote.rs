@@ -6,16 +6,25 @@ use std::path::Path;
 /// A word that reaches the program unchanged from an `ExecStart=` line: its blanks, quotes and
 /// backslashes, and what systemd would take for a specifier (`%`) or a variable (`$`).
 pub fn exec_word(word: &str) -> String {
+    quoted(word, true)
+}
+
+/// The same for the program, the first word of the line, in which systemd replaces no variables.
+pub fn exec_program(word: &str) -> String {
+    quoted(word, false)
+}
+
+fn quoted(word: &str, variables: bool) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%$".contains(c);
-    let quoted = word.is_empty() || !word.chars().all(plain);
+    let quotes = word.is_empty() || !word.chars().all(plain);
     let mut text = String::with_capacity(word.len() + 2);
-    if quoted {
+    if quotes {
         text.push('"');
     }
     for c in word.chars() {
         match c {
             '%' => text.push_str("%%"),
-            '$' => text.push_str("$$"),
+            '$' if variables => text.push_str("$$"),
             '"' => text.push_str("\\\""),
             '\\' => text.push_str("\\\\"),
             '\n' => text.push_str("\\n"),
@@ -25,7 +34,7 @@ pub fn exec_word(word: &str) -> String {
             c => text.push(c),
         }
     }
-    if quoted {
+    if quotes {
         text.push('"');
     }
     text
@@ -64,10 +73,14 @@ mod tests {
 
     /// What systemd makes of the words.
     fn read_back(words: &[String]) -> Vec<String> {
-        let line: Vec<String> = words.iter().map(|word| exec_word(word)).collect();
+        let mut line = vec![exec_program(&words[0])];
+        line.extend(words[1..].iter().map(|word| exec_word(word)));
         let commands = command_lines(&line.join(" ")).unwrap();
         assert_eq!(commands.len(), 1, "{line:?}");
-        commands[0].argv()
+        let mut words = commands[0].argv();
+        // Its own name in there had its variables replaced once more.
+        words[0] = commands[0].program.clone();
+        words
     }
 
     #[test]
@@ -94,14 +107,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_argument_reaches_the_program_unchanged(
+        fn the_program_and_every_argument_reach_systemd_unchanged(
+            program in "[ -~&&[^'\"\\\\]]{0,8}",
             words in prop::collection::vec(
                 prop_oneof!["[^\0]{0,12}", "[-@:+!;%$\"'\\\\ a{}\n\t]{0,8}"],
                 0..6,
             ),
         ) {
             let mut words = words;
-            words.insert(0, "/usr/bin/program".into());
+            words.insert(0, format!("/usr/bin/{program}"));
             prop_assert_eq!(read_back(&words), words);
         }
     }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use super::quote::{exec_word, path_word};
+use super::quote::{exec_program, exec_word, path_word};
 use super::{Attachment, Kind, Level, Listen, mark, sandbox};
 use crate::units::Scope;
 
@@ -144,7 +144,11 @@ fn service_text(attachment: &Attachment, scope: Scope, found: Found<'_>) -> Stri
 
 /// The command as systemd is to read it.
 fn command(attachment: &Attachment) -> String {
-    let mut line = exec_word(&attachment.program);
+    let mut line = match attachment.kind {
+        Kind::Single => exec_program(&attachment.program),
+        // An argument, like the others.
+        Kind::Shared => exec_word(&attachment.program),
+    };
     for argument in &attachment.arguments {
         line.push(' ');
         line += &exec_word(argument);

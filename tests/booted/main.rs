@@ -45,12 +45,14 @@ macro_rules! on_both_releases_in_both_modes {
     };
 }
 
+mod attach;
 mod check;
 mod client;
 mod connect;
 mod conversation;
 mod deb;
 mod doctor;
+mod hostile;
 mod journal;
 mod lifecycle;
 mod machine;

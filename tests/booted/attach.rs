@@ -1,0 +1,359 @@
+//! `sockunit add`, `list` and `remove` in a system that runs.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::client::Client;
+use crate::machine::{Machine, Release, said, wait_until};
+
+on_both_releases!(
+    the_tutorials_steps_are_one_command_each,
+    programs_of_every_kind_are_attached_in_both_kinds,
+    what_fails_while_it_is_attached_leaves_nothing,
+    a_user_attaches_programs_without_root,
+    wherever_add_or_remove_is_killed_remove_brings_the_tree_back,
+);
+
+const KINDS: [&str; 2] = ["", "--shared"];
+
+/// What a tool that leaves no trace must leave as it was: names, modes, owners, bytes.
+fn tree(machine: &Machine) -> String {
+    machine.run(
+        "find /etc /home /usr/local /var/lib/systemd -printf '%p %M %u %g %l\\n' | sort
+         find /etc /home /usr/local -type f -exec sha256sum {} + | sort",
+    )
+}
+
+/// What systemd still knows of a service.
+fn known(machine: &Machine, name: &str) -> String {
+    machine.run(&format!(
+        "systemctl list-units --all --plain --no-legend '{name}.*' '{name}@*' '*-{name}.slice'
+         ls /run/systemd/units | grep ':{name}[.@]' || true"
+    ))
+}
+
+fn write_program(machine: &Machine, path: &str, text: &str) {
+    machine.write(path, text);
+    machine.run(&format!("chmod 755 '{path}'"));
+}
+
+fn the_tutorials_steps_are_one_command_each(release: Release) {
+    let machine = Machine::installed(release);
+    machine
+        .run("useradd --create-home you && chmod 700 /home/you && echo secret >/home/you/letter");
+    write_program(
+        &machine,
+        "/home/you/hello.sh",
+        "#!/bin/sh\necho \"hello was called with $*\" >&2\necho \"Hello World:$(date)\"\n",
+    );
+    let before = tree(&machine);
+    for kind in KINDS {
+        let told = machine.run(&format!(
+            "sockunit add {kind} greeter 4000 -- /home/you/hello.sh 'a b'"
+        ));
+        assert!(
+            told.contains("\n127.0.0.1 port 4000 answers:\n    \"Hello World:"),
+            "{told}"
+        );
+        let shown = Client::telnet_at_pipes(&machine, "localhost", "greeter").ended();
+        assert!(shown.contains("\nHello World:"), "{shown}");
+        machine.journal_until("-t greeter -o cat", "what it said on stderr", |text| {
+            text.lines().any(|line| line == "hello was called with a b")
+        });
+        let listed = machine.run("sockunit list");
+        let kind = if kind.is_empty() { "single" } else { "shared" };
+        let line = format!(
+            "greeter  127.0.0.1:4000,[::1]:4000  {kind}  strict   disabled  active    0    /home/you/hello.sh \"a b\""
+        );
+        assert!(listed.lines().any(|listed| listed == line), "{listed}");
+        if release == Release::Trixie {
+            let pause = "systemctl show -p PollLimitIntervalUSec --value greeter.socket";
+            assert_eq!(machine.run(pause), "0");
+        }
+        if kind == "single" {
+            machine.expect_nothing_left_of("greeter");
+            let left = "find /run/systemd/units -name 'log-extra-fields:greeter@*'";
+            assert_ne!(machine.run(left), "");
+            machine.run("systemctl is-active sockunit-sweep.timer && systemctl start sockunit-sweep.service");
+            assert_eq!(machine.run(left), "");
+            machine.converse("127.0.0.1:4000", b"");
+        }
+        machine.run("sockunit remove greeter");
+        assert_eq!(tree(&machine), before);
+        assert_eq!(known(&machine, "greeter"), "");
+    }
+    assert_eq!(machine.journal("-b -p warning _PID=1"), "");
+}
+
+fn programs_of_every_kind_are_attached_in_both_kinds(release: Release) {
+    let machine = Machine::installed(release);
+    let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("upper-{release:?}.c"));
+    let program = source.with_extension("static");
+    std::fs::write(
+        &source,
+        "#include <ctype.h>\n#include <stdio.h>\nint main(void) { int c; while ((c = getchar()) != EOF) putchar(toupper(c)); return 0; }\n",
+    )
+    .unwrap();
+    said(
+        Command::new("cc")
+            .args(["-static", "-o"])
+            .args([&program, &source]),
+    );
+    let compiled = machine.copy_in(&program);
+    machine.run(&format!("install -m 755 {compiled} /usr/local/bin/upper-c"));
+    write_program(
+        &machine,
+        "/usr/local/bin/upper-sh",
+        "#!/bin/sh\nwhile read -r line; do echo \"$line\" | tr a-z A-Z; done\n",
+    );
+    write_program(
+        &machine,
+        "/usr/local/bin/upper-perl",
+        "#!/usr/bin/env perl\nwhile (<STDIN>) { print uc }\n",
+    );
+    write_program(
+        &machine,
+        "/usr/local/bin/upper dos",
+        "#!/bin/sh\r\ntr a-z A-Z\r\n",
+    );
+    write_program(
+        &machine,
+        "/usr/local/bin/print 100% of $HOME",
+        "#!/usr/bin/perl\nprint join(\"\\0\", @ARGV);\n",
+    );
+    let before = tree(&machine);
+    let arguments = [
+        "", "a b", "'", "\"", "\\", "\\n", "\n", "\t", "$HOME", "${HOME}", "$$", "%n", "%%", ";",
+        "-x", "@", ":x", "+", "!", "#", "é", "a\\", "\u{1}", "*",
+    ];
+    let quoted: Vec<String> = arguments
+        .iter()
+        .map(|word| format!("'{}'", word.replace('\'', "'\\''")))
+        .collect();
+    let quoted = quoted.join(" ");
+    for kind in KINDS {
+        for (name, sandboxes) in [
+            ("upper-c", &["strict"][..]),
+            ("upper-perl", &["strict"]),
+            ("upper-sh", &["strict", "standard", "off"]),
+        ] {
+            for sandbox in sandboxes {
+                let told = machine.run(&format!(
+                    "sockunit add {kind} --sandbox {sandbox} {name} 4000 -- /usr/local/bin/{name}"
+                ));
+                assert!(
+                    told.contains("127.0.0.1 port 4000 waits for its client to speak first\n"),
+                    "{told}"
+                );
+                for address in ["127.0.0.1:4000", "[::1]:4000"] {
+                    assert_eq!(machine.converse(address, b"one\ntwo\n"), b"ONE\nTWO\n");
+                }
+                machine.run(&format!("sockunit remove {name}"));
+                assert_eq!(known(&machine, name), "");
+            }
+        }
+        let refused = machine.output(&format!(
+            "sockunit add {kind} dos 4000 -- '/usr/local/bin/upper dos'"
+        ));
+        assert_eq!(
+            String::from_utf8(refused.stderr).unwrap(),
+            "sockunit: /usr/local/bin/upper dos:1: the #! line ends in CR LF, so that the interpreter's name ends in a \
+             carriage return and is not found; sed -i 's/\\r$//' '/usr/local/bin/upper dos' mends that\n"
+        );
+        assert_eq!(refused.status.code(), Some(1));
+
+        machine.run(&format!(
+            "sockunit add {kind} print 4000 -- '/usr/local/bin/print 100% of $HOME' {quoted}"
+        ));
+        let printed = machine.converse("127.0.0.1:4000", b"");
+        let printed: Vec<_> = printed
+            .split(|&byte| byte == 0)
+            .map(String::from_utf8_lossy)
+            .collect();
+        assert_eq!(printed, arguments);
+        machine.run("sockunit remove print");
+    }
+    assert_eq!(tree(&machine), before);
+    assert_eq!(machine.run("systemctl --failed --plain --no-legend"), "");
+}
+
+fn what_fails_while_it_is_attached_leaves_nothing(release: Release) {
+    let machine = Machine::serving(release);
+    let before = tree(&machine);
+    for (arguments, sentence) in [
+        // Found out before anything is written.
+        (
+            "hello 4000 -- /bin/cat",
+            "choose another name or port (sockunit check says who has which)",
+        ),
+        (
+            "other 3334 -- /bin/cat",
+            "choose another name or port (sockunit check says who has which)",
+        ),
+        // Found out by starting it.
+        (
+            "--listen 127.0.0.1 --listen 127.0.0.1:x other 4000 -- /bin/cat",
+            "give an address of this host",
+        ),
+    ] {
+        let output = machine.output(&format!("sockunit add {arguments}"));
+        let complained = String::from_utf8(output.stderr).unwrap();
+        assert!(complained.contains(sentence), "{complained}");
+        assert!(!output.status.success());
+        assert_eq!(tree(&machine), before);
+    }
+    // A drop-in that waits for the unit makes its start fail, or its program.
+    for (drop_in, text, sentence) in [
+        (
+            "other.socket.d",
+            "[Socket]\nSocketUser=nobody-of-this-name\n",
+            "other.socket did not start: ",
+        ),
+        (
+            "other@.service.d",
+            "[Service]\nRootDirectory=/nowhere\n",
+            "the program was not started: ",
+        ),
+    ] {
+        machine.write(&format!("/etc/systemd/system/{drop_in}/mine.conf"), text);
+        let with = tree(&machine);
+        let output = machine.output("sockunit add other 4000 -- /bin/cat");
+        let complained = String::from_utf8(output.stderr).unwrap();
+        assert!(complained.contains(sentence), "{complained}");
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(tree(&machine), with);
+        machine.run(&format!("rm -r /etc/systemd/system/{drop_in}"));
+    }
+    machine.run("systemctl daemon-reload");
+    assert_eq!(known(&machine, "other"), "");
+    // A second sockunit at the same time.
+    let mut holder = machine.spawn("flock /run/sockunit.lock sh -c 'echo; read -r _'");
+    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+    let output = machine.output("sockunit add other 4000 -- /bin/cat");
+    assert!(
+        String::from_utf8_lossy(&output.stderr)
+            .starts_with("sockunit: another sockunit is at work")
+    );
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    assert_eq!(tree(&machine), before);
+}
+
+fn a_user_attaches_programs_without_root(release: Release) {
+    let machine = Machine::installed(release);
+    machine.run("useradd --create-home you && chmod 700 /home/you && systemctl start user@$(id -u you).service");
+    write_program(
+        &machine,
+        "/home/you/hello.sh",
+        "#!/bin/sh\necho \"Hello World:$(id -un)\"\ncat /home/you/letter\n",
+    );
+    machine.write("/home/you/letter", "secret\n");
+    machine.run("chown -R you: /home/you; chmod 700 /home/you/hello.sh");
+    let you = |command: &str| machine.run(&format!("su - you -c '{command}'"));
+    let before = tree(&machine);
+    for kind in KINDS {
+        for (sandbox, answer) in [
+            ("strict", "Hello World:you\n"),
+            ("standard", "Hello World:you\nsecret\n"),
+            ("off", "Hello World:you\nsecret\n"),
+        ] {
+            let told = you(&format!(
+                "sockunit add --user {kind} --sandbox {sandbox} --enable greeter 4000 -- /home/you/hello.sh"
+            ));
+            assert!(
+                told.contains("\n127.0.0.1 port 4000 answers:\n    \"Hello World:you\"\n"),
+                "{told}"
+            );
+            let received = machine.converse("127.0.0.1:4000", b"");
+            assert_eq!(String::from_utf8_lossy(&received), answer);
+            let listed = you("sockunit list --user");
+            assert!(
+                listed.contains(&format!("  {sandbox}  ")) && listed.contains("  enabled  "),
+                "{listed}"
+            );
+            if release == Release::Trixie {
+                let pause = "XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user show -p PollLimitIntervalUSec --value greeter.socket";
+                assert_eq!(you(pause), "0");
+            }
+            you("sockunit remove --user greeter");
+            assert_eq!(tree(&machine), before);
+            let known = "XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user list-units --all --plain --no-legend \"*greeter*\"";
+            assert_eq!(you(known), "");
+        }
+    }
+    // Without a manager of one's own, and without root, the system's units are out of reach.
+    let output = machine.output("su - you -c 'sockunit add greeter 4000 -- /bin/cat'");
+    let complained = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        complained.ends_with("Permission denied (os error 13); run this as root, or with --user for your own services\n"),
+        "{complained}"
+    );
+}
+
+/// Kills add, and then remove, at the N-th call of each kind that changes something or waits for somebody, for all N.
+const KILL: &str = r#"
+tree() {
+    find $watched -printf '%p %M %u %g %l\n' | sort
+    find $watched -type f -exec sha256sum {} + | sort
+}
+expect_same() {
+    tree | diff /root/before - && return
+    echo "$1 killed at $call $count leaves this"
+    exit 1
+}
+killed() { # COMMAND...: fails when it lives on
+    ! strace -qq -o /dev/null -e trace="$call" -e inject="$call":signal=KILL:when="$count" "$@" >/dev/null 2>&1
+}
+tree >/root/before
+runs=0
+for call in $calls; do
+    count=1
+    while killed sockunit add $options greeter 4000 -- /usr/libexec/sockunit/hello; do
+        # The next add brings it back as well as remove does, unless nothing but the first connection was missing.
+        [ $((count % 2)) = 0 ] || sockunit add $options greeter 4000 -- /usr/libexec/sockunit/hello >/dev/null 2>&1 || true
+        sockunit remove $where greeter >/dev/null 2>&1 || true
+        expect_same add
+        count=$((count + 1)) runs=$((runs + 1))
+    done
+    sockunit remove $where greeter >/dev/null
+    expect_same 'add, not'
+    count=1
+    while sockunit add $options greeter 4000 -- /usr/libexec/sockunit/hello >/dev/null; killed sockunit remove $where greeter; do
+        sockunit remove $where greeter >/dev/null 2>&1 || true
+        expect_same remove
+        count=$((count + 1)) runs=$((runs + 1))
+    done
+    expect_same 'remove, not'
+done
+echo "$runs runs"
+"#;
+
+fn wherever_add_or_remove_is_killed_remove_brings_the_tree_back(release: Release) {
+    let machine = Machine::installed(release);
+    machine.run(
+        "mkdir -p /root/tree/etc /root/tree/usr/libexec/sockunit
+         cp /etc/services /root/tree/etc
+         cp /usr/libexec/sockunit/hello /root/tree/usr/libexec/sockunit",
+    );
+    for (watched, place, calls) in [
+        (
+            "/root/tree",
+            "--root /root/tree",
+            "write rename renameat unlink unlinkat rmdir mkdir symlink chmod fchmod",
+        ),
+        ("/etc", "", "rename wait4"),
+    ] {
+        let told = machine.run(&format!(
+            "watched={watched} where='{place}' options='{place} --enable' calls='{calls}'\n{KILL}"
+        ));
+        let runs: usize = told
+            .trim_end_matches(" runs")
+            .parse()
+            .unwrap_or_else(|_| panic!("{told}"));
+        // Not a run that lived on because it never came to such a call.
+        assert!(runs > 10, "{told}");
+    }
+    wait_until("systemd knows nothing of it", || {
+        known(&machine, "greeter").is_empty()
+    });
+}
