@@ -51,10 +51,11 @@ const NOTHING_IN_VIEW: &str = "
 # In a user namespace of its own it cannot read another's memory, though it may be the same user.
 PrivateUsers=yes
 # No homes in view, nothing of running services, and no place to write: where /proc is mounted anew, as below,
-# ProtectSystem= leaves /run writable. BindReadOnlyPaths= brings something into view, BindPaths= to write to as well.
+# ProtectSystem= leaves /run writable,
+# and systemd 252 the homes. BindReadOnlyPaths= brings something into view, BindPaths= to write to as well.
 ProtectSystem=strict
 ProtectHome=tmpfs
-TemporaryFileSystem=/home:ro /root:ro /run:ro /dev/shm:ro /tmp:ro /var/tmp:ro
+TemporaryFileSystem=/home:ro /root:ro /run:ro /run/user:ro /dev/shm:ro /tmp:ro /var/tmp:ro
 LimitMSGQUEUE=0
 PrivateMounts=yes
 PrivateDevices=yes

@@ -60,12 +60,16 @@ fn the_tutorials_steps_are_one_command_each(release: Release) {
         machine.journal_until("-t greeter -o cat", "what it said on stderr", |text| {
             text.lines().any(|line| line == "hello was called with a b")
         });
-        let listed = machine.run("sockunit list");
         let kind = if kind.is_empty() { "single" } else { "shared" };
         let line = format!(
             "greeter  127.0.0.1:4000,[::1]:4000  {kind}  strict   disabled  active    0    /home/you/hello.sh \"a b\""
         );
-        assert!(listed.lines().any(|listed| listed == line), "{listed}");
+        wait_until("it is listed, without a connection", || {
+            machine
+                .run("sockunit list")
+                .lines()
+                .any(|listed| listed == line)
+        });
         if release == Release::Trixie {
             let pause = "systemctl show -p PollLimitIntervalUSec --value greeter.socket";
             assert_eq!(machine.run(pause), "0");
