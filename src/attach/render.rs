@@ -214,7 +214,9 @@ ExecStart={TOOL} serve --name {name} --max-connections {max_connections} --per-s
 WatchdogSec=30s
 Restart=on-failure
 RestartSec=1s
-# Told to stop, it lets conversations go on for 20 seconds. Meanwhile the socket keeps who comes.
+# Told to stop, it lets conversations go on for 20 seconds. Meanwhile the socket keeps who comes. The programs are not
+# told by systemd, which would end them at once.
+KillMode=mixed
 TimeoutStopSec=30s
 StandardError=journal
 SyslogIdentifier={name}

@@ -59,6 +59,7 @@ mod machine;
 mod package;
 mod reference;
 mod sandbox;
+mod serve;
 mod shared;
 mod sweep;
 mod units;

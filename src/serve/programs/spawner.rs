@@ -80,15 +80,16 @@ impl Spawner {
             wanted: AtomicBool::new(false),
             waker,
         });
-        let threads = (0..THREADS)
-            .map(|_| {
-                let shared = Arc::clone(&shared);
-                thread::Builder::new()
-                    .name("spawner".into())
-                    .stack_size(STACK)
-                    .spawn(move || shared.work())
-            })
-            .collect::<io::Result<_>>()?;
+        let thread = || {
+            let shared = Arc::clone(&shared);
+            thread::Builder::new()
+                .name("spawner".into())
+                .stack_size(STACK)
+                .spawn(move || shared.work())
+        };
+        let mut threads = vec![thread()?];
+        // Fewer would do.
+        threads.extend((1..THREADS).map_while(|_| thread().ok()));
         Ok(Spawner {
             shared,
             threads,
