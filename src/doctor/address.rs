@@ -157,7 +157,7 @@ fn twice(case: &Case<'_>, streams: &[(&Listen<'_>, Address)]) -> Result<(), Faul
             let fault = fault.command(format!(
                 "sed -i '{}i ListenStream=' {}",
                 listen.value.line,
-                super::case::shell(&path.display().to_string())
+                super::mend::shell(path)
             ));
             return Err(case.by_reload(fault));
         }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Fault;
+use super::mend::Way;
 use crate::manager::{Manager, Properties};
 use crate::units::{Place, Scope, Unit};
 
@@ -75,7 +76,7 @@ impl Case<'_> {
 
     /// A systemctl command as it is to be typed.
     pub fn systemctl(&self, command: &str) -> String {
-        systemctl(self.place, command)
+        self.way().systemctl(command)
     }
 
     /// A pattern for the service's units: all instances, or the one.
@@ -110,46 +111,26 @@ impl Case<'_> {
         ports
     }
 
-    /// Has a fault mended by lines in a drop-in.
-    pub fn by_drop_in(&self, fault: Fault, unit: &str, section: &str, lines: &[&str]) -> Fault {
-        let folder = self.place.own_folder().join(format!("{unit}.d"));
-        let lines = lines.join("\\n");
-        // printf has a use of its own for the percent sign.
-        let text = format!("[{section}]\\n{lines}\\n").replace('%', "%%");
-        let text = shell(&text);
-        let path = shell(&folder.join("doctor.conf").display().to_string());
-        let folder = shell(&folder.display().to_string());
-        let fault = fault
-            .command(format!("mkdir -p {folder}"))
-            .command(format!("printf {text} >>{path}"));
-        self.by_reload(fault)
+    /// What can be done about its units.
+    pub fn way(&self) -> Way<'_> {
+        Way {
+            place: self.place,
+            socket: &self.socket.name,
+        }
     }
 
-    /// Has a fault mended by what was done before, once the manager knows of it.
+    /// As [`Way::by_drop_in`].
+    pub fn by_drop_in(&self, fault: Fault, unit: &str, section: &str, lines: &[&str]) -> Fault {
+        self.way().by_drop_in(fault, unit, section, lines)
+    }
+
+    /// As [`Way::by_reload`].
     pub fn by_reload(&self, fault: Fault) -> Fault {
-        if !self.place.live() {
-            return fault;
-        }
-        fault
-            .command(self.systemctl("daemon-reload"))
-            .command(self.systemctl(&format!("restart {}", self.socket.name)))
+        self.way().by_reload(fault)
     }
 
     /// A path of the system as one from here.
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.place.path(path)
     }
-}
-
-/// A systemctl command as it is to be typed.
-pub fn systemctl(place: &Place, command: &str) -> String {
-    match place.scope {
-        Scope::System => format!("systemctl {command}"),
-        Scope::User => format!("systemctl --user {command}"),
-    }
-}
-
-/// A word as a shell takes it.
-pub fn shell(word: &str) -> String {
-    crate::attach::shell(Path::new(word))
 }

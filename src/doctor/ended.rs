@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::case::{Case, shell};
+use super::case::Case;
+use super::mend::shell;
 use super::{Fault, Tell};
 use crate::journal::{self, Of};
 use crate::log::escape;
@@ -121,7 +122,8 @@ pub fn denied(case: &Case<'_>, lines: &[String]) -> Option<Fault> {
         };
         return Some(case.by_drop_in(fault, unit, "Service", &[&line]));
     }
-    let there = case.path(&path).exists();
+    let dynamic = case.service.flag("Service", "DynamicUser") == Some(true);
+    let there = case.path(&path).exists() && !dynamic;
     let fault = Fault::new(
         format!("the program may not write or read {path}: it runs as the user {user}"),
         match there {

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::case::{Case, systemctl};
+use super::case::Case;
+use super::mend::{Way, shell};
 use super::{Fault, Tell};
 use crate::manager::{Manager, Properties};
-use crate::units::{Flaw, Place, State, Unit};
+use crate::units::{Flaw, Name, Place, State, Unit};
 
 /// Finds the units of a service on disk.
 ///
@@ -14,8 +15,13 @@ use crate::units::{Flaw, Place, State, Unit};
 ///
 /// The first that is missing, masked or unreadable.
 pub fn open<'a>(place: &'a Place, name: &str, tell: &mut Tell<'_>) -> Result<Case<'a>, Fault> {
-    let manager = Manager::of(place);
     let socket_name = format!("{name}.socket");
+    if Name::parse(&socket_name).is_none() {
+        return Err(Fault::new(
+            format!("{name:?} is no name of a unit"),
+            "a name has letters, digits and : - _ . @ only",
+        ));
+    }
     let socket = load(place, &socket_name)?;
     match socket.state {
         State::Found => {}
@@ -54,7 +60,7 @@ pub fn open<'a>(place: &'a Place, name: &str, tell: &mut Tell<'_>) -> Result<Cas
     tell.good(format!("{}, for {each}", are(&service)));
     Ok(Case {
         place,
-        manager,
+        manager: Manager::of(place),
         name: name.to_string(),
         socket,
         loaded: Properties::default(),
@@ -100,17 +106,22 @@ fn are(unit: &Unit) -> String {
 }
 
 fn masked(place: &Place, unit: &Unit) -> Fault {
-    let path = unit.fragment().unwrap_or(Path::new("")).display();
+    let path = unit.fragment().unwrap_or(Path::new(""));
+    let way = Way {
+        place,
+        socket: &unit.name,
+    };
     Fault::new(
         format!(
-            "{} is masked by {path}, so that systemd refuses to start it",
-            unit.name
+            "{} is masked by {}, so that systemd refuses to start it",
+            unit.name,
+            path.display()
         ),
         "take the mask away",
     )
     .command(match place.live() {
-        true => systemctl(place, &format!("unmask {}", unit.name)),
-        false => format!("rm {path}"),
+        true => way.systemctl(&format!("unmask {}", unit.name)),
+        false => format!("rm {}", shell(path)),
     })
 }
 
@@ -152,8 +163,8 @@ fn no_socket(place: &Place, name: &str, socket: &Unit) -> Fault {
             .seen([stray.display().to_string()])
             .command(format!(
                 "mv {} {}",
-                stray.display(),
-                folders.join(&socket.name).display()
+                shell(stray),
+                shell(folders.join(&socket.name))
             ));
     }
     let xinetd = place.path(format!("/etc/xinetd.d/{name}"));
@@ -205,14 +216,12 @@ fn no_service(place: &Place, socket: &Unit, wanted: &str, accept: bool) -> Fault
         true => wanted.replace("@.", "."),
         false => wanted.replace(".service", "@.service"),
     };
-    let sibling = Unit::load(place, &other).is_ok_and(|unit| unit.state == State::Found);
-    if !sibling {
-        let fault = Fault::new(
-            what,
-            format!("write {wanted}, or attach the program anew: sockunit add"),
-        );
-        return fault;
-    }
+    let sibling = Unit::load(place, &other).ok();
+    let file = sibling.as_ref().filter(|unit| unit.state == State::Found);
+    let Some(file) = file.and_then(Unit::fragment) else {
+        let advice = format!("write {wanted}, or attach the program anew: sockunit add");
+        return Fault::new(what, advice);
+    };
     let explained = match accept {
         true => {
             "systemd can hand a single connection to an instance of a template only; to a plain service it \
@@ -222,36 +231,13 @@ fn no_service(place: &Place, socket: &Unit, wanted: &str, accept: bool) -> Fault
     };
     let fault =
         Fault::new(what, format!("there is {other}: have the socket start it")).means(explained);
-    let own = place.own_folder();
+    let way = Way {
+        place,
+        socket: &socket.name,
+    };
     match accept {
         // The file is right but for its name.
-        true => {
-            let from = own.join(&other);
-            let fault = fault.command(format!(
-                "mv {} {}",
-                from.display(),
-                own.join(wanted).display()
-            ));
-            with_reload(place, socket, fault)
-        }
-        false => {
-            let folder = own.join(format!("{}.d", socket.name));
-            let fault = fault
-                .command(format!("mkdir -p {}", folder.display()))
-                .command(format!(
-                    "printf '[Socket]\\nAccept=yes\\n' >>{}",
-                    folder.join("doctor.conf").display()
-                ));
-            with_reload(place, socket, fault)
-        }
+        true => way.by_name(fault, file, wanted),
+        false => way.by_drop_in(fault, &socket.name, "Socket", &["Accept=yes"]),
     }
-}
-
-fn with_reload(place: &Place, socket: &Unit, fault: Fault) -> Fault {
-    if !place.live() {
-        return fault;
-    }
-    fault
-        .command(systemctl(place, "daemon-reload"))
-        .command(systemctl(place, &format!("restart {}", socket.name)))
 }

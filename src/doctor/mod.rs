@@ -13,6 +13,7 @@ mod files;
 mod json;
 mod limits;
 mod loaded;
+mod mend;
 mod program;
 mod report;
 mod socket;

@@ -131,7 +131,7 @@ fn one(case: &Case<'_>, line: &str, program: &Path) -> Result<(), Fault> {
 }
 
 /// The directory that the service takes for the root.
-fn root(case: &Case<'_>) -> PathBuf {
+pub fn root(case: &Case<'_>) -> PathBuf {
     let own = case.service.value("Service", "RootDirectory");
     match own.filter(|value| value.text.starts_with('/')) {
         Some(value) => case.path(value.text),

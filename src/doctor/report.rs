@@ -63,8 +63,8 @@ impl Fault {
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Said::Good(text) => write!(f, "ok: {text}"),
-            Said::Note(text) => write!(f, "note: {text}"),
+            Said::Good(text) => write!(f, "ok: {}", Plain(text)),
+            Said::Note(text) => write!(f, "note: {}", Plain(text)),
             Said::Fault(fault) => write!(f, "fault: {fault}"),
         }
     }
@@ -72,20 +72,65 @@ impl fmt::Display for Said {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)?;
+        write!(f, "{}", Plain(&self.what))?;
         for line in &self.evidence {
-            write!(f, "\n    {line}")?;
+            write!(f, "\n    {}", Plain(line))?;
         }
         if let Some(means) = &self.means {
-            write!(f, "\n  {means}")?;
+            write!(f, "\n  {}", Plain(means))?;
         }
-        write!(f, "\n  {}", self.advice)?;
+        write!(f, "\n  {}", Plain(&self.advice))?;
         if !self.commands.is_empty() {
             f.write_str(":")?;
         }
         for command in &self.commands {
-            write!(f, "\n    {command}")?;
+            write!(f, "\n    {}", Plain(command))?;
         }
         Ok(())
+    }
+}
+
+/// A line with what somebody else wrote in a file, which must not steer a terminal: control
+/// characters are escaped.
+struct Plain<'a>(&'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in self
+            .0
+            .split_inclusive(|c: char| c.is_control() || is_direction(c))
+        {
+            let last = part
+                .chars()
+                .next_back()
+                .filter(|c| c.is_control() || is_direction(*c));
+            match last {
+                Some(last) => {
+                    f.write_str(&part[..part.len() - last.len_utf8()])?;
+                    write!(f, "{}", last.escape_default())?;
+                }
+                None => f.write_str(part)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a character turns the direction of what follows.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_says_cannot_steer_the_terminal() {
+        let fault = Fault::new("a\x1b[2Jb\u{202e}c\nd é", "x").command("rm 'a\tb'");
+        assert_eq!(
+            Said::Fault(fault).to_string(),
+            "fault: a\\u{1b}[2Jb\\u{202e}c\\nd é\n  x:\n    rm 'a\\tb'"
+        );
     }
 }

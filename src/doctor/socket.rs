@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
+use std::path::Path;
 
 use super::address::{self, Address};
 use super::case::Case;
 use super::{Asked, Fault, Tell};
 use crate::journal::{self, Of};
 use crate::survey::{self, Finding, Holder, Process, Where};
-use crate::units::Listen;
+use crate::units::{Listen, State, Unit};
 
 /// Checks that the socket is active and the kernel has its addresses. False where there is no
 /// running socket to look at further.
@@ -43,6 +44,8 @@ pub fn check(case: &Case<'_>, asked: Asked, tell: &mut Tell<'_>) -> Result<bool,
     let missing = case.loaded.all("Listen").iter().find_map(|listen| {
         let text = listen.strip_suffix(" (Stream)")?;
         let there = match Address::parse(text) {
+            // systemd leaves such addresses out where the kernel has no IPv6.
+            Address::Tcp(address) if address.is_ipv6() && !has_ipv6() => true,
             Address::Tcp(address) => listening.iter().any(|(other, _)| *other == address),
             Address::Unix(path) => address::is_there(&path),
             Address::Other(_) => true,
@@ -67,6 +70,10 @@ pub fn check(case: &Case<'_>, asked: Asked, tell: &mut Tell<'_>) -> Result<bool,
     };
     tell.good(format!("{unit} listens{boot}"));
     Ok(true)
+}
+
+fn has_ipv6() -> bool {
+    Path::new("/proc/net/if_inet6").exists()
 }
 
 /// The listening TCP sockets of the unit's ports, by address.
@@ -183,7 +190,7 @@ fn taken(case: &Case<'_>) -> Option<Fault> {
         let shown = finding.to_string();
         let shown = shown.strip_prefix("taken: ").unwrap_or(&shown).to_string();
         let fault = Fault::new(what, "end who has it, or choose another port").seen([shown]);
-        let fault = match end(by.as_deref(), processes) {
+        let fault = match end(case, by.as_deref(), processes) {
             Some(command) => fault.command(command),
             None => return Some(fault),
         };
@@ -193,9 +200,13 @@ fn taken(case: &Case<'_>) -> Option<Fault> {
 }
 
 /// The command that ends who listens.
-fn end(unit: Option<&str>, processes: &[Process]) -> Option<String> {
+fn end(case: &Case<'_>, unit: Option<&str>, processes: &[Process]) -> Option<String> {
     if let Some(unit) = unit {
-        return Some(format!("systemctl stop {unit}"));
+        let own = Unit::load(case.place, unit).is_ok_and(|unit| unit.state == State::Found);
+        return Some(match own {
+            true => case.systemctl(&format!("stop {unit}")),
+            false => format!("systemctl stop {unit}"),
+        });
     }
     let process = processes.first()?;
     Some(

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::case::Case;
+use super::program::root;
 use super::{Fault, Tell};
 use crate::units::command_lines;
 
@@ -119,7 +120,9 @@ fn program(case: &Case<'_>) -> Option<PathBuf> {
 /// searched for one.
 fn takes_descriptors(case: &Case<'_>) -> Option<PathBuf> {
     let program = program(case)?;
-    let path = crate::units::resolve(&case.place.root, &case.path(&program)).ok()?;
+    let root = root(case);
+    let inside = program.strip_prefix("/").unwrap_or(&program);
+    let path = crate::units::resolve(&root, &root.join(inside)).ok()?;
     let mut bytes = Vec::new();
     match File::open(path) {
         Ok(file) => drop(file.take(SEARCHED).read_to_end(&mut bytes)),

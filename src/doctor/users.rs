@@ -2,7 +2,8 @@
 
 use nix::unistd::Group;
 
-use super::case::{Case, shell};
+use super::case::Case;
+use super::mend::shell;
 use super::{Fault, Tell};
 use crate::attach::user_exists;
 use crate::units::{Unit, Value, read};
@@ -57,7 +58,7 @@ fn there(case: &Case<'_>, unit: &Unit, section: &str, keys: [&str; 2]) -> Result
         };
         let root = match case.place.live() {
             true => String::new(),
-            false => format!(" --root {}", shell(&root.display().to_string())),
+            false => format!(" --root {}", shell(root)),
         };
         let fault = Fault::new(
             format!(

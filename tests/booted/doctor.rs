@@ -5,10 +5,11 @@
 use serde_json::Value;
 
 use crate::conversation::expect;
-use crate::machine::{Machine, Release};
+use crate::machine::{Machine, Mode, Release};
 
 on_both_releases!(
     every_broken_service_is_told_with_what_mends_it,
+    services_that_work_have_nothing_to_find,
     a_users_own_services_are_looked_at_without_root,
 );
 
@@ -462,6 +463,40 @@ fn mend(machine: &Machine, words: &Words, fault: Value, mended: &Mended) {
         fault = said.fault;
         script.clear();
     }
+}
+
+fn services_that_work_have_nothing_to_find(release: Release) {
+    let machine = Machine::installed(release);
+    // As the README shows it.
+    let told = machine.output("sockunit doctor hello");
+    let text = String::from_utf8_lossy(&told.stdout);
+    assert_eq!(told.status.code(), Some(1));
+    assert!(
+        text.ends_with(
+            "fault: hello.socket is inactive: it was not started, or was stopped\n  \
+             A client is told: Connection refused.\n  start it:\n    systemctl start hello.socket\n"
+        ),
+        "{text}"
+    );
+    // Nobody wanted them started.
+    machine.run("sockunit doctor");
+
+    machine.write("/usr/local/bin/upper", "#!/bin/sh\nexec tr a-z A-Z\n");
+    machine.run(
+        "chmod 755 /usr/local/bin/upper
+         sockunit add one 4000 -- /usr/local/bin/upper
+         sockunit add all 4001 --shared -- /usr/local/bin/upper",
+    );
+    for mode in [Mode::Single, Mode::Shared] {
+        machine.switch(&["hello", "celebs"], mode);
+        let told = machine.run("sockunit doctor");
+        assert_eq!(told.matches("answers \"").count(), 2, "{told}");
+        let waits = "is connected, and waits for its client to speak first";
+        assert_eq!(told.matches(waits).count(), 2, "{told}");
+        assert!(!told.contains("note: "), "{told}");
+    }
+    // A service of somebody else's, on a path.
+    machine.run("sockunit doctor dbus");
 }
 
 fn a_users_own_services_are_looked_at_without_root(release: Release) {

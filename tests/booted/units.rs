@@ -150,6 +150,7 @@ fn without_ipv6_the_sockets_start_and_serve(release: Release) {
     );
     assert_eq!(machine.run("ip -6 address"), "");
     machine.run("systemctl start hello.socket celebs.socket");
+    machine.run("sockunit doctor");
     assert!(
         machine
             .converse("127.0.0.1:3333", b"")
