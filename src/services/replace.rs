@@ -6,14 +6,15 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, open, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat};
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, open, openat, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
 use super::{Error, FILE, Outcome, Run, Taken};
 
 /// The name under which the new file is written, beside the old one. It is always the same, so
-/// that a run that was killed leaves nothing that the next one does not take away.
+/// that a run that was killed leaves nothing that the next one does not take away; and it is the
+/// lock, because nobody else may open it, while anybody may open, and so lock, the old one.
 const NEW: &str = ".services.sockunit";
 const OLD: &str = "services";
 
@@ -33,7 +34,12 @@ pub fn replace(
     let folder = path.parent().unwrap_or(root);
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let folder = File::from(open(folder, flags, Mode::empty()).map_err(failed)?);
-    let mut old = lock(&folder).map_err(failed)?;
+    let new = match run {
+        Run::Real => Some(New::lock(&folder).map_err(failed)?),
+        Run::Dry => None,
+    };
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let mut old = File::from(openat(&folder, OLD, flags, Mode::empty()).map_err(failed)?);
     let stat = fstat(old.as_fd()).map_err(failed)?;
     if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
         return Err(Error::NotPlain(path));
@@ -42,61 +48,70 @@ pub fn replace(
     old.read_to_end(&mut text)
         .map_err(|error| Error::Io(path.clone(), error))?;
     let Some(text) = change(&text).map_err(|taken| Error::Taken(path.clone(), taken))? else {
-        if run == Run::Real {
-            clear(&folder).map_err(failed)?;
-        }
         return Ok(Outcome::Unchanged);
     };
-    if run == Run::Real {
-        put(&folder, &stat, &text).map_err(|error| Error::Io(path, error))?;
+    if let Some(new) = new {
+        new.put(&stat, &text)
+            .map_err(|error| Error::Io(path, error))?;
     }
     Ok(Outcome::Changed)
 }
 
-/// Opens the file and locks it against other runs of this program.
-fn lock(folder: &File) -> nix::Result<Flock<File>> {
-    loop {
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let file = File::from(openat(folder, OLD, flags, Mode::empty())?);
-        let file = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
-        // Whoever held the lock has replaced the file meanwhile; then this is the old one.
-        let now = File::from(openat(folder, OLD, flags, Mode::empty())?);
-        let (ours, now) = (fstat(file.as_fd())?, fstat(now)?);
-        if (ours.st_dev, ours.st_ino) == (now.st_dev, now.st_ino) {
-            return Ok(file);
+/// The new file, locked against other runs of this program. It goes away where it does not take the
+/// old one's place.
+struct New<'a> {
+    folder: &'a File,
+    file: Flock<File>,
+}
+
+impl New<'_> {
+    fn lock(folder: &File) -> nix::Result<New<'_>> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        loop {
+            let file = File::from(openat(folder, NEW, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
+            let file = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
+            let new = New { folder, file };
+            // Whoever held the lock may have moved or removed the file meanwhile.
+            if new.is_there() {
+                return Ok(new);
+            }
         }
     }
-}
 
-/// Takes away what a run that was killed has left.
-fn clear(folder: &File) -> nix::Result<()> {
-    match unlinkat(folder, NEW, UnlinkatFlags::NoRemoveDir) {
-        Ok(()) | Err(Errno::ENOENT) => Ok(()),
-        Err(errno) => Err(errno),
+    /// Whether the file is still under its name.
+    fn is_there(&self) -> bool {
+        let there = fstatat(self.folder, NEW, AtFlags::AT_SYMLINK_NOFOLLOW);
+        let ours = fstat(self.file.as_fd());
+        match (ours, there) {
+            (Ok(ours), Ok(there)) => (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino),
+            _ => false,
+        }
+    }
+
+    fn put(mut self, like: &FileStat, text: &[u8]) -> io::Result<()> {
+        // What a run has left that was killed.
+        self.file.set_len(0)?;
+        self.file.write_all(text)?;
+        fchown(
+            &*self.file,
+            Some(Uid::from_raw(like.st_uid)),
+            Some(Gid::from_raw(like.st_gid)),
+        )?;
+        // After the owner, because a change of owner takes bits of the mode away.
+        fchmod(&*self.file, Mode::from_bits_truncate(like.st_mode))?;
+        self.file.sync_all()?;
+        renameat(self.folder, NEW, self.folder, OLD)?;
+        self.folder.sync_all()
     }
 }
 
-fn put(folder: &File, like: &FileStat, text: &[u8]) -> io::Result<()> {
-    clear(folder)?;
-    let written = write(folder, like, text).and_then(|()| Ok(renameat(folder, NEW, folder, OLD)?));
-    if written.is_err() {
-        let _ = unlinkat(folder, NEW, UnlinkatFlags::NoRemoveDir);
+impl Drop for New<'_> {
+    fn drop(&mut self) {
+        // Once it is renamed there is nothing of this name, or somebody else's.
+        if self.is_there() {
+            let _ = unlinkat(self.folder, NEW, UnlinkatFlags::NoRemoveDir);
+        }
     }
-    written.and_then(|()| folder.sync_all())
-}
-
-fn write(folder: &File, like: &FileStat, text: &[u8]) -> io::Result<()> {
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    let mut new = File::from(openat(folder, NEW, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
-    new.write_all(text)?;
-    fchown(
-        &new,
-        Some(Uid::from_raw(like.st_uid)),
-        Some(Gid::from_raw(like.st_gid)),
-    )?;
-    // After the owner, because a change of owner takes bits of the mode away.
-    fchmod(&new, Mode::from_bits_truncate(like.st_mode))?;
-    new.sync_all()
 }
 
 #[cfg(test)]
@@ -170,6 +185,18 @@ mod tests {
             }
         });
         assert_eq!(tree.read(FILE).lines().count(), 9);
+    }
+
+    #[test]
+    fn a_lock_that_somebody_holds_on_the_file_delays_nothing() {
+        let tree = Tree::new("locked");
+        tree.write(FILE, "ssh 22/tcp\n");
+        let others = File::open(tree.path(FILE)).unwrap();
+        let _held = Flock::lock(others, FlockArg::LockExclusive).unwrap();
+        assert_eq!(
+            add(tree.root(), &hello(), Run::Real).unwrap(),
+            Outcome::Changed
+        );
     }
 
     #[test]
