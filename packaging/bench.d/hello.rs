@@ -150,7 +150,7 @@ fn turn(
 }
 
 /// One connection, with no more system calls than it takes, so that the client does not hide what the server costs.
-fn connection(address: SocketAddrV4) -> anyhow::Result<Duration> {
+pub fn connection(address: SocketAddrV4) -> anyhow::Result<Duration> {
     let mut answer = [0; 256];
     let mut length = 0;
     let timeout = TimeVal::seconds(TIMEOUT.as_secs() as i64);

@@ -1,9 +1,8 @@
 # shellcheck shell=bash
 # Sourced by packaging/bench: ways to serve hello. A contender is a function that serves it on a port and adds
-# NAME=ADDRESS:PORT to the list, and is called by measure_hello.
+# NAME=ADDRESS:PORT to the list, and is called by measure_hello; those that others had before are in superservers.sh.
 # shellcheck disable=SC2154  # the variables are those of packaging/bench
 
-contenders=()
 hello=/usr/libexec/sockunit/hello
 
 shipped() {
@@ -54,91 +53,26 @@ c_loop() { # the limit
     contenders+=('accept loop in C, no log=127.0.0.1:4004')
 }
 
-xinetd_service() { # PORT PROGRAM: limits out of the way, as they are with the others
-    cat <<CONF
-service bench-$1
-{
-    type = UNLISTED
-    socket_type = stream
-    protocol = tcp
-    bind = 127.0.0.1
-    port = $1
-    wait = no
-    user = _sockunit
-    server = $2
-    instances = UNLIMITED
-    per_source = UNLIMITED
-    cps = 100000 1
-}
-CONF
-}
-
-xinetd() { # the same program, and the shell script that it replaces
-    {
-        xinetd_service 4005 "$hello"
-        xinetd_service 4006 /usr/local/bin/hello.sh
-    } | put /etc/bench-xinetd.conf
-    background bench-xinetd xinetd -dontfork -f /etc/bench-xinetd.conf
-    contenders+=('xinetd=127.0.0.1:4005' 'xinetd, shell script=127.0.0.1:4006')
-}
-
-tcpserver() { # -H -R -l0: looks nothing up; -c: as many at once as the units as shipped
-    background tcpserver tcpserver -H -R -l0 -c 256 127.0.0.1 4007 "$hello"
-    contenders+=('tcpserver=127.0.0.1:4007')
-}
-
-socat() {
-    background socat socat TCP-LISTEN:4008,bind=127.0.0.1,reuseaddr,fork,backlog=4096 "EXEC:$hello,nofork"
-    contenders+=('socat=127.0.0.1:4008')
-}
-
 socket_activate() {
     background socket-activate systemd-socket-activate --accept --inetd --listen 127.0.0.1:4009 "$hello"
     contenders+=('systemd-socket-activate=127.0.0.1:4009')
 }
 
-# Debian has one inetd at a time, and the image's is xinetd. So this one is unpacked by hand, with the libraries that the
-# image lacks; apt works in the machine's files, but with this machine's network, as the other has none.
-fetch_inetd() {
-    # shellcheck disable=SC2094  # one is here and the other in the machine
-    put /etc/resolv.conf </etc/resolv.conf
-    # shellcheck disable=SC2016  # for the shell in the machine
-    run nsenter --mount --root --target "$(packaging/machine pid "$name")" --wdns=/tmp /usr/bin/env -i \
-        PATH=/usr/sbin:/usr/bin sh -euc '
-            apt-get -qq update
-            apt-get -qq -o APT::Sandbox::User=root download openbsd-inetd $(
-                apt-cache depends openbsd-inetd | sed -nE "s/^ *Depends: (lib(event|tirpc)[^ ]*)$/\1/p")
-            for package in *.deb; do dpkg-deb -x "$package" /opt/inetd; done
-            cp -a /opt/inetd/usr/lib/*/*.so* /usr/local/lib/
-            ldconfig'
-}
-
-inetd() { # -R: so many starts a minute, where 0 would not do
-    if ! fetch_inetd; then
-        say "openbsd-inetd is NOT MEASURED: it could not be downloaded (above)"
-        return
-    fi
-    printf '127.0.0.1:4010 stream tcp4 nowait _sockunit %s hello\n' "$hello" | put /etc/bench-inetd.conf
-    background bench-inetd /opt/inetd/usr/sbin/inetd -i -R 1000000 /etc/bench-inetd.conf
-    contenders+=('openbsd-inetd=127.0.0.1:4010')
-}
-
 measure_hello() {
-    local contender label clients
+    local label clients
     contenders=()
     shipped
     bare_unit
     one_process
     one_process_unlogged
     c_loop
-    xinetd
-    inetd
-    tcpserver
-    socat
+    xinetd 4005 "$hello" 4006 /usr/local/bin/hello.sh
+    contenders+=('xinetd=127.0.0.1:4005' 'xinetd, shell script=127.0.0.1:4006')
+    inetd 4010 "$hello"
+    tcpserver 4007 "$hello"
+    socat 4008 "$hello"
     socket_activate
-    for contender in "${contenders[@]}"; do
-        wait_for_listener "${contender##*:}" "${contender%=*}"
-    done
+    wait_for_contenders
     label="Debian $release, systemd $(inside systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')"
     for clients in 1 8; do
         run packaging/machine exec "$name" -- load hello --clients "$clients" --label "$label" --data /root/hello \

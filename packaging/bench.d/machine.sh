@@ -18,7 +18,7 @@ put_program() { # FILE PATH
 
 compile() { # the programs in C that the others are compared with
     local source
-    for source in accept-loop hello talk; do
+    for source in accept-loop hello spawn-loop talk; do
         gcc -O2 -Wall -Wextra -Werror -static -o "$scratch/$source-static" "packaging/bench.d/$source.c"
         gcc -O2 -Wall -Wextra -Werror -o "$scratch/$source" "packaging/bench.d/$source.c"
     done
@@ -30,6 +30,7 @@ set_up() { # RELEASE
     inside apt-get -qq install --yes /root/sockunit.deb >/dev/null
     put_program "$load" /usr/local/bin/load
     put_program "$scratch/accept-loop-static" /usr/local/bin/accept-loop
+    put_program "$scratch/spawn-loop-static" /usr/local/bin/spawn-loop
     put_program "$scratch/hello-static" /usr/local/bin/hello-c-static
     put_program "$scratch/hello" /usr/local/bin/hello-c
     put_program "$scratch/talk-static" /usr/local/bin/talk-c-static

@@ -8,6 +8,7 @@ mod bytes;
 mod chart;
 mod hello;
 mod memory;
+mod programs;
 mod start;
 mod talk;
 mod talker;
@@ -24,6 +25,8 @@ enum Command {
     Hello(hello::Options),
     /// Many celebs conversations in one process
     Memory(memory::Options),
+    /// The memory of a process that starts a program for each connection
+    Programs(programs::Options),
     /// What it costs to start programs
     Start(start::Options),
     /// Bytes through command line clients
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::Hello(options) => hello::run(&options),
         Command::Memory(options) => memory::run(&options),
+        Command::Programs(options) => programs::run(&options),
         Command::Start(options) => start::run(&options),
         Command::Bytes(options) => bytes::run(&options),
         Command::Talk(options) => talk::run(&options),

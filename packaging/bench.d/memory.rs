@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::talker::Talker;
-use crate::tools::{allow_descriptors, millis, percentile};
+use crate::tools::{allow_descriptors, millis, percentile, pss};
 
 /// Conversations that are timed.
 const TIMED: usize = 500;
@@ -106,14 +106,4 @@ fn talkers(server: SocketAddr, count: usize) -> anyhow::Result<Vec<Talker>> {
 
 fn timed(server: SocketAddr) -> anyhow::Result<Vec<Duration>> {
     (0..TIMED).map(|_| Talker::timed(server)).collect()
-}
-
-/// The process's own memory, with its share of what it has in common with others, in KiB.
-fn pss(pid: u32) -> anyhow::Result<u64> {
-    let path = format!("/proc/{pid}/smaps_rollup");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    text.lines()
-        .find_map(|line| line.strip_prefix("Pss:"))
-        .and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok())
-        .with_context(|| format!("{path} has no Pss"))
 }

@@ -89,6 +89,16 @@ pub fn allow_descriptors(count: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The process's own memory, with its share of what it has in common with others, in KiB.
+pub fn pss(pid: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{pid}/smaps_rollup");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("Pss:"))
+        .and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok())
+        .with_context(|| format!("{path} has no Pss"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
