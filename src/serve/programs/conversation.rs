@@ -244,12 +244,16 @@ impl Conversation {
         self.why
     }
 
-    /// Leaves the record of it.
-    pub fn record(&self, end: &str, around: &mut Around<'_, '_>) {
-        let traffic = TcpInfo::of(&self.socket).map(|info| Traffic {
+    /// What was said so far, as far as the kernel knows.
+    pub fn traffic(&self) -> Option<Traffic> {
+        TcpInfo::of(&self.socket).map(|info| Traffic {
             received: info.received,
             sent: info.sent + info.unsent,
-        });
+        })
+    }
+
+    /// Leaves the record of it.
+    pub fn record(&self, end: &str, traffic: Option<Traffic>, around: &mut Around<'_, '_>) {
         let summary = Summary {
             peer: self.name.peer,
             end,

@@ -1,9 +1,8 @@
 //! Threads that start programs.
 //!
 //! posix_spawn(3) returns when the new process runs its program, and where others compete for the
-//! processors that takes a multiple of the work; where the program lies on a disk that has gone, for
-//! ever. The loop must not wait for it, and one thread alone would start no more than a third of what
-//! four do.
+//! processors that takes a multiple of the work. One thread alone would start no more than a third of
+//! what four do, and the loop would stand still meanwhile.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::CString;
@@ -96,6 +95,16 @@ impl Spawner {
             under_way: BTreeSet::new(),
             last: 0,
         })
+    }
+
+    /// Whether nothing is being started.
+    pub fn is_idle(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Starts the program at once; for when there is nothing else to do.
+    pub fn start_now(&self, connection: RawFd, about: &[CString]) -> nix::Result<Pid> {
+        self.shared.program.start(connection, about)
     }
 
     /// Has the program started for a connection, which must stay open until [`Spawner::done`] tells
