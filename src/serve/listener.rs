@@ -196,6 +196,7 @@ impl AsFd for Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpStream;
 
     #[test]
     fn a_port_that_is_taken_and_an_address_that_is_none_are_told_apart() {
@@ -214,5 +215,18 @@ mod tests {
                 "{told}"
             );
         }
+    }
+
+    #[test]
+    fn connections_inherit_that_silent_clients_are_asked_for() {
+        let listener = Listener::open(&["127.0.0.1:0".into()]).unwrap().remove(0);
+        listener.keep_alive();
+        let Listener::Tcp(socket) = &listener else {
+            panic!("no TCP socket");
+        };
+        let _client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+        let (connection, _) = listener.accept().unwrap();
+        assert_eq!(getsockopt(&connection, sockopt::KeepAlive), Ok(true));
+        assert_eq!(getsockopt(&connection, sockopt::TcpKeepIdle), Ok(60));
     }
 }

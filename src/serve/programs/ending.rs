@@ -1,6 +1,6 @@
 //! How the connection of a program ended, in words.
 
-use nix::sys::wait::WaitStatus;
+use super::wait::Status;
 
 /// Why a program was told to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,34 +28,9 @@ impl Why {
 }
 
 /// How a program ended, and why where it was told to.
-pub fn words(why: Option<Why>, status: WaitStatus) -> String {
-    let ended = match status {
-        WaitStatus::Exited(_, status) => format!("exited {status}"),
-        WaitStatus::Signaled(_, signal, _) => format!("killed by {}", signal.as_str()),
-        _ => "ended".into(),
-    };
+pub fn words(why: Option<Why>, status: Status) -> String {
     match why {
-        None => ended,
-        Some(why) => format!("{}, {ended}", why.words()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use nix::sys::signal::Signal;
-    use nix::unistd::Pid;
-
-    #[test]
-    fn the_end_is_told_with_its_reason() {
-        let pid = Pid::from_raw(7);
-        assert_eq!(words(None, WaitStatus::Exited(pid, 3)), "exited 3");
-        assert_eq!(
-            words(
-                Some(Why::Idle),
-                WaitStatus::Signaled(pid, Signal::SIGTERM, false)
-            ),
-            "idle for too long, killed by SIGTERM"
-        );
+        None => status.to_string(),
+        Some(why) => format!("{}, {status}", why.words()),
     }
 }

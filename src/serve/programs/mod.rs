@@ -5,10 +5,12 @@ mod conversation;
 mod ending;
 mod options;
 mod orphans;
+mod processes;
 mod program;
 mod spawner;
+mod wait;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -17,10 +19,8 @@ use anyhow::Context;
 use mio::{Interest, Registry, Waker};
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::Signal;
 use nix::sys::socket::{UnixAddr, getpeername};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::Pid;
 
 pub use self::conversation::Times;
 pub use self::options::Options;
@@ -28,7 +28,7 @@ pub use self::program::{Program, file_name};
 
 use self::conversation::{Conversation, Phase};
 use self::ending::Why;
-use self::orphans::Orphans;
+use self::processes::{News, Processes};
 use self::program::assignment;
 use self::spawner::Spawner;
 use super::accept::PAUSE;
@@ -43,35 +43,16 @@ const LAST_BREATH: Duration = Duration::from_secs(2);
 
 /// Starts programs, and sees to their ends.
 pub struct Programs {
-    spawner: Spawner,
+    processes: Processes,
     times: Times,
     /// Sent before a program starts.
     banner: Vec<u8>,
     /// Sent where it cannot be started.
     out_of_order: Vec<u8>,
-    /// The programs that run, with the key of their connection.
-    running: HashMap<Pid, usize>,
     /// The connections whose programs have not ended, by when they began.
     oldest: BTreeSet<(i64, usize)>,
     /// The connections whose programs could not be started for lack of something.
-    short: Vec<usize>,
-    orphans: Orphans,
-    /// A child may have ended.
-    child_ended: bool,
-    /// A child that has ended may be a program whose start is not known yet, but no longer once all
-    /// up to this are.
-    nameless: Option<(Pid, u64)>,
-}
-
-/// What is heard of a connection's program.
-#[derive(Debug)]
-pub enum News {
-    /// It runs, or cannot be started.
-    Started(nix::Result<Pid>),
-    /// It has ended.
-    Ended(WaitStatus),
-    /// It may be possible now to start it.
-    Retry,
+    short: VecDeque<usize>,
 }
 
 impl Programs {
@@ -89,17 +70,14 @@ impl Programs {
     ) -> anyhow::Result<Programs> {
         set_child_subreaper(true).context("cannot adopt what programs leave behind")?;
         let waker = Waker::new(registry, WAKER).context("cannot set up the event loop")?;
+        let spawner = Spawner::new(program, waker).context("cannot start threads")?;
         Ok(Programs {
-            spawner: Spawner::new(program, waker).context("cannot start threads")?,
+            processes: Processes::new(spawner, times.grace),
             times,
             banner,
             out_of_order,
-            running: HashMap::new(),
             oldest: BTreeSet::new(),
-            short: Vec::new(),
-            orphans: Orphans::new(times.grace, Instant::now()),
-            child_ended: false,
-            nameless: None,
+            short: VecDeque::new(),
         })
     }
 }
@@ -146,7 +124,7 @@ impl Host for Programs {
         }
         if guest.phase() == Phase::Starting {
             // What happened is seen once it runs, and nothing else tells of that.
-            self.spawner.wake_me();
+            self.processes.wake_me();
         }
         if guest.is_local() {
             guest.moved(around.now);
@@ -169,13 +147,15 @@ impl Host for Programs {
     }
 
     fn signalled(&mut self) {
-        self.child_ended = true;
+        self.processes.child_ended();
     }
 
     fn news(&mut self) -> Vec<(usize, News)> {
-        let mut news = Vec::new();
-        self.take_started(&mut news);
-        self.reap(&mut news);
+        let mut news = self.processes.news();
+        // Whoever has ended makes room for one that could not be started.
+        let ended = |(_, news): &&(usize, News)| matches!(news, News::Ended(_));
+        let room = news.iter().filter(ended).count().min(self.short.len());
+        news.extend(self.short.drain(..room).map(|key| (key, News::Retry)));
         news
     }
 
@@ -198,21 +178,15 @@ impl Host for Programs {
 
     fn tidy(&mut self, now: Instant) {
         let oldest = self.oldest.first().map(|(born, _)| *born);
-        let running = &self.running;
-        self.orphans
-            .look(|pid| running.contains_key(&pid), oldest, now);
+        self.processes.tidy(oldest, now);
     }
 
     fn due(&self) -> Option<Instant> {
-        self.orphans.due()
+        self.processes.due()
     }
 
     fn finish(&mut self) {
-        self.spawner.stop();
-        for pid in self.running.keys() {
-            let _ = killpg(*pid, Signal::SIGKILL);
-        }
-        orphans::end_all(self.times.grace, LAST_BREATH);
+        self.processes.end_all(self.times.grace, LAST_BREATH);
     }
 }
 
@@ -222,19 +196,12 @@ impl Programs {
         self.short.retain(|key| *key != around.key);
         let connection = guest.socket().as_raw_fd();
         let about = about(guest.name().peer, connection);
-        if self.running.is_empty() && self.spawner.is_idle() {
-            // Nobody is kept waiting by it, and it is quicker than to wake another thread.
-            return match self.spawner.start_now(connection, &about) {
-                Ok(pid) => {
-                    self.running.insert(pid, around.key);
-                    guest.started(pid, &self.times, around.now)
-                }
-                Err(errno) => self.not_started(guest, errno, around),
-            };
-        }
         guest.starting(None);
-        self.spawner.start(around.key, connection, about);
-        guest.look(&self.times, around.now)
+        match self.processes.start(around.key, connection, about) {
+            None => guest.look(&self.times, around.now),
+            Some(Ok(pid)) => guest.started(pid, &self.times, around.now),
+            Some(Err(errno)) => self.not_started(guest, errno, around),
+        }
     }
 
     fn not_started(
@@ -257,13 +224,13 @@ impl Programs {
         if let Some(why) = guest.why() {
             return self.never_started(guest, why, around);
         }
-        let running = self.running.len();
+        let running = self.processes.running();
         let told = format!(
             "no more programs than these {running} for now: {}",
             errno.desc()
         );
         around.records.complain(&told, around.now);
-        self.short.push(around.key);
+        self.short.push_back(around.key);
         let later = around.now + PAUSE;
         *around.pause = Some(later);
         guest.starting(Some(later));
@@ -282,59 +249,6 @@ impl Programs {
         guest.record(why.words(), guest.traffic(), around);
         farewell(guest.socket(), b"");
         Next::Close
-    }
-
-    /// Hears of what was started.
-    fn take_started(&mut self, news: &mut Vec<(usize, News)>) {
-        for (key, started) in self.spawner.done() {
-            if let Ok(pid) = started {
-                self.running.insert(pid, key);
-            }
-            news.push((key, News::Started(started)));
-        }
-    }
-
-    /// Waits for the children that have ended.
-    fn reap(&mut self, news: &mut Vec<(usize, News)>) {
-        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        while self.child_ended {
-            let ended = waitid(Id::All, look).ok().and_then(|status| status.pid());
-            let Some(pid) = ended else {
-                self.child_ended = false;
-                return;
-            };
-            if let Some(key) = self.running.remove(&pid) {
-                // As long as the program is not waited for, its number is that of its group only.
-                let _ = killpg(pid, Signal::SIGTERM);
-                self.orphans.may_be_of(pid);
-                if let Ok(status) = waitid(Id::Pid(pid), WaitPidFlag::WEXITED) {
-                    news.push((key, News::Ended(status)));
-                }
-                if let Some(key) = self.short.pop() {
-                    news.push((key, News::Retry));
-                }
-            } else if self.may_be_starting(pid) {
-                self.spawner.wake_me();
-                self.take_started(news);
-                if !self.running.contains_key(&pid) && self.may_be_starting(pid) {
-                    return;
-                }
-            } else {
-                let _ = waitid(Id::Pid(pid), WaitPidFlag::WEXITED);
-                self.orphans.ended(pid);
-            }
-        }
-    }
-
-    /// Whether a child that nobody knows may be a program of which it was not heard yet that it was
-    /// started.
-    fn may_be_starting(&mut self, pid: Pid) -> bool {
-        let last = match self.nameless {
-            Some((known, last)) if known == pid => last,
-            _ => self.spawner.last(),
-        };
-        self.nameless = Some((pid, last));
-        !self.spawner.past(last)
     }
 }
 

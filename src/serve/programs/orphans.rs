@@ -9,10 +9,10 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use super::children::{self, Child};
+use super::wait::wait_for_any;
 
 /// How often it is looked whether they have ended, at the end.
 const BREATH: Duration = Duration::from_millis(5);
@@ -99,9 +99,7 @@ pub fn end_all(grace: Duration, last: Duration) {
     let begun = Instant::now();
     let mut told = HashSet::new();
     loop {
-        while matches!(waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG), Ok(status) if status.pid().is_some())
-        {
-        }
+        while wait_for_any().is_some() {}
         let others = children::others(|_| false);
         let past = begun.elapsed();
         if others.is_empty() || past >= grace + last {

@@ -30,6 +30,39 @@ fn the_record_tells_pid_status_bytes_and_time() {
 }
 
 #[test]
+fn a_program_that_is_killed_by_a_real_time_signal_is_like_any_other() {
+    // Others end as well, before and after, and so do processes that it left behind.
+    let serve = Serve::script(&[], "sh -c 'kill -40 $$' & echo hello; kill -34 $$");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    assert_eq!(serve.say(), "hello\n");
+                }
+            });
+        }
+    });
+    serve.until_told(" killed by signal 34: pid ");
+    serve.until_childless();
+}
+
+#[test]
+fn what_many_programs_leave_behind_is_collected_and_disturbs_no_other() {
+    let script = "for i in 1 2 3; do setsid sh -c 'exec >/dev/null; sleep 0.1' & done; echo hello";
+    let serve = Serve::script(&[], script);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    assert_eq!(serve.say(), "hello\n");
+                }
+            });
+        }
+    });
+    serve.until_childless();
+}
+
+#[test]
 fn of_an_af_unix_connection_the_record_has_no_bytes() {
     let here = path("here");
     let told = path("told");
