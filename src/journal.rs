@@ -29,10 +29,12 @@ impl Words {
     }
 }
 
-/// The present, as journalctl takes it.
+/// The present, as journalctl takes it: to the microsecond, as records are, so that what was written
+/// a moment before is left out.
 pub fn now() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    format!("@{}", now.unwrap_or_default().as_secs())
+    let now = now.unwrap_or_default();
+    format!("@{}.{:06}", now.as_secs(), now.subsec_micros())
 }
 
 /// Whose records.

@@ -43,7 +43,11 @@ pub fn records(machine: &Machine, arguments: &str, expected: usize) -> Vec<Field
         })
         .filter(|record: &Fields| record.contains_key("MESSAGE"))
         .collect();
-    assert_eq!(records.len(), expected, "records of journalctl {arguments}");
+    assert_eq!(
+        records.len(),
+        expected,
+        "records of journalctl {arguments}: {records:#?}"
+    );
     records
 }
 
