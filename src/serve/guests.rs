@@ -14,10 +14,16 @@ impl<H: Host> Server<'_, H> {
 
     /// Tells guests what was heard of them.
     pub(super) fn spread_news(&mut self, now: Instant) {
-        for (key, news) in self.host.news() {
-            self.with(key, now, |host, guest, around| {
-                host.hear(guest, news, around)
-            });
+        loop {
+            let news = self.host.news();
+            if news.is_empty() {
+                return;
+            }
+            for (key, news) in news {
+                self.with(key, now, |host, guest, around| {
+                    host.hear(guest, news, around)
+                });
+            }
         }
     }
 

@@ -44,7 +44,7 @@ pub trait Host {
     /// One of the host's signals has come.
     fn signalled(&mut self) {}
 
-    /// What was heard since it was asked last, with the keys of whom it concerns.
+    /// What was heard, with the keys of whom it concerns; some of it at a time, until there is nothing.
     fn news(&mut self) -> Vec<(usize, Self::News)> {
         Vec::new()
     }

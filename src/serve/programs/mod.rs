@@ -163,11 +163,12 @@ impl Host for Programs {
         match news {
             News::Started(Ok(pid)) => guest.started(pid, &self.times, around.now),
             News::Started(Err(errno)) => self.not_started(guest, errno, around),
-            News::Ended(status) => {
-                self.oldest.remove(&(guest.born(), around.key));
-                // The client is not to wait for the record.
+            News::Ended(program) => {
+                // The client is not to wait for what remains to be done.
                 let traffic = guest.traffic();
                 let next = guest.close(around);
+                self.oldest.remove(&(guest.born(), around.key));
+                let status = self.processes.wait_for(program);
                 guest.record(&ending::words(guest.why(), status), traffic, around);
                 next
             }

@@ -31,6 +31,8 @@ pub struct Orphans {
     groups: HashSet<Pid>,
     /// Those that were told to end, and when they will be made to.
     told: HashMap<Pid, Instant>,
+    /// There may be others, whose parent has ended.
+    more: bool,
     /// When they may be looked for again.
     next: Instant,
 }
@@ -42,6 +44,7 @@ impl Orphans {
             grace,
             groups: HashSet::new(),
             told: HashMap::new(),
+            more: false,
             next: now,
         }
     }
@@ -51,14 +54,16 @@ impl Orphans {
         self.groups.insert(program);
     }
 
-    /// One of them has ended.
+    /// One of them has ended, and may have left others.
     pub fn ended(&mut self, pid: Pid) {
         self.told.remove(&pid);
+        self.more = true;
     }
 
     /// When they are to be looked for.
     pub fn due(&self) -> Option<Instant> {
-        (!self.groups.is_empty() || !self.told.is_empty()).then_some(self.next)
+        let any = self.more || !self.groups.is_empty() || !self.told.is_empty();
+        any.then_some(self.next)
     }
 
     /// Looks for them. `known` are the programs that run, and `oldest` is when the first of the
@@ -68,6 +73,7 @@ impl Orphans {
             return;
         }
         let begun = Instant::now();
+        self.more = false;
         let others = children::others(&known);
         let mut told = HashMap::new();
         for child in &others {

@@ -30,13 +30,21 @@ pub struct Processes {
     early: VecDeque<(Pid, Status)>,
 }
 
+/// A program that has ended.
+#[derive(Debug)]
+pub struct Program {
+    pid: Pid,
+    /// How, where it was waited for already.
+    status: Option<Status>,
+}
+
 /// What is heard of a connection's program.
 #[derive(Debug)]
 pub enum News {
     /// It runs, or cannot be started.
     Started(nix::Result<Pid>),
-    /// It has ended.
-    Ended(Status),
+    /// It has ended, and is to be waited for with [`Processes::wait_for`].
+    Ended(Program),
     /// It may be possible now to start it.
     Retry,
 }
@@ -89,7 +97,8 @@ impl Processes {
         self.child_ended = true;
     }
 
-    /// What was heard of programs since it was asked last, with the keys of their connections.
+    /// What was heard of programs, with the keys of their connections: no more than one that has ended
+    /// and is to be waited for, before the next is asked for.
     pub fn news(&mut self) -> Vec<(usize, News)> {
         let mut news = Vec::new();
         self.take_started(&mut news);
@@ -131,12 +140,8 @@ impl Processes {
                     self.running.insert(pid, key);
                 }
                 Some(index) => {
-                    let status = self
-                        .early
-                        .remove(index)
-                        .map_or_else(Status::default, |(_, status)| status);
-                    let _ = killpg(pid, Signal::SIGTERM);
-                    self.ended(pid, key, status, news);
+                    let status = self.early.remove(index).map(|(_, status)| status);
+                    news.push((key, News::Ended(Program { pid, status })));
                 }
             }
         }
@@ -160,9 +165,8 @@ impl Processes {
                 }
             };
             if let Some((pid, key)) = known {
-                // As long as the program is not waited for, its number is that of its group only.
-                let _ = killpg(pid, Signal::SIGTERM);
-                self.ended(pid, key, wait_for(pid), news);
+                news.push((key, News::Ended(Program { pid, status: None })));
+                return;
             } else if self.may_be_starting(ended) {
                 self.spawner.wake_me();
                 let before = news.len();
@@ -180,17 +184,19 @@ impl Processes {
         }
     }
 
-    /// A program has ended.
-    fn ended(&mut self, pid: Pid, key: usize, status: Status, news: &mut Vec<(usize, News)>) {
-        self.orphans.may_be_of(pid);
-        news.push((key, News::Ended(status)));
+    /// Waits for a program that has ended, after its group was told to.
+    pub fn wait_for(&mut self, program: Program) -> Status {
+        // As long as the program is not waited for, its number is that of its group only.
+        let _ = killpg(program.pid, Signal::SIGTERM);
+        self.orphans.may_be_of(program.pid);
+        program.status.unwrap_or_else(|| wait_for(program.pid))
     }
 
     /// A child has ended and was waited for, whosever it is.
     fn waited_for(&mut self, pid: Pid, status: Status, news: &mut Vec<(usize, News)>) {
         if let Some(key) = self.running.remove(&pid) {
-            let _ = killpg(pid, Signal::SIGTERM);
-            self.ended(pid, key, status, news);
+            let status = Some(status);
+            news.push((key, News::Ended(Program { pid, status })));
         } else {
             self.orphans.ended(pid);
             self.early.truncate(EARLY - 1);

@@ -185,6 +185,19 @@ fn what_a_program_leaves_in_its_group_is_ended_with_it() {
 }
 
 #[test]
+fn what_has_left_others_behind_does_not_hide_them() {
+    // The inner shell is found first, and with its end what it started.
+    let script =
+        "setsid sh -c 'sleep 1000 >/dev/null & echo $!; exec >/dev/null; wait' & sleep 0.3";
+    let serve = Serve::script(&[SOON], script);
+    let mut client = serve.connect();
+    let pid = line(&mut client).parse().unwrap();
+    assert_eq!(rest(client), "");
+    until_ended(pid);
+    serve.until_childless();
+}
+
+#[test]
 fn what_leaves_the_group_is_ended_once_nobody_is_there_whom_it_may_belong_to() {
     let script = "read word; [ \"$word\" = stay ] && { echo $$; exec cat; }
          setsid sh -c 'echo $$; trap \"\" TERM; exec >/dev/null; sleep 1000; sleep 1000' & wait";
