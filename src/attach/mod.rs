@@ -29,6 +29,7 @@ pub use add::{Added, Plan, add, plan};
 pub use answer::{Answer, Then, receive};
 pub use error::Error;
 pub use list::{Listed, list, own};
+pub(crate) use program::PATH;
 pub use program::{Fault, Sound, View, check};
 pub use quote::shell;
 pub use remove::{Removed, remove};

@@ -15,7 +15,7 @@ use super::shebang::{self, Shebang};
 use super::walk::{Stop, Way, below, walk};
 
 /// Where systemd looks for a program that is named without a path, and so `env` in a service.
-const PATH: [&str; 6] = [
+pub(crate) const PATH: [&str; 6] = [
     "/usr/local/sbin",
     "/usr/local/bin",
     "/usr/sbin",

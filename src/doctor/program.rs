@@ -4,18 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::case::Case;
 use super::{Fault, Tell};
-use crate::attach::{self, Runner, View};
+use crate::attach::{self, PATH, Runner, View};
 use crate::units::{CommandLine, Unit, command_lines, split};
-
-/// Where systemd looks for a program that is named without a path.
-const PATH: [&str; 6] = [
-    "/usr/local/sbin",
-    "/usr/local/bin",
-    "/usr/sbin",
-    "/usr/bin",
-    "/sbin",
-    "/bin",
-];
 
 /// Checks each program that the service is to start.
 ///

@@ -82,7 +82,7 @@ const BROKEN: &[Broken] = &[
         mended: ByItsCommands,
     },
     Broken {
-        how: "sleep 0.01; sed -i 's/^MaxConnections=.*/MaxConnections=30/' UNITS/NAME.socket && touch UNITS/NAME.socket",
+        how: "sed -i 's/^MaxConnections=.*/MaxConnections=30/' UNITS/NAME.socket && touch -d '1 second' UNITS/NAME.socket",
         told: "NAME.socket was changed on disk after systemd had read it",
         held: 0,
         mended: ByItsCommands,
