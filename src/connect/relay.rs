@@ -3,25 +3,29 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{MsgFlags, Shutdown, getsockopt, recv, shutdown, sockopt};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{self, isatty};
 
 use super::watch::Watch;
-use crate::connection::{TcpInfo, poll_timeout, write_ready};
+use crate::connection::{TcpInfo, poll_timeout, send_now, write_ready};
 
 /// How much is held for each direction. The side that is faster waits for the other.
 const HELD: usize = 64 * 1024;
 
 /// What it begins with: most conversations never need more, and memory is paid for when it is touched.
 const FIRST: usize = 4 * 1024;
+
+/// What a pipe behind the output is asked to hold.
+const PIPE: i32 = 256 * 1024;
 
 /// What it may mean that a connection is closed before the server has said anything.
 pub const REFUSED: &str = "a limit on its connections is reached (systemctl status NAME.socket), \
@@ -121,14 +125,13 @@ pub fn relay(
             .until
             .as_ref()
             .map(|word| Watch::new(word.as_bytes())),
-        upward: Held::default(),
-        downward: Held::default(),
+        upward: Held::new(),
+        downward: Held::new(),
         sending: Sending::Open,
         after_return: false,
         received_any: false,
         sent_any: false,
         last: None,
-        scratch: vec![0; FIRST],
     };
     loop {
         if let Some(result) = relay.step()? {
@@ -137,27 +140,44 @@ pub fn relay(
     }
 }
 
-/// Bytes on their way, and how many of them have gone.
-#[derive(Debug, Default)]
+/// Bytes on their way: the part of a buffer that is still to go.
+#[derive(Debug)]
 struct Held {
-    bytes: Vec<u8>,
-    gone: usize,
+    buffer: Vec<u8>,
+    rest: Range<usize>,
 }
 
 impl Held {
+    fn new() -> Held {
+        Held {
+            buffer: vec![0; FIRST],
+            rest: 0..0,
+        }
+    }
+
     fn is_empty(&self) -> bool {
-        self.gone == self.bytes.len()
+        self.rest.is_empty()
     }
 
     fn rest(&self) -> &[u8] {
-        &self.bytes[self.gone..]
+        &self.buffer[self.rest.clone()]
     }
 
-    /// New bytes, when the old ones have gone.
-    fn refill(&mut self) -> &mut Vec<u8> {
-        self.bytes.clear();
-        self.gone = 0;
-        &mut self.bytes
+    fn clear(&mut self) {
+        self.rest.start = self.rest.end;
+    }
+
+    /// Reads new bytes, when the old ones have gone; more at once than before, where those took half
+    /// of the room or more.
+    fn refill(&mut self, read: impl FnOnce(&mut [u8]) -> nix::Result<usize>) -> nix::Result<usize> {
+        let room = self.buffer.len();
+        if 2 * self.rest.end >= room && room < HELD {
+            self.buffer = vec![0; 2 * room];
+        }
+        self.rest = 0..0;
+        let n = read(&mut self.buffer)?;
+        self.rest = 0..n;
+        Ok(n)
     }
 }
 
@@ -189,7 +209,6 @@ struct Relay<'a> {
     sent_any: bool,
     /// How it ended, as soon as the last bytes are shown.
     last: Option<Result<Ending, CutOff>>,
-    scratch: Vec<u8>,
 }
 
 /// How much may be written to the output at once, so that it does not block.
@@ -216,9 +235,19 @@ impl WayOut {
                 .write(true)
                 .custom_flags(OFlag::O_NONBLOCK.bits())
                 .open(format!("/proc/self/fd/{}", output.as_raw_fd()))
-                .map_or(WayOut::Pieces, WayOut::Pipe),
+                .map_or(WayOut::Pieces, |pipe| {
+                    // One that holds no more than is written at once has writer and reader wait for
+                    // each other in turn. It stays as it is where the user has too many of them.
+                    let _ = fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(PIPE));
+                    WayOut::Pipe(pipe)
+                }),
             _ => WayOut::Pieces,
         }
+    }
+
+    /// Whether it can be written to without asking whether it is ready.
+    fn never_blocks(&self) -> bool {
+        !matches!(self, WayOut::Pieces)
     }
 
     fn write(&self, output: BorrowedFd<'_>, bytes: &[u8]) -> nix::Result<usize> {
@@ -246,11 +275,8 @@ impl Relay<'_> {
         }
         let [server, input, output] = self.wait()?;
         if !output.is_empty() {
-            if self.downward.is_empty() {
-                // Asked for nothing, so that this is an error: the reader has left.
-                return Ok(Some(Ok(Ending::OutputClosed)));
-            }
-            if !self.show()? {
+            // Asked for nothing, this is an error: the reader has left.
+            if self.downward.is_empty() || !self.show()? {
                 return Ok(Some(Ok(Ending::OutputClosed)));
             }
         }
@@ -258,6 +284,9 @@ impl Relay<'_> {
         // reset, which hides whether it had taken what was sent before.
         if !server.is_empty() && self.downward.is_empty() && self.last.is_none() {
             self.receive();
+            if !self.downward.is_empty() && self.way_out.never_blocks() && !self.show()? {
+                return Ok(Some(Ok(Ending::OutputClosed)));
+            }
         }
         if !input.is_empty() {
             self.take_input()?;
@@ -316,7 +345,7 @@ impl Relay<'_> {
     /// Whether somebody still reads the output.
     fn show(&mut self) -> Result<bool, CutOff> {
         match self.way_out.write(self.output, self.downward.rest()) {
-            Ok(n) => self.downward.gone += n,
+            Ok(n) => self.downward.rest.start += n,
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(Errno::EPIPE) => return Ok(false),
             Err(errno) => return Err(CutOff::Output(errno.into())),
@@ -325,73 +354,59 @@ impl Relay<'_> {
     }
 
     fn take_input(&mut self) -> Result<(), CutOff> {
-        // Half, because every byte may become two.
-        let half = self.scratch.len() / 2;
-        match unistd::read(self.input, &mut self.scratch[..half]) {
-            Ok(0) => self.sending = Sending::InputEnded,
-            // What a terminal says that was hung up.
-            Err(Errno::EIO) => self.sending = Sending::InputEnded,
-            Ok(n) => {
-                let typed = &self.scratch[..n];
-                let upward = self.upward.refill();
-                if self.manner.crlf {
-                    for &byte in typed {
-                        if byte == b'\n' && !self.after_return {
-                            upward.push(b'\r');
-                        }
-                        self.after_return = byte == b'\r';
-                        upward.push(byte);
-                    }
-                } else {
-                    upward.extend_from_slice(typed);
-                }
-                self.make_room(n == half);
+        let Relay {
+            input,
+            after_return,
+            manner,
+            ..
+        } = self;
+        let taken = self.upward.refill(|room| {
+            if !manner.crlf {
+                return unistd::read(*input, room);
             }
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            // Half, because every byte may become two.
+            let mut typed = vec![0; room.len() / 2];
+            let n = unistd::read(*input, &mut typed)?;
+            Ok(with_returns(&typed[..n], after_return, room))
+        });
+        match taken {
+            // EIO is what a terminal says that was hung up.
+            Ok(0) | Err(Errno::EIO) => self.sending = Sending::InputEnded,
+            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(errno) => return Err(CutOff::Input(errno.into())),
         }
         Ok(())
     }
 
-    /// More at once, where one side filled what there was.
-    fn make_room(&mut self, full: bool) {
-        if full && self.scratch.len() < HELD {
-            self.scratch.resize(2 * self.scratch.len(), 0);
-        }
-    }
-
     fn send(&mut self) {
-        match write_ready(self.server, self.upward.rest()) {
+        match send_now(self.server, self.upward.rest()) {
             Ok(n) => {
-                self.upward.gone += n;
+                self.upward.rest.start += n;
                 self.sent_any = true;
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             // It takes no more, but may have said something before that is still to be read.
             Err(errno) => {
-                self.upward.refill();
+                self.upward.clear();
                 self.sending = Sending::Broken(errno);
             }
         }
     }
 
     fn receive(&mut self) {
-        let received = recv(
-            self.server.as_raw_fd(),
-            &mut self.scratch,
-            MsgFlags::MSG_DONTWAIT,
-        );
+        let server = self.server.as_raw_fd();
+        let received = self
+            .downward
+            .refill(|room| recv(server, room, MsgFlags::MSG_DONTWAIT));
         match received {
             Ok(0) => self.last = Some(self.closed()),
-            Ok(n) => {
+            Ok(_) => {
                 self.received_any = true;
-                let mut shown = &self.scratch[..n];
-                if let Some(end) = self.watch.as_mut().and_then(|watch| watch.find(shown)) {
-                    shown = &shown[..end];
+                let watch = self.watch.as_mut();
+                if let Some(end) = watch.and_then(|watch| watch.find(self.downward.rest())) {
+                    self.downward.rest.end = end;
                     self.last = Some(Ok(Ending::Until));
                 }
-                self.downward.refill().extend_from_slice(shown);
-                self.make_room(n == self.scratch.len());
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(errno) => self.last = Some(Err(self.cut_off(errno))),
@@ -429,6 +444,24 @@ impl Relay<'_> {
             CutOff::Refused
         }
     }
+}
+
+/// Puts `typed` into `room`, which has twice as much of it, with a CR before each LF that has none, and
+/// says how much that is.
+fn with_returns(typed: &[u8], after_return: &mut bool, room: &mut [u8]) -> usize {
+    let mut length = 0;
+    let mut put = |byte| {
+        room[length] = byte;
+        length += 1;
+    };
+    for &byte in typed {
+        if byte == b'\n' && !*after_return {
+            put(b'\r');
+        }
+        *after_return = byte == b'\r';
+        put(byte);
+    }
+    length
 }
 
 #[cfg(test)]
