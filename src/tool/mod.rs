@@ -3,6 +3,7 @@
 mod add;
 mod check;
 mod connect;
+mod deferred;
 mod doctor;
 mod list;
 mod place;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use self::deferred::Deferred;
 use crate::program::{self, FAILED};
 
 /// Looks after services that systemd starts when a client connects.
@@ -29,18 +31,22 @@ struct Options {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Attach a program to a port
-    Add(Box<add::Options>),
+    Add(Deferred<add::Options>),
     /// Find out whether a name and a port are free, and who has them
-    Check(check::Options),
+    Check(Deferred<check::Options>),
     /// Talk to a service, and end when it does
-    Connect(connect::Options),
+    Connect(Deferred<connect::Options>),
     /// Say why a service does not work: the first fault, what shows it and what mends it
-    Doctor(doctor::Options),
+    Doctor(Deferred<doctor::Options>),
     /// Say what is attached, where, and how many connections there are
-    List(list::Options),
+    List(Deferred<list::Options>),
     /// Take away what add has attached
-    Remove(remove::Options),
-    Serve(Box<serve::Options>),
+    Remove(Deferred<remove::Options>),
+    /// Serve listening sockets, and start a program for each connection
+    ///
+    /// The connection is the program's standard input and output. The sockets are those that systemd
+    /// hands over, or those that --listen names.
+    Serve(Deferred<serve::Options>),
     /// Add or remove the line of a service in /etc/services
     #[command(subcommand)]
     Services(services::Command),
@@ -67,14 +73,14 @@ pub fn main() -> ExitCode {
     };
     // Whether what was asked holds; what speaks against it has been told.
     let done = match options.command {
-        Command::Add(options) => add::run(*options).map(|()| true),
-        Command::Check(options) => check::run(&options),
-        Command::Connect(options) => connect::run(&options).map(|()| true),
-        Command::Doctor(options) => doctor::run(&options),
-        Command::List(options) => list::run(&options).map(|()| true),
-        Command::Remove(options) => remove::run(&options).map(|()| true),
+        Command::Add(Deferred(options)) => add::run(*options).map(|()| true),
+        Command::Check(Deferred(options)) => check::run(&options),
+        Command::Connect(Deferred(options)) => connect::run(&options).map(|()| true),
+        Command::Doctor(Deferred(options)) => doctor::run(&options),
+        Command::List(Deferred(options)) => list::run(&options).map(|()| true),
+        Command::Remove(Deferred(options)) => remove::run(&options).map(|()| true),
         Command::Services(command) => services::run(command).map(|()| true),
-        Command::Serve(options) => return serve::run(&options),
+        Command::Serve(Deferred(options)) => return serve::run(&options),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

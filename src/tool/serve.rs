@@ -7,10 +7,6 @@ use clap::Args;
 use crate::program;
 use crate::serve;
 
-/// Serve listening sockets, and start a program for each connection
-///
-/// The connection is the program's standard input and output. The sockets are those that systemd
-/// hands over, or those that --listen names.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "sockunit serve [OPTIONS] -- <PROGRAM> [ARG]...",
