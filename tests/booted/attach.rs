@@ -32,6 +32,13 @@ fn known(machine: &Machine, name: &str) -> String {
     ))
 }
 
+/// The same of the user's manager.
+fn known_to_you(machine: &Machine, name: &str) -> String {
+    machine.run(&format!(
+        "su - you -c 'XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user list-units --all --plain --no-legend \"*{name}*\"'"
+    ))
+}
+
 fn write_program(machine: &Machine, path: &str, text: &str) {
     machine.write(path, text);
     machine.run(&format!("chmod 755 '{path}'"));
@@ -281,8 +288,7 @@ fn a_user_attaches_programs_without_root(release: Release) {
             }
             you("sockunit remove --user greeter");
             assert_eq!(tree(&machine), before);
-            let known = "XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user list-units --all --plain --no-legend \"*greeter*\"";
-            assert_eq!(you(known), "");
+            assert_eq!(known_to_you(&machine, "greeter"), "");
         }
     }
     // Without a manager of one's own, and without root, the system's units are out of reach.
@@ -301,14 +307,14 @@ tree() {
     find $watched -type f -exec sha256sum {} + | sort
 }
 expect_same() {
-    tree | diff /root/before - && return
+    tree | diff /tmp/before - && return
     echo "$1 killed at $call $count leaves this"
     exit 1
 }
 killed() { # COMMAND...: fails when it lives on
     ! strace -qq -o /dev/null -e trace="$call" -e inject="$call":signal=KILL:when="$count" "$@" >/dev/null 2>&1
 }
-tree >/root/before
+tree >/tmp/before
 runs=0
 for call in $calls; do
     count=1
@@ -337,18 +343,27 @@ fn wherever_add_or_remove_is_killed_remove_brings_the_tree_back(release: Release
     machine.run(
         "mkdir -p /root/tree/etc /root/tree/usr/libexec/sockunit
          cp /etc/services /root/tree/etc
-         cp /usr/libexec/sockunit/hello /root/tree/usr/libexec/sockunit",
+         cp /usr/libexec/sockunit/hello /root/tree/usr/libexec/sockunit
+         useradd --create-home you && systemctl start user@$(id -u you).service",
     );
-    for (watched, place, calls) in [
+    for (user, watched, place, calls) in [
         (
+            "root",
             "/root/tree",
             "--root /root/tree",
             "write rename renameat unlink unlinkat rmdir mkdir symlink chmod fchmod",
         ),
-        ("/etc", "", "rename wait4"),
+        ("root", "/etc", "", "rename wait4"),
+        ("you", "/home/you", "--user", "rename mkdir wait4"),
     ] {
+        machine.write(
+            "/usr/local/bin/kill-everywhere",
+            &format!(
+                "watched={watched} where='{place}' options='{place} --enable' calls='{calls}'\n{KILL}"
+            ),
+        );
         let told = machine.run(&format!(
-            "watched={watched} where='{place}' options='{place} --enable' calls='{calls}'\n{KILL}"
+            "su - {user} -c 'sh -e /usr/local/bin/kill-everywhere'"
         ));
         let runs: usize = told
             .trim_end_matches(" runs")
@@ -356,8 +371,12 @@ fn wherever_add_or_remove_is_killed_remove_brings_the_tree_back(release: Release
             .unwrap_or_else(|_| panic!("{told}"));
         // Not a run that lived on because it never came to such a call.
         assert!(runs > 10, "{told}");
+        machine.run("rm /tmp/before");
     }
     wait_until("systemd knows nothing of it", || {
         known(&machine, "greeter").is_empty()
+    });
+    wait_until("the user's manager knows nothing of it", || {
+        known_to_you(&machine, "greeter").is_empty()
     });
 }
