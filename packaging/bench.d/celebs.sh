@@ -16,15 +16,15 @@ measure_start() {
 }
 
 measure_connect() {
-    # -N: netcat tells the server of the end of its input, as the others do.
+    # -N: netcat-openbsd tells the server of the end of its input, as the others do. ncat is nmap's.
     run packaging/machine exec "$name" -- load bytes \
         'sockunit connect=sockunit connect 127.0.0.1 PORT' 'netcat-openbsd=nc -N 127.0.0.1 PORT' \
-        'socat=socat - TCP:127.0.0.1:PORT'
+        'ncat=ncat 127.0.0.1 PORT' 'socat=socat - TCP:127.0.0.1:PORT'
     shared celebs 4101
     # The client in C is linked as the tool is, so that both pay for the loader.
     run packaging/machine exec "$name" -- load talk --server 127.0.0.1:4101 \
         'C, dynamically linked=talk-c 4101' 'C, static=talk-c-static 4101' \
         'sockunit connect=sockunit connect 127.0.0.1 4101' 'netcat-openbsd=nc -N 127.0.0.1 4101' \
-        'socat=socat - TCP:127.0.0.1:4101'
+        'ncat=ncat 127.0.0.1 4101' 'socat=socat - TCP:127.0.0.1:4101'
     inside systemctl stop shared-celebs.socket shared-celebs.service
 }

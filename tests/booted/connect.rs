@@ -1,4 +1,4 @@
-//! `sockunit connect` with the installed services, and the clients it is measured by: telnet, nc and socat.
+//! `sockunit connect` with the installed services, and the clients it is measured by: telnet, nc, ncat and socat.
 
 use std::net::TcpStream;
 
@@ -19,7 +19,7 @@ on_both_releases_in_both_modes!(
     a_pipeline_prints_the_whole_conversation,
     it_ends_at_the_line_that_is_waited_for,
     at_a_terminal_it_prompts_first_and_ctrl_c_ends_it,
-    telnet_nc_and_socat_are_told_the_same,
+    telnet_nc_ncat_and_socat_are_told_the_same,
 );
 
 const PROMPT: &str = "Please type Linux celebs name below:\n";
@@ -196,12 +196,15 @@ fn by_telnet(machine: &Machine, service: &str, typed: &str) -> String {
         .to_string()
 }
 
-fn telnet_nc_and_socat_are_told_the_same(release: Release, mode: Mode) {
+fn telnet_nc_ncat_and_socat_are_told_the_same(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
     // By default socat leaves half a second after the end of its input.
     let others = [
         "nc -N localhost celebs",
         "nc -N 127.0.0.1 3334",
+        // It takes no names.
+        "ncat localhost 3334",
+        "ncat -4 127.0.0.1 3334",
         "socat -t 60 - TCP4:localhost:celebs",
         "socat -t 60 - TCP6:[::1]:3334",
     ];
@@ -234,6 +237,7 @@ fn telnet_nc_and_socat_are_told_the_same(release: Release, mode: Mode) {
     let ours = form(shown(&machine, "sockunit connect hello"));
     for other in [
         "nc -N localhost hello </dev/null",
+        "ncat ::1 3333 </dev/null",
         "socat - TCP4:localhost:hello",
     ] {
         assert_eq!(form(shown(&machine, other)), ours, "{other}");
