@@ -22,6 +22,7 @@ compile() { # the programs in C that the others are compared with
         gcc -O2 -Wall -Wextra -Werror -static -o "$scratch/$source-static" "packaging/bench.d/$source.c"
         gcc -O2 -Wall -Wextra -Werror -o "$scratch/$source" "packaging/bench.d/$source.c"
     done
+    musl-gcc -O2 -Wall -Wextra -Werror -static -o "$scratch/hello-musl" packaging/bench.d/hello.c
 }
 
 set_up() { # RELEASE
@@ -32,6 +33,7 @@ set_up() { # RELEASE
     put_program "$scratch/accept-loop-static" /usr/local/bin/accept-loop
     put_program "$scratch/spawn-loop-static" /usr/local/bin/spawn-loop
     put_program "$scratch/hello-static" /usr/local/bin/hello-c-static
+    put_program "$scratch/hello-musl" /usr/local/bin/hello-c-musl
     put_program "$scratch/hello" /usr/local/bin/hello-c
     put_program "$scratch/talk-static" /usr/local/bin/talk-c-static
     put_program "$scratch/talk" /usr/local/bin/talk-c
