@@ -24,7 +24,7 @@ const HELD: usize = 64 * 1024;
 /// What it begins with: most conversations never need more, and memory is paid for when it is touched.
 const FIRST: usize = 4 * 1024;
 
-/// What a pipe behind the output is asked to hold.
+/// What pipes on the user's side are asked to hold once there is much to move.
 const PIPE: i32 = 256 * 1024;
 
 /// What it may mean that a connection is closed before the server has said anything.
@@ -125,8 +125,8 @@ pub fn relay(
             .until
             .as_ref()
             .map(|word| Watch::new(word.as_bytes())),
-        upward: Held::new(),
-        downward: Held::new(),
+        upward: Held::beside(input.as_fd()),
+        downward: Held::beside(output.as_fd()),
         sending: Sending::Open,
         after_return: false,
         received_any: false,
@@ -142,16 +142,19 @@ pub fn relay(
 
 /// Bytes on their way: the part of a buffer that is still to go.
 #[derive(Debug)]
-struct Held {
+struct Held<'a> {
     buffer: Vec<u8>,
     rest: Range<usize>,
+    /// Where they come from or go to on the user's side.
+    user: BorrowedFd<'a>,
 }
 
-impl Held {
-    fn new() -> Held {
+impl Held<'_> {
+    fn beside(user: BorrowedFd<'_>) -> Held<'_> {
         Held {
             buffer: vec![0; FIRST],
             rest: 0..0,
+            user,
         }
     }
 
@@ -173,6 +176,11 @@ impl Held {
         let room = self.buffer.len();
         if 2 * self.rest.end >= room && room < HELD {
             self.buffer = vec![0; 2 * room];
+            if self.buffer.len() == HELD {
+                // A pipe that holds no more than is moved at once has its two sides wait for each other
+                // in turn. It stays as it is where the user has too many that were widened.
+                let _ = fcntl(self.user, FcntlArg::F_SETPIPE_SZ(PIPE));
+            }
         }
         self.rest = 0..0;
         let n = read(&mut self.buffer)?;
@@ -200,8 +208,8 @@ struct Relay<'a> {
     way_out: WayOut,
     manner: &'a Manner,
     watch: Option<Watch>,
-    upward: Held,
-    downward: Held,
+    upward: Held<'a>,
+    downward: Held<'a>,
     sending: Sending,
     /// The last byte sent was a CR, so that a LF needs none.
     after_return: bool,
@@ -235,12 +243,7 @@ impl WayOut {
                 .write(true)
                 .custom_flags(OFlag::O_NONBLOCK.bits())
                 .open(format!("/proc/self/fd/{}", output.as_raw_fd()))
-                .map_or(WayOut::Pieces, |pipe| {
-                    // One that holds no more than is written at once has writer and reader wait for
-                    // each other in turn. It stays as it is where the user has too many of them.
-                    let _ = fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(PIPE));
-                    WayOut::Pipe(pipe)
-                }),
+                .map_or(WayOut::Pieces, WayOut::Pipe),
             _ => WayOut::Pieces,
         }
     }
