@@ -1,5 +1,6 @@
 //! `sockunit connect`: talks to a service.
 
+use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use clap::Args;
 use crate::clock;
 use crate::connect::{Manner, Target, dial, relay};
 
-#[derive(Debug, Args)]
+#[derive(Debug, PartialEq, Eq, Args)]
 #[command(override_usage = "sockunit connect [OPTIONS] [HOST] <NAME|PORT|PATH>")]
 pub struct Options {
     /// The service: its name in the services database, its port, or the path of an AF_UNIX socket;
@@ -27,6 +28,29 @@ pub struct Options {
     /// Give up when neither side has said anything for this long
     #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
     idle_timeout: Option<Duration>,
+}
+
+impl Options {
+    /// The options of a command line, without the tool's name, that calls for a conversation in as
+    /// few words as will do.
+    pub fn plain(mut words: impl Iterator<Item = OsString>) -> Option<Options> {
+        if words.next()? != "connect" {
+            return None;
+        }
+        let word = |word: OsString| {
+            word.into_string()
+                .ok()
+                .filter(|word| !word.starts_with('-'))
+        };
+        let to: Vec<String> = words.map(word).collect::<Option<_>>()?;
+        matches!(to.len(), 1 | 2).then_some(Options {
+            to,
+            until: None,
+            crlf: false,
+            timeout: Duration::from_secs(30),
+            idle_timeout: None,
+        })
+    }
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {

@@ -57,10 +57,19 @@ pub fn command() -> clap::Command {
     Options::command()
 }
 
+/// What the arguments ask for.
+fn parse() -> Result<Command, clap::Error> {
+    // A conversation may be over sooner than the parser has its definitions together.
+    match connect::Options::plain(std::env::args_os().skip(1)) {
+        Some(options) => Ok(Command::Connect(Deferred(Box::new(options)))),
+        None => Options::try_parse().map(|options| options.command),
+    }
+}
+
 /// The program.
 pub fn main() -> ExitCode {
-    let options = match Options::try_parse() {
-        Ok(options) => options,
+    let command = match parse() {
+        Ok(command) => command,
         // Where this one is started by an inetd, its standard output is a client.
         Err(error)
             if std::env::args_os()
@@ -72,7 +81,7 @@ pub fn main() -> ExitCode {
         Err(error) => return program::explain(&error),
     };
     // Whether what was asked holds; what speaks against it has been told.
-    let done = match options.command {
+    let done = match command {
         Command::Add(Deferred(options)) => add::run(*options).map(|()| true),
         Command::Check(Deferred(options)) => check::run(&options),
         Command::Connect(Deferred(options)) => connect::run(&options).map(|()| true),
@@ -110,5 +119,41 @@ fn say(text: &str) -> anyhow::Result<()> {
             Err(anyhow::Error::new(error).context("cannot write to standard output"))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_plain_is_what_the_parser_makes_of_it() {
+        for line in ["celebs", "3334", "::1 3334", "/run/socket", " ", "help"] {
+            let words = || ["connect"].into_iter().chain(line.split(' '));
+            let plain = connect::Options::plain(words().map(Into::into));
+            let parsed = Options::try_parse_from(["sockunit"].into_iter().chain(words()));
+            let Command::Connect(Deferred(parsed)) = parsed.unwrap().command else {
+                panic!("{line} is no connect");
+            };
+            assert_eq!(plain.as_ref(), Some(&*parsed), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_needs_the_parser_is_not_plain() {
+        for line in [
+            "connect",
+            "connect a b c",
+            "connect --crlf celebs",
+            "connect celebs -h",
+            "connect -- celebs",
+            "connect -",
+            "check celebs",
+            "celebs",
+            "",
+        ] {
+            let words = line.split(' ').map(Into::into);
+            assert_eq!(connect::Options::plain(words), None, "{line}");
+        }
     }
 }
