@@ -23,8 +23,8 @@ pub struct Options {
     /// The process that serves an echo
     #[arg(long)]
     held_pid: u32,
-    /// Short connections, at first and then
-    #[arg(long, num_args = 2, default_values_t = [1_000, 100_000])]
+    /// Counts of short connections after which to look
+    #[arg(long, num_args = 1.., default_values_t = [1_000, 100_000, 1_000_000])]
     short: Vec<usize>,
     /// Connections that are open at once
     #[arg(long, default_value_t = 1_000)]

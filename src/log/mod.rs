@@ -25,7 +25,7 @@ pub enum Priority {
     Error = 3,
     /// What every connection leaves.
     Notice = 5,
-    /// For whoever looks for a fault.
+    /// For whoever looks for a fault, and asks for it with DEBUG_INVOCATION=1 as systemd does.
     Debug = 7,
 }
 
@@ -34,6 +34,9 @@ pub enum Priority {
 pub struct Log {
     name: &'static str,
     sink: Sink,
+    /// The least urgent records that are wanted. A journald that is behind forgets a unit's LogLevelMax=
+    /// once the unit has ended, so that what nobody wants is not left to it.
+    least: Priority,
     lost: u64,
 }
 
@@ -65,9 +68,14 @@ impl Log {
         } else {
             Sink::Terminal
         };
+        let debug = std::env::var_os("DEBUG_INVOCATION").is_some_and(|set| set == "1");
         Log {
             name,
             sink,
+            least: match debug {
+                true => Priority::Debug,
+                false => Priority::Notice,
+            },
             lost: 0,
         }
     }
@@ -118,13 +126,14 @@ impl Log {
 
     /// Whether the sink took the record, or has no use for it.
     fn put(&mut self, priority: Priority, text: &str, fields: &[(&str, &str)]) -> bool {
+        if priority > self.least {
+            return true;
+        }
         // One record is one line, whatever an error's text holds.
         let text = text.replace(['\n', '\r'], " ");
         match &mut self.sink {
             Sink::Journal(stream) => stream.put(std::io::stderr(), priority, &text),
             Sink::Native(datagrams) => datagrams.put(priority, &text, fields),
-            // Only in the journal does the unit say how much is kept.
-            _ if priority > Priority::Notice => true,
             Sink::Syslog(datagrams) => datagrams.put(priority, &text),
             Sink::Terminal => {
                 // A person who closed standard error does not want it.

@@ -87,7 +87,7 @@ fn a_drop_in_brings_debug_records_back(release: Release) {
     let machine = Machine::serving(release);
     machine.write(
         "/etc/systemd/system/celebs@.service.d/debug.conf",
-        "[Service]\nLogLevelMax=debug\n",
+        "[Service]\nLogLevelMax=debug\nEnvironment=DEBUG_INVOCATION=1\n",
     );
     machine.run("systemctl daemon-reload");
     machine.converse(CELEBS, b"quit\n");
