@@ -28,7 +28,7 @@ pub struct Case<'a> {
 }
 
 /// What is asked of the manager about the socket.
-pub const OF_SOCKET: [&str; 17] = [
+pub const OF_SOCKET: [&str; 21] = [
     "LoadState",
     "LoadError",
     "FragmentPath",
@@ -44,6 +44,10 @@ pub const OF_SOCKET: [&str; 17] = [
     "NRefused",
     "MaxConnections",
     "MaxConnectionsPerSource",
+    "PollLimitIntervalUSec",
+    "PollLimitBurst",
+    "TriggerLimitIntervalUSec",
+    "TriggerLimitBurst",
     "Triggers",
     "FreeBind",
 ];

@@ -59,7 +59,35 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         refused => format!("; {refused} were refused since it was started"),
     };
     tell.good(format!("{now} of at most {most} connections now{refused}"));
+    if let Some(text) = in_time(case) {
+        tell.note(text);
+    }
     Ok(())
+}
+
+/// What too many connections in too short a time would do, though none of them is refused.
+fn in_time(case: &Case<'_>) -> Option<String> {
+    let unit = &case.socket.name;
+    let limit = |name: &str| {
+        let time = case.loaded.get(&format!("{name}IntervalUSec"));
+        let burst = case.loaded.get(&format!("{name}Burst"));
+        let set = |value: &str| !matches!(value, "" | "0" | "infinity");
+        (set(time) && set(burst)).then_some((burst, time))
+    };
+    let lift = |name: &str| format!("{name}IntervalSec=0 in a drop-in for {unit} lifts that");
+    // The first is met first, where systemd knows it.
+    if let Some((burst, time)) = limit("PollLimit") {
+        return Some(format!(
+            "{unit} takes no more than {burst} connections in {time} (PollLimitBurst={burst}), and lets others wait; {}",
+            lift("PollLimit")
+        ));
+    }
+    limit("TriggerLimit").map(|(burst, time)| {
+        format!(
+            "more than {burst} connections in {time} take {unit} down (TriggerLimitBurst={burst}); {}",
+            lift("TriggerLimit")
+        )
+    })
 }
 
 /// The addresses that have connections to a port of this machine, and how many; the one with most

@@ -497,6 +497,23 @@ fn services_that_work_have_nothing_to_find(release: Release) {
     }
     // A service of somebody else's, on a path.
     machine.run("sockunit doctor dbus");
+    // One that has the limits of systemd's own choice.
+    let words = Words {
+        name: "plain".into(),
+        port: 4002,
+    };
+    machine.run(&attach(&machine, &words));
+    let told = machine.run("sockunit doctor plain");
+    let note = match release {
+        Release::Bookworm => {
+            "note: more than 200 connections in 2s take plain.socket down (TriggerLimitBurst=200); TriggerLimit"
+        }
+        Release::Trixie => {
+            "note: plain.socket takes no more than 150 connections in 2s (PollLimitBurst=150), and lets others wait; PollLimit"
+        }
+    };
+    let line = format!("{note}IntervalSec=0 in a drop-in for plain.socket lifts that");
+    assert!(told.lines().any(|told| told == line), "{told}");
 }
 
 fn a_users_own_services_are_looked_at_without_root(release: Release) {
