@@ -5,8 +5,9 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
-use nix::unistd::{self, Gid, User};
+use nix::unistd::{self, AccessFlags, Gid, User};
 
 /// What somebody wants of a file or a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +97,38 @@ impl Runner {
             _ => 0,
         };
         (of.mode() >> shift) & want as u32 != 0
+    }
+
+    /// Whether the kernel lets this user do it on the running system, where it can be asked: an access
+    /// control list may allow what the mode does not.
+    pub fn is_let(&self, want: Want, path: &Path) -> bool {
+        // No list names a user that systemd makes up.
+        let Some(uid) = self.uid.filter(|uid| *uid != 0) else {
+            return false;
+        };
+        let (flags, test) = match want {
+            Want::Read => (AccessFlags::R_OK, "-r"),
+            Want::Execute => (AccessFlags::X_OK, "-x"),
+        };
+        if uid == unistd::getuid().as_raw() {
+            return unistd::access(path, flags).is_ok();
+        }
+        let Some(group) = self.groups.first() else {
+            return false;
+        };
+        let groups: Vec<String> = self.groups.iter().map(u32::to_string).collect();
+        // Only root may ask for somebody else.
+        Command::new("/usr/bin/setpriv")
+            .arg(format!("--reuid={uid}"))
+            .arg(format!("--regid={group}"))
+            .arg(format!("--groups={}", groups.join(",")))
+            .args(["/usr/bin/test", test])
+            .arg(path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
     }
 
     /// Which part of a file's mode counts for this user, as chmod calls it.

@@ -10,6 +10,7 @@ on_both_releases!(
     the_tutorials_steps_are_one_command_each,
     programs_of_every_kind_are_attached_in_both_kinds,
     what_fails_while_it_is_attached_leaves_nothing,
+    what_an_access_list_allows_is_not_refused,
     a_user_attaches_programs_without_root,
     wherever_add_or_remove_is_killed_remove_brings_the_tree_back,
 );
@@ -248,6 +249,40 @@ fn what_fails_while_it_is_attached_leaves_nothing(release: Release) {
     drop(holder.stdin.take());
     holder.wait().unwrap();
     assert_eq!(tree(&machine), before);
+}
+
+fn what_an_access_list_allows_is_not_refused(release: Release) {
+    let machine = Machine::installed(release);
+    machine.run("useradd --create-home you && useradd --system web && chmod 700 /home/you");
+    write_program(
+        &machine,
+        "/home/you/hello.sh",
+        "#!/bin/sh\necho \"Hello World:$(id -un)\"\n",
+    );
+    machine.run("chmod 700 /home/you/hello.sh && chown -R you: /home/you");
+    let add =
+        "sockunit add --sandbox standard --user-name web greeter 4000 -- /home/you/hello.sh 2>&1";
+    for (refused, list) in [
+        (
+            "/home/you is a directory that the user web cannot pass",
+            "u:web:x /home/you",
+        ),
+        (
+            "/home/you/hello.sh cannot be executed by the user web",
+            "u:web:x /home/you/hello.sh",
+        ),
+        (
+            "/home/you/hello.sh is a script that the user web cannot read",
+            "u:web:rx /home/you/hello.sh",
+        ),
+    ] {
+        let told = String::from_utf8(machine.output(add).stdout).unwrap();
+        assert!(told.contains(refused), "{told}");
+        machine.run(&format!("setfacl -m {list}"));
+    }
+    let told = machine.run(add);
+    assert!(told.contains("answers:\n    \"Hello World:web\""), "{told}");
+    machine.run("sockunit doctor greeter");
 }
 
 fn a_user_attaches_programs_without_root(release: Release) {
