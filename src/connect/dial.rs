@@ -15,7 +15,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use super::relay::REFUSED;
+use super::cut_off::REFUSED;
 
 /// What to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]

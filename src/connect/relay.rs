@@ -1,35 +1,21 @@
 //! Moves bytes both ways at once, until the server or the user has had enough.
 
-use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io;
-use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{MsgFlags, Shutdown, getsockopt, recv, shutdown, sockopt};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{self, isatty};
 
+use super::cut_off::CutOff;
+use super::held::Held;
 use super::watch::Watch;
 use crate::connection::{TcpInfo, poll_timeout, send_now, write_ready};
-
-/// How much is held for each direction. The side that is faster waits for the other.
-const HELD: usize = 64 * 1024;
-
-/// What it begins with: most conversations never need more, and memory is paid for when it is touched.
-const FIRST: usize = 4 * 1024;
-
-/// What pipes on the user's side are asked to hold once there is much to move.
-const PIPE: i32 = 256 * 1024;
-
-/// What it may mean that a connection is closed before the server has said anything.
-pub const REFUSED: &str = "a limit on its connections is reached (systemctl status NAME.socket), \
-                           or its program cannot be started (journalctl -t NAME)";
 
 /// How the bytes are moved.
 #[derive(Debug, Clone, Default)]
@@ -51,56 +37,6 @@ pub enum Ending {
     Until,
     /// Nobody reads the output any more.
     OutputClosed,
-}
-
-/// A conversation that did not.
-#[derive(Debug)]
-pub enum CutOff {
-    /// The connection was closed at once, without a byte.
-    Refused,
-    /// The server ended it before all was said.
-    Reset(Errno),
-    /// The server closed the connection before it sent this line.
-    Before(String),
-    /// No byte moved for this long.
-    Silence(Duration),
-    /// Standard input could not be read.
-    Input(io::Error),
-    /// Standard output could not be written.
-    Output(io::Error),
-}
-
-impl fmt::Display for CutOff {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CutOff::Refused => {
-                write!(
-                    f,
-                    "the server closed the connection at once without a byte: {REFUSED}"
-                )
-            }
-            CutOff::Reset(errno) => {
-                write!(f, "the server cut the connection off: {}", errno.desc())
-            }
-            CutOff::Before(word) => {
-                write!(
-                    f,
-                    "the server closed the connection before it sent the line {word}"
-                )
-            }
-            CutOff::Silence(time) => {
-                write!(f, "neither side has said anything for {:#}", humane(*time))
-            }
-            CutOff::Input(error) => write!(f, "cannot read from standard input: {error}"),
-            CutOff::Output(error) => write!(f, "cannot write to standard output: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for CutOff {}
-
-fn humane(time: Duration) -> jiff::SignedDuration {
-    jiff::SignedDuration::try_from(time).unwrap_or(jiff::SignedDuration::MAX)
 }
 
 /// Shows on `output` what `server` sends, and sends it what comes from `input`, until the server
@@ -137,55 +73,6 @@ pub fn relay(
         if let Some(result) = relay.step()? {
             return result;
         }
-    }
-}
-
-/// Bytes on their way: the part of a buffer that is still to go.
-#[derive(Debug)]
-struct Held<'a> {
-    buffer: Vec<u8>,
-    rest: Range<usize>,
-    /// Where they come from or go to on the user's side.
-    user: BorrowedFd<'a>,
-}
-
-impl Held<'_> {
-    fn beside(user: BorrowedFd<'_>) -> Held<'_> {
-        Held {
-            buffer: vec![0; FIRST],
-            rest: 0..0,
-            user,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.rest.is_empty()
-    }
-
-    fn rest(&self) -> &[u8] {
-        &self.buffer[self.rest.clone()]
-    }
-
-    fn clear(&mut self) {
-        self.rest.start = self.rest.end;
-    }
-
-    /// Reads new bytes, when the old ones have gone; more at once than before, where those took half
-    /// of the room or more.
-    fn refill(&mut self, read: impl FnOnce(&mut [u8]) -> nix::Result<usize>) -> nix::Result<usize> {
-        let room = self.buffer.len();
-        if 2 * self.rest.end >= room && room < HELD {
-            self.buffer = vec![0; 2 * room];
-            if self.buffer.len() == HELD {
-                // A pipe that holds no more than is moved at once has its two sides wait for each other
-                // in turn. It stays as it is where the user has too many that were widened.
-                let _ = fcntl(self.user, FcntlArg::F_SETPIPE_SZ(PIPE));
-            }
-        }
-        self.rest = 0..0;
-        let n = read(&mut self.buffer)?;
-        self.rest = 0..n;
-        Ok(n)
     }
 }
 
@@ -348,7 +235,7 @@ impl Relay<'_> {
     /// Whether somebody still reads the output.
     fn show(&mut self) -> Result<bool, CutOff> {
         match self.way_out.write(self.output, self.downward.rest()) {
-            Ok(n) => self.downward.rest.start += n,
+            Ok(n) => self.downward.gone(n),
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(Errno::EPIPE) => return Ok(false),
             Err(errno) => return Err(CutOff::Output(errno.into())),
@@ -384,13 +271,13 @@ impl Relay<'_> {
     fn send(&mut self) {
         match send_now(self.server, self.upward.rest()) {
             Ok(n) => {
-                self.upward.rest.start += n;
+                self.upward.gone(n);
                 self.sent_any = true;
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             // It takes no more, but may have said something before that is still to be read.
             Err(errno) => {
-                self.upward.clear();
+                self.upward.cut(0);
                 self.sending = Sending::Broken(errno);
             }
         }
@@ -407,7 +294,7 @@ impl Relay<'_> {
                 self.received_any = true;
                 let watch = self.watch.as_mut();
                 if let Some(end) = watch.and_then(|watch| watch.find(self.downward.rest())) {
-                    self.downward.rest.end = end;
+                    self.downward.cut(end);
                     self.last = Some(Ok(Ending::Until));
                 }
             }
@@ -470,7 +357,7 @@ fn with_returns(typed: &[u8], after_return: &mut bool, room: &mut [u8]) -> usize
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::io::{self, Write};
     use std::net::{TcpListener, TcpStream};
     use std::thread;
 
