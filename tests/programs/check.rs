@@ -3,19 +3,14 @@
 use std::net::TcpListener;
 use std::process::{Command, Output};
 
+use crate::tool::{self, SOCKUNIT};
 use crate::tree::Tree;
 
 const ETC: &str = "etc/systemd/system";
 const LIB: &str = "usr/lib/systemd/system";
 
 fn check(tree: &Tree, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sockunit"))
-        .arg("check")
-        .args(args)
-        .arg("--root")
-        .arg(tree.root())
-        .output()
-        .unwrap()
+    tool::on(tree.root(), &["check"], args)
 }
 
 /// What is said of `hello` and 3333, without the root; the exit status has to be that of the last
@@ -98,11 +93,8 @@ fn a_line_of_the_services_database_has_its_names_and_its_port() {
 fn the_line_that_sockunit_wrote_stands_in_nobodys_way() {
     let tree = Tree::new("check-ours");
     tree.write("etc/services", "ssh 22/tcp\n");
-    let added = Command::new(env!("CARGO_BIN_EXE_sockunit"))
-        .args(["services", "add", "hello", "3333", "--root"])
-        .arg(tree.root())
-        .output();
-    assert!(added.unwrap().status.success());
+    let added = tool::on(tree.root(), &["services", "add"], &["hello", "3333"]);
+    assert!(added.status.success());
     let told = found(&tree);
     assert_eq!(told.len(), 1);
     assert!(told[0].starts_with("note: /etc/services:2: \"hello 3333/tcp # added by sockunit\" "));
@@ -384,7 +376,7 @@ fn a_listening_socket_is_told_with_its_process() {
             continue;
         };
         let address = listener.local_addr().unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_sockunit"))
+        let output = Command::new(SOCKUNIT)
             .args(["check", "nobody-has-this-name", &address.port().to_string()])
             .output()
             .unwrap();

@@ -8,8 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use crate::serving::{PATIENCE, wait_until};
-
-pub const SOCKUNIT: &str = env!("CARGO_BIN_EXE_sockunit");
+use crate::tool::SOCKUNIT;
 
 /// A server for one connection, which it hands to the closure.
 pub struct Server {

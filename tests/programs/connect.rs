@@ -9,8 +9,9 @@ use std::process::{ChildStdout, Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{SOCKUNIT, assert_proper, client, server};
+use crate::client::{assert_proper, client, server};
 use crate::serving::{CELEBS, PATIENCE, Served, Stderr, expect, reset, rest, wait_until};
+use crate::tool::SOCKUNIT;
 
 #[test]
 fn an_answer_of_any_length_is_shown_whole() {

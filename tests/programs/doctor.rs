@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::tool;
 use crate::tree::Tree;
 
 const SOCKET: &str = "etc/systemd/system/tick.socket";
@@ -14,13 +15,7 @@ const TEMPLATE: &str = "etc/systemd/system/tick@.service";
 const PROGRAM: &str = "usr/local/bin/tick";
 
 fn doctor(tree: &Tree, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sockunit"))
-        .arg("doctor")
-        .args(args)
-        .arg("--root")
-        .arg(tree.root())
-        .output()
-        .unwrap()
+    tool::on(tree.root(), &["doctor"], args)
 }
 
 /// What is told, without the root; the exit status has to go with it.

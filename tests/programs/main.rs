@@ -31,5 +31,6 @@ mod services;
 mod serving;
 mod shared;
 mod sweep;
+mod tool;
 #[path = "../tree.rs"]
 mod tree;

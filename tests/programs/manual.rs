@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::tool::SOCKUNIT;
+
 /// A manual page, with its options as they are typed.
 fn page(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -43,7 +45,7 @@ fn every_option_is_in_the_manual() {
         ("sockunit-celebs.8", env!("CARGO_BIN_EXE_celebs"), &[&[]]),
         (
             "sockunit.1",
-            env!("CARGO_BIN_EXE_sockunit"),
+            SOCKUNIT,
             &[
                 &[],
                 &["add"],

@@ -1,7 +1,8 @@
 //! `sockunit services` on a tree of its own.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
+use crate::tool;
 use crate::tree::Tree;
 
 fn tree(name: &str, services: &str) -> Tree {
@@ -11,13 +12,7 @@ fn tree(name: &str, services: &str) -> Tree {
 }
 
 fn run(tree: &Tree, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sockunit"))
-        .arg("services")
-        .args(args)
-        .arg("--root")
-        .arg(tree.root())
-        .output()
-        .unwrap()
+    tool::on(tree.root(), &["services", args[0]], &args[1..])
 }
 
 #[test]

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::client::SOCKUNIT;
+use crate::tool;
 
 pub const SERVICES: &str = "ssh 22/tcp\nhttp 80/tcp www\n";
 
@@ -55,12 +54,7 @@ impl Tree {
     }
 
     pub fn run(&self, command: &str, arguments: &[&str]) -> Done {
-        let output = Command::new(SOCKUNIT)
-            .args([command, "--root"])
-            .arg(&self.0)
-            .args(arguments)
-            .output()
-            .unwrap();
+        let output = tool::on(&self.0, &[command], arguments);
         Done {
             status: output.status.code(),
             said: String::from_utf8(output.stdout).unwrap(),

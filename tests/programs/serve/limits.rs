@@ -211,7 +211,7 @@ fn a_local_conversation_in_which_nothing_is_said_is_ended() {
     let here = path("here");
     let listener = UnixListener::bind(&here).unwrap();
     let args = ["serve", "--idle-timeout=700ms", "--", "cat"];
-    let served = crate::serving::Served::share(crate::client::SOCKUNIT, &args, listener.into());
+    let served = crate::serving::Served::share(crate::tool::SOCKUNIT, &args, listener.into());
     let mut client = UnixStream::connect(&here).unwrap();
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(2) {

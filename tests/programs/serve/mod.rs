@@ -13,8 +13,8 @@ use std::process::ExitStatus;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::client::SOCKUNIT;
 use crate::serving::{PATIENCE, Served, wait_until};
+use crate::tool::SOCKUNIT;
 
 /// `sockunit serve` at work, and the records that it has written.
 struct Serve {

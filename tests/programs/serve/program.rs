@@ -6,8 +6,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use super::{Serve, line, path, rest};
-use crate::client::SOCKUNIT;
 use crate::serving::{PATIENCE, Served};
+use crate::tool::SOCKUNIT;
 
 #[test]
 fn the_connection_is_its_standard_input_and_output() {

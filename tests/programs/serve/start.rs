@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use super::{Serve, path, rest};
-use crate::client::SOCKUNIT;
 use crate::serving::{PATIENCE, Served, tcp, wait_until};
+use crate::tool::SOCKUNIT;
 
 fn serve(args: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(SOCKUNIT)

@@ -1,0 +1,17 @@
+//! The tool.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+pub const SOCKUNIT: &str = env!("CARGO_BIN_EXE_sockunit");
+
+/// What a command of the tool comes to on the system below `root`.
+pub fn on(root: &Path, command: &[&str], args: &[&str]) -> Output {
+    Command::new(SOCKUNIT)
+        .args(command)
+        .arg("--root")
+        .arg(root)
+        .args(args)
+        .output()
+        .unwrap()
+}
