@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -86,7 +87,8 @@ impl Manager {
         let scope = place.scope;
         let runs = match scope {
             Scope::System => Path::new("/run/systemd/system").is_dir(),
-            Scope::User => units::runtime().join("systemd/private").exists(),
+            // The file stays when the manager has ended.
+            Scope::User => UnixStream::connect(units::runtime().join("systemd/private")).is_ok(),
         };
         (place.live() && runs).then_some(Manager { scope })
     }

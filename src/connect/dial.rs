@@ -4,14 +4,14 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, getaddrinfo};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    self, AddressFamily, SockFlag, SockType, SockaddrStorage, setsockopt, sockopt,
+    self, AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, setsockopt,
+    sockopt,
 };
 use nix::sys::time::TimeVal;
 
@@ -150,6 +150,10 @@ fn unix_advice(error: &io::Error) -> String {
         io::ErrorKind::ConnectionRefused => {
             "nothing listens on this socket any more; start its service again".into()
         }
+        io::ErrorKind::TimedOut => {
+            "no answer: as many connections as it takes wait for its service already; see what keeps it (systemctl status)"
+                .into()
+        }
         io::ErrorKind::PermissionDenied => {
             "permission denied; SocketMode= in the .socket unit says who may connect".into()
         }
@@ -179,9 +183,9 @@ pub fn dial(target: &Target, timeout: Duration) -> Result<OwnedFd, DialError> {
     };
     let (host, service) = match target {
         Target::Unix(path) => {
-            return UnixStream::connect(path)
-                .map(OwnedFd::from)
-                .map_err(|error| failed(Why::Unix(error), Vec::new()));
+            let socket = UnixAddr::new(path)
+                .and_then(|address| connect(AddressFamily::Unix, &address, timeout));
+            return socket.map_err(|errno| failed(Why::Unix(errno.into()), Vec::new()));
         }
         Target::Tcp { host, service } => (host, service),
     };
@@ -196,7 +200,7 @@ pub fn dial(target: &Target, timeout: Duration) -> Result<OwnedFd, DialError> {
         // Each address has its share of the time that is left, so that a silent one leaves some.
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / (addresses.len() - index) as u32;
-        match connect(*address, share.max(Duration::from_millis(1))) {
+        match connect_to(*address, share.max(Duration::from_millis(1))) {
             Ok(stream) => return Ok(stream),
             Err(errno) => tried.push((*address, errno.into())),
         }
@@ -204,21 +208,31 @@ pub fn dial(target: &Target, timeout: Duration) -> Result<OwnedFd, DialError> {
     Err(failed(Why::Addresses, tried))
 }
 
-/// Connects to one address.
-///
-/// The call blocks, with a timeout of its own: a server that answers and closes before a
-/// connecting socket is looked at again would make an error of an answer.
-fn connect(address: SocketAddr, timeout: Duration) -> nix::Result<OwnedFd> {
+/// Connects to one address of TCP.
+fn connect_to(address: SocketAddr, timeout: Duration) -> nix::Result<OwnedFd> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::Inet,
         SocketAddr::V6(_) => AddressFamily::Inet6,
     };
+    let socket = connect(family, &SockaddrStorage::from(address), timeout)?;
+    // What is typed goes out at once; where this fails it goes out a little later.
+    let _ = setsockopt(&socket, sockopt::TcpNoDelay, &true);
+    Ok(socket)
+}
+
+/// Connects.
+///
+/// The call blocks, with a timeout of its own: a server that answers and closes before a
+/// connecting socket is looked at again would make an error of an answer.
+fn connect(
+    family: AddressFamily,
+    address: &dyn SockaddrLike,
+    timeout: Duration,
+) -> nix::Result<OwnedFd> {
     let socket = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     let timeout = TimeVal::new(timeout.as_secs() as i64, i64::from(timeout.subsec_micros()));
     setsockopt(&socket, sockopt::SendTimeout, &timeout)?;
-    // What is typed goes out at once; where this fails it goes out a little later.
-    let _ = setsockopt(&socket, sockopt::TcpNoDelay, &true);
-    match socket::connect(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
+    match socket::connect(socket.as_raw_fd(), address) {
         Ok(()) => Ok(socket),
         // The timeout passed.
         Err(Errno::EINPROGRESS | Errno::EAGAIN) => Err(Errno::ETIMEDOUT),

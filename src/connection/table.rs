@@ -14,6 +14,8 @@ pub struct Row {
     pub remote: SocketAddr,
     /// The number of its inode; 0 where no process has it any more.
     pub inode: u64,
+    /// Of one that listens, how many connections nobody has accepted yet.
+    pub waiting: u32,
     state: u8,
 }
 
@@ -41,6 +43,7 @@ impl Row {
             remote: address(fields.get(2)?)?,
             state: u8::from_str_radix(fields.get(3)?, 16).ok()?,
             inode: fields.get(9)?.parse().ok()?,
+            waiting: u32::from_str_radix(fields.get(4)?.split_once(':')?.1, 16).ok()?,
         })
     }
 }

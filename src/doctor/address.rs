@@ -1,7 +1,12 @@
 //! The addresses of the socket, as they are written.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
 use std::path::Path;
+
+use nix::sys::socket::{
+    self, AddressFamily, SockFlag, SockType, SockaddrStorage, setsockopt, sockopt,
+};
 
 use super::case::Case;
 use super::{Fault, Tell};
@@ -131,8 +136,10 @@ fn who(addresses: &[SocketAddr]) -> String {
 
 /// Two lines of one unit that cannot both be bound.
 fn twice(case: &Case<'_>, streams: &[(&Listen<'_>, Address)]) -> Result<(), Fault> {
-    let only_v6 = case.socket.value("Socket", "BindIPv6Only");
-    let only_v6 = only_v6.is_some_and(|value| value.text == "ipv6-only");
+    if case.socket.flag("Socket", "ReusePort") == Some(true) {
+        return Ok(());
+    }
+    let only_v6 = case.only_v6();
     for (index, (listen, address)) in streams.iter().enumerate() {
         for (earlier, other) in &streams[..index] {
             let clash = match (address, other) {
@@ -165,7 +172,9 @@ fn twice(case: &Case<'_>, streams: &[(&Listen<'_>, Address)]) -> Result<(), Faul
     Ok(())
 }
 
-fn overlap(a: IpAddr, b: IpAddr, only_v6: bool) -> bool {
+/// Whether two sockets of one port cannot have these addresses both; `only_v6` says that those of IPv6
+/// take no IPv4.
+pub fn overlap(a: IpAddr, b: IpAddr, only_v6: bool) -> bool {
     let covers = |wide: IpAddr, other: IpAddr| match wide {
         IpAddr::V4(wide) => wide.is_unspecified() && other.is_ipv4(),
         // It takes IPv4 as well.
@@ -227,6 +236,23 @@ fn has(ip: IpAddr) -> bool {
         Err(error) => error.kind() != std::io::ErrorKind::AddrNotAvailable,
         Ok(_) => true,
     }
+}
+
+/// Whether a socket could have this address now, as far as may be tried.
+pub fn is_free(address: SocketAddr, only_v6: bool) -> bool {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::Inet,
+        SocketAddr::V6(_) => AddressFamily::Inet6,
+    };
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let Ok(socket) = socket::socket(family, SockType::Stream, flags, None) else {
+        return false;
+    };
+    let _ = setsockopt(&socket, sockopt::ReuseAddr, &true);
+    if address.is_ipv6() {
+        let _ = setsockopt(&socket, sockopt::Ipv6V6Only, &only_v6);
+    }
+    socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address)).is_ok()
 }
 
 /// Whether the path of an AF_UNIX socket is there.

@@ -1,13 +1,17 @@
 //! A real connection, and what comes of it.
 
+use std::os::fd::AsRawFd;
 use std::time::Duration;
+
+use nix::sys::socket::{SockaddrStorage, getsockname};
 
 use super::address::Address;
 use super::case::Case;
-use super::ended::denied;
-use super::{Fault, Tell};
+use super::denied::denied;
+use super::{Fault, Tell, ended};
 use crate::attach::{Then, receive};
 use crate::connect::{Target, dial};
+use crate::connection::table;
 use crate::journal::{self, Of};
 use crate::log::escape;
 
@@ -23,10 +27,7 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
     if case.manager.is_none() {
         return Ok(());
     }
-    let only_v6 = case
-        .socket
-        .value("Socket", "BindIPv6Only")
-        .is_some_and(|value| value.text == "ipv6-only");
+    let only_v6 = case.only_v6();
     let targets = case
         .socket
         .listens()
@@ -54,10 +55,28 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         )
     })?;
     let (bytes, then) = receive(&stream);
+    if bytes.is_empty() && then == Then::Waits {
+        taken_in(case)?;
+    }
+    let own = getsockname::<SockaddrStorage>(stream.as_raw_fd());
     drop(stream);
     let words = journal::last(case.place, Of::Unit(&case.services()), Some(&since));
     if let Some(fault) = denied(case, &words.lines) {
         return Err(fault.seen(words.evidence()));
+    }
+    if let Some(line) = own
+        .ok()
+        .and_then(|own| refused(&own.to_string(), &words.lines))
+    {
+        return Err(Fault::new(
+            format!("{target} refuses clients such as this one"),
+            format!(
+                "see the limits in the command of {}: {}",
+                case.service.name,
+                command(case)
+            ),
+        )
+        .seen([escape(line.as_bytes())]));
     }
     if bytes.is_empty() && then == Then::Closed {
         return Err(closed(case, &target, &words));
@@ -68,6 +87,49 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         None => format!("{target} is connected, and waits for its client to speak first"),
     });
     Ok(())
+}
+
+/// Checks that a process for all connections has accepted the one that is being tried.
+fn taken_in(case: &Case<'_>) -> Result<(), Fault> {
+    let Some(manager) = case.manager.filter(|_| !case.accept) else {
+        return Ok(());
+    };
+    ended::restarted(case, manager)?;
+    let ports = case.ports();
+    let rows = table::read().unwrap_or_default();
+    let waiting = rows
+        .iter()
+        .filter(|row| row.listens() && ports.contains(&row.local.port()))
+        .map(|row| row.waiting)
+        .max();
+    let Some(waiting @ 1..) = waiting else {
+        return Ok(());
+    };
+    let unit = &case.service.name;
+    let status = manager.show(unit, &["StatusText"]).unwrap_or_default();
+    let status = match status.get("StatusText") {
+        "" => None,
+        text => Some(format!("its status: {}", escape(text.as_bytes()))),
+    };
+    let words = journal::last(case.place, Of::Unit(unit), None);
+    Err(Fault::new(
+        format!("{unit} accepts nobody: connections wait for it, {waiting} by now"),
+        format!(
+            "wait until others have left, raise its limits ({}), or have it start anew if it hangs",
+            command(case)
+        ),
+    )
+    .seen(status.into_iter().chain(words.evidence()))
+    .means("A client is connected, and waits for an answer.")
+    .command(case.systemctl(&format!("restart {unit}"))))
+}
+
+/// The record in which `sockunit serve` tells that it refused the client at this address.
+fn refused<'l>(client: &str, lines: &'l [String]) -> Option<&'l String> {
+    lines.iter().find(|line| {
+        let rest = line.strip_prefix(client);
+        rest.is_some_and(|rest| rest.starts_with(" refused, "))
+    })
 }
 
 fn closed(case: &Case<'_>, target: &Target, words: &journal::Words) -> Fault {

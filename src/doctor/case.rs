@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Fault;
+use super::address::Address;
 use super::mend::Way;
 use crate::manager::{Manager, Properties};
 use crate::units::{Place, Scope, Unit};
@@ -53,13 +54,14 @@ pub const OF_SOCKET: [&str; 21] = [
 ];
 
 /// What is asked of it about the service.
-pub const OF_SERVICE: [&str; 16] = [
+pub const OF_SERVICE: [&str; 17] = [
     "LoadState",
     "LoadError",
     "FragmentPath",
     "DropInPaths",
     "NeedDaemonReload",
     "ActiveState",
+    "NRestarts",
     "Result",
     "ExecMainCode",
     "ExecMainStatus",
@@ -101,15 +103,25 @@ impl Case<'_> {
         written.map_or(String::new(), |value| value.text.to_string())
     }
 
+    /// Whether its addresses of IPv6 take no IPv4.
+    pub fn only_v6(&self) -> bool {
+        let value = self.socket.value("Socket", "BindIPv6Only");
+        value.is_some_and(|value| value.text == "ipv6-only")
+    }
+
     /// The TCP ports that the socket is meant to have.
     pub fn ports(&self) -> Vec<u16> {
-        let mut ports: Vec<u16> = self
-            .socket
-            .listens()
-            .iter()
-            .filter(|listen| listen.is_stream())
-            .filter_map(crate::units::Listen::port)
-            .collect();
+        let listens = self.socket.listens();
+        let written = listens.iter().filter(|listen| listen.is_stream());
+        let mut ports: Vec<u16> = written.filter_map(crate::units::Listen::port).collect();
+        // What was written with specifiers is known to the manager.
+        let loaded = self.loaded.all("Listen").iter();
+        ports.extend(loaded.filter_map(|listen| {
+            match Address::parse(listen.strip_suffix(" (Stream)")?) {
+                Address::Tcp(address) => Some(address.port()),
+                _ => None,
+            }
+        }));
         ports.sort_unstable();
         ports.dedup();
         ports

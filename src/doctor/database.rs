@@ -43,6 +43,15 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         ));
         return Ok(());
     }
+    if is_systems(&text, entry.number) {
+        // Whoever wrote it meant something else by the name.
+        tell.note(format!(
+            "{}:{}: {name} is port {port}, so that clients have to give this service's port by its number, or it another name",
+            path.display(),
+            entry.number
+        ));
+        return Ok(());
+    }
     let listens = case.socket.listens();
     let other = listens.iter().find(|listen| listen.port().is_some());
     let written = other.map(|listen| {
@@ -73,4 +82,12 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         entry.number,
         path.display()
     )))
+}
+
+/// Whether a line is one that Debian's file brings, and not one for the services of this machine, which
+/// come behind a heading of its own.
+fn is_systems(text: &[u8], number: usize) -> bool {
+    let mut lines = text.split(|byte| *byte == b'\n').zip(1..);
+    let heading = lines.find(|(line, _)| line.starts_with(b"# Local services"));
+    heading.is_some_and(|(_, heading)| number < heading)
 }

@@ -1,17 +1,17 @@
 //! How the program has ended so far, and what its last words mean.
 
-use std::path::Path;
-
 use super::case::Case;
-use super::mend::shell;
+use super::denied::denied;
 use super::{Fault, Tell};
 use crate::journal::{self, Of};
-use crate::log::escape;
+use crate::manager::Manager;
 
 /// What is asked of each unit that may have failed.
-const ASKED: [&str; 5] = [
+const ASKED: [&str; 7] = [
     "Id",
     "ActiveState",
+    "SubState",
+    "NRestarts",
     "Result",
     "ExecMainCode",
     "ExecMainStatus",
@@ -27,6 +27,9 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         return Ok(());
     };
     let pattern = case.services();
+    if !case.accept {
+        restarted(case, manager)?;
+    }
     let shown = manager.show_all(&[&pattern], &ASKED).unwrap_or_default();
     let failed: Vec<_> = shown
         .iter()
@@ -61,6 +64,34 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         .command(reset))
 }
 
+/// Checks that a process for all connections is not started again and again.
+///
+/// # Errors
+///
+/// It is: systemd waits to start it once more, or does so.
+pub fn restarted(case: &Case<'_>, manager: Manager) -> Result<(), Fault> {
+    let id = &case.service.name;
+    let unit = manager.show(id, &ASKED).unwrap_or_default();
+    let restarts = unit.get("NRestarts");
+    // One that is started again at once may run whenever it is looked.
+    let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+    let since = number(restarts).saturating_sub(number(case.started.get("NRestarts")));
+    if since == 0 && !unit.get("SubState").starts_with("auto-restart") {
+        return Ok(());
+    }
+    let how = how(unit.get("Result"), unit.get("ExecMainStatus"));
+    let fault = Fault::new(
+        format!("{id} ends, and systemd starts it again: {how}"),
+        "mend the program or its options, and start it anew",
+    )
+    .seen(journal::last(case.place, Of::Unit(id), None).evidence())
+    .seen([format!("started again {restarts} times by now")])
+    .means("A client is connected, and waits for ever.");
+    Err(fault
+        .command(case.systemctl("daemon-reload"))
+        .command(case.systemctl(&format!("restart {id}"))))
+}
+
 /// A result of systemd's in words.
 fn how(result: &str, status: &str) -> String {
     let meaning = match status {
@@ -80,78 +111,9 @@ fn how(result: &str, status: &str) -> String {
         ("exit-code", meaning) => format!("exit status {status}: {meaning}"),
         ("signal" | "core-dump", _) => format!("its program was killed by signal {status}"),
         ("timeout", _) => "it took too long".to_string(),
+        ("success", _) => "its program ended".to_string(),
         (other, _) => other.to_string(),
     }
-}
-
-/// The fault that a program's last words tell where it could not open a file.
-pub fn denied(case: &Case<'_>, lines: &[String]) -> Option<Fault> {
-    let (line, read_only) = lines.iter().rev().find_map(|line| {
-        let read_only = line.contains("Read-only file system");
-        (read_only || line.contains("Permission denied")).then_some((line, read_only))
-    })?;
-    let unit = &case.service.name;
-    let Some(path) = path(case, line) else {
-        return Some(Fault::new(
-            format!(
-                "the program of {unit} was denied something: {}",
-                escape(line.as_bytes())
-            ),
-            "let the service's user have it, or have the program do without",
-        ));
-    };
-    let shown = shell(&path);
-    let user = match case.setting("User") {
-        user if user.is_empty() => "root".to_string(),
-        user => user,
-    };
-    let log = "What it writes to standard error is in the journal already, with the time and the unit: a file of its own \
-               is not needed.";
-    if read_only {
-        let fault = Fault::new(
-            format!("the program cannot write {path}: in the sandbox of {unit} the file system is read-only"),
-            "have it write to standard error, or give it a place to write",
-        )
-        .means(log);
-        let folder = Path::new(&path)
-            .parent()
-            .map_or("/".into(), |path| path.display().to_string());
-        let line = match folder.as_str() {
-            "/tmp" | "/var/tmp" => "PrivateTmp=yes".to_string(),
-            _ => format!("ReadWritePaths={folder}"),
-        };
-        return Some(case.by_drop_in(fault, unit, "Service", &[&line]));
-    }
-    let dynamic = case.service.flag("Service", "DynamicUser") == Some(true);
-    let there = case.path(&path).exists() && !dynamic;
-    let fault = Fault::new(
-        format!("the program may not write or read {path}: it runs as the user {user}"),
-        match there {
-            true => "have it write to standard error, or let that user have the file",
-            false => "have it write to standard error, or to a folder that this user may write to",
-        },
-    )
-    .means(format!(
-        "The file is somebody else's, for one who tried the program out before. {log}"
-    ));
-    Some(match there {
-        true => fault.command(format!("chown {} {shown}", shell(&user))),
-        false => fault,
-    })
-}
-
-/// The path in a line that is not the program's own.
-fn path(case: &Case<'_>, line: &str) -> Option<String> {
-    let own = case
-        .service
-        .value("Service", "ExecStart")
-        .map_or("", |value| value.text);
-    let parts = line.split(|c: char| c.is_whitespace() || "'\"‘’`(),;".contains(c));
-    let paths = parts
-        .map(|part| part.trim_end_matches([':', '.']))
-        .filter(|part| part.len() > 1 && part.starts_with('/'));
-    let mut others = paths.filter(|path| !own.contains(path));
-    others.next().map(str::to_string)
 }
 
 #[cfg(test)]

@@ -32,7 +32,13 @@ pub fn open<'a>(place: &'a Place, name: &str, tell: &mut Tell<'_>) -> Result<Cas
     tell.good(are(&socket));
 
     let accept = socket.flag("Socket", "Accept").unwrap_or(false);
+    let manager = Manager::of(place);
     let service_name = wanted(&socket, &socket_name, accept);
+    // Specifiers are known to the manager.
+    let service_name = match (service_name.contains('%'), manager) {
+        (true, Some(manager)) => triggered(manager, &socket_name).unwrap_or(service_name),
+        _ => service_name,
+    };
     let service = load(place, &service_name)?;
     match service.state {
         State::Found => {}
@@ -60,7 +66,7 @@ pub fn open<'a>(place: &'a Place, name: &str, tell: &mut Tell<'_>) -> Result<Cas
     tell.good(format!("{}, for {each}", are(&service)));
     Ok(Case {
         place,
-        manager: Manager::of(place),
+        manager,
         name: name.to_string(),
         socket,
         loaded: Properties::default(),
@@ -80,6 +86,13 @@ fn wanted(socket: &Unit, socket_name: &str, accept: bool) -> String {
         Some(service) => service.text.to_string(),
         None => format!("{stem}.service"),
     }
+}
+
+/// What the manager says that a socket starts.
+fn triggered(manager: Manager, socket: &str) -> Option<String> {
+    let shown = manager.show(socket, &["Triggers"]).ok()?;
+    let service = shown.get("Triggers").split_whitespace().next()?;
+    Some(service.to_string())
 }
 
 fn load(place: &Place, name: &str) -> Result<Unit, Fault> {
@@ -120,6 +133,9 @@ fn masked(place: &Place, unit: &Unit) -> Fault {
         "take the mask away",
     )
     .command(match place.live() {
+        true if path.starts_with("/run") => {
+            way.systemctl(&format!("unmask --runtime {}", unit.name))
+        }
         true => way.systemctl(&format!("unmask {}", unit.name)),
         false => format!("rm {}", shell(path)),
     })

@@ -8,6 +8,7 @@ mod address;
 mod attempt;
 mod case;
 mod database;
+mod denied;
 mod ended;
 mod files;
 mod json;

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::case::Case;
+use super::mend::shell;
 use super::{Fault, Tell};
 use crate::attach::{self, PATH, Runner, View};
-use crate::units::{CommandLine, Unit, command_lines, split};
+use crate::units::{CommandLine, Unit, Value, command_lines, split};
 
 /// Checks each program that the service is to start.
 ///
@@ -24,6 +25,12 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
             "name the program by its full path, as in ExecStart=-/usr/local/bin/program",
         ));
     };
+    if let Some(more) = values.get(1) {
+        let kind = unit.value("Service", "Type");
+        if kind.is_none_or(|kind| kind.text != "oneshot") {
+            return Err(twice(case, value, more));
+        }
+    }
     let at = format!("{}:{}", value.path.display(), value.line);
     let commands = command_lines(value.text).map_err(|why| {
         Fault::new(
@@ -42,12 +49,38 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         };
         one(case, &line, &program)?;
         tell.good(format!("{} can be started", program.display()));
-        if let Some(program) = behind(command) {
+        if let Some(program) = behind(command).and_then(|program| full(case, &program)) {
             one(case, &line, &program)?;
             tell.good(format!("{} can be started", program.display()));
         }
     }
     Ok(())
+}
+
+/// A second command, where the first was to be replaced.
+fn twice(case: &Case<'_>, first: &Value<'_>, second: &Value<'_>) -> Fault {
+    let shown = |value: &Value<'_>| {
+        format!(
+            "{}:{}: ExecStart={}",
+            value.path.display(),
+            value.line,
+            value.text
+        )
+    };
+    let fault = Fault::new(
+        format!(
+            "{} says two times what is to be started, and systemd does not load such a service",
+            case.service.name
+        ),
+        "put an empty ExecStart= before the later line; it takes the earlier one away",
+    )
+    .seen([shown(first), shown(second)])
+    .command(format!(
+        "sed -i '{}i ExecStart=' {}",
+        second.line,
+        shell(second.path)
+    ));
+    case.by_reload(fault)
 }
 
 /// The full path of a program; none where it has specifiers in it.
@@ -64,13 +97,11 @@ fn full(case: &Case<'_>, program: &str) -> Option<PathBuf> {
 }
 
 /// The program that `sockunit serve` starts.
-fn behind(command: &CommandLine) -> Option<PathBuf> {
+fn behind(command: &CommandLine) -> Option<String> {
     let argv = command.argv();
     let serves = argv.first()?.ends_with("/sockunit") && argv.get(1)? == "serve";
     let at = argv.iter().position(|word| word == "--")?;
-    serves
-        .then(|| argv.get(at + 1).map(PathBuf::from))
-        .flatten()
+    serves.then(|| argv.get(at + 1).cloned()).flatten()
 }
 
 fn one(case: &Case<'_>, line: &str, program: &Path) -> Result<(), Fault> {
@@ -130,7 +161,7 @@ pub fn root(case: &Case<'_>) -> PathBuf {
 }
 
 /// The user that the service runs as.
-fn runner(case: &Case<'_>) -> Result<Runner, Fault> {
+pub fn runner(case: &Case<'_>) -> Result<Runner, Fault> {
     let unit = &case.service;
     if !case.of_system() {
         return Ok(match case.place.live() {

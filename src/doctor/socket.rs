@@ -20,10 +20,10 @@ use crate::units::{Listen, State, Unit};
 pub fn check(case: &Case<'_>, asked: Asked, tell: &mut Tell<'_>) -> Result<bool, Fault> {
     let unit = &case.socket.name;
     if case.manager.is_none() {
-        tell.note(match case.place.live() {
-            true => "systemd does not run here, so that nothing listens".into(),
-            false => "whether it listens is known in the running system only".into(),
-        });
+        if case.place.live() {
+            return Err(no_manager(case));
+        }
+        tell.note("whether it listens is known in the running system only".into());
         return Ok(false);
     }
     let state = case.loaded.get("ActiveState");
@@ -72,13 +72,35 @@ pub fn check(case: &Case<'_>, asked: Asked, tell: &mut Tell<'_>) -> Result<bool,
     Ok(true)
 }
 
+/// Nobody who would listen.
+fn no_manager(case: &Case<'_>) -> Fault {
+    let refused = "A client is told: Connection refused.";
+    if case.of_system() {
+        let what = format!(
+            "systemd does not run here, so that nothing listens for {}",
+            case.socket.name
+        );
+        return Fault::new(what, "boot this system with systemd").means(refused);
+    }
+    Fault::new(
+        format!(
+            "your own service manager does not run, so that nothing listens for {}",
+            case.socket.name
+        ),
+        "it runs while you are logged in; this has it run always",
+    )
+    .means(refused)
+    .command("loginctl enable-linger")
+}
+
 fn has_ipv6() -> bool {
     Path::new("/proc/net/if_inet6").exists()
 }
 
 /// The listening TCP sockets of the unit's ports, by address.
 fn found(case: &Case<'_>) -> Vec<(SocketAddr, Finding)> {
-    let Ok(name) = case.name.parse() else {
+    // Who has the name does not count here, and an instance's is none for the services database.
+    let Ok(name) = case.name.parse().or_else(|_| "instance".parse()) else {
         return Vec::new();
     };
     let mut found = Vec::new();
@@ -101,6 +123,17 @@ fn not_active(case: &Case<'_>, state: &str) -> Fault {
         return fault.means(refused);
     }
     let restart = case.systemctl(&format!("restart {unit}"));
+    let service = &case.service.name;
+    let runs = ["active", "activating", "reloading"].contains(&case.started.get("ActiveState"));
+    if !case.accept && runs {
+        return Fault::new(
+            format!("{unit} is {state}, and {service} runs without it: systemd does not start a socket then"),
+            "stop the service, which the socket starts when somebody comes",
+        )
+        .means(refused)
+        .command(case.systemctl(&format!("stop {service}")))
+        .command(case.systemctl(&format!("start {unit}")));
+    }
     if state != "failed" {
         return Fault::new(
             format!("{unit} is {state}: it was not started, or was stopped"),
@@ -161,15 +194,15 @@ fn taken(case: &Case<'_>) -> Option<Fault> {
     let found = found(case);
     let listens = case.socket.listens();
     let wanted = |listen: &&Listen<'_>| listen.is_stream();
+    let only_v6 = case.only_v6();
     for listen in listens.iter().filter(wanted) {
         let Address::Tcp(own) = Address::parse(listen.value.text) else {
             continue;
         };
         let holder = found.iter().find(|(address, _)| {
             address.port() == own.port()
-                && (address.ip() == own.ip()
-                    || address.ip().is_unspecified()
-                    || own.ip().is_unspecified())
+                && address::overlap(address.ip(), own.ip(), only_v6)
+                && !address::is_free(own, only_v6)
         });
         let Some((_, finding)) = holder else {
             continue;

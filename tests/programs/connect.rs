@@ -3,11 +3,16 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
-use std::os::unix::net::UnixListener;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{ChildStdout, Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+};
 
 use crate::client::{assert_proper, client, server};
 use crate::serving::{CELEBS, PATIENCE, Served, Stderr, expect, reset, rest, wait_until};
@@ -340,6 +345,28 @@ fn a_unix_socket_is_reached_by_its_path() {
     assert_proper(client(&[path.to_str().unwrap()]), "here\n");
     serving.join().unwrap();
     fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_unix_socket_whose_queue_is_full_is_waited_for_no_longer_than_it_shall_be() {
+    let path = std::env::temp_dir().join(format!("sockunit-full-{}", std::process::id()));
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let listener = socket(AddressFamily::Unix, SockType::Stream, flags, None).unwrap();
+    bind(listener.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+    listen(&listener, Backlog::new(0).unwrap()).unwrap();
+    let _queued = UnixStream::connect(&path).unwrap();
+    let output = Command::new(SOCKUNIT)
+        .args(["connect", "--timeout", "200ms"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains(": no answer: as many connections as it takes wait for its service already"),
+        "{told}"
+    );
 }
 
 #[test]

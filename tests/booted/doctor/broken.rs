@@ -23,6 +23,10 @@ use Mended::{By, ByItsCommands};
 
 pub const RELOAD: &str = "systemctl daemon-reload && systemctl restart NAME.socket";
 
+/// Has one process serve all connections.
+pub const SHARED: &str = "sed s/NAME@/NAME/ UNITS/NAME@.service >UNITS/NAME.service
+    sed -i /Accept/d UNITS/NAME.socket; sed -i /StandardInput/d UNITS/NAME.service";
+
 pub const BROKEN: &[Broken] = &[
     // Unit files.
     Broken {
@@ -77,6 +81,19 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         how: "mkdir UNITS/NAME.socket.d && printf '[Socket]\\nMaxConnections=30\\n' >UNITS/NAME.socket.d/more.conf",
         told: "so that",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "mkdir UNITS/NAME@.service.d && printf '[Service]\\nExecStart=-PROGRAM\\n' >UNITS/NAME@.service.d/other.conf; systemctl daemon-reload",
+        told: "NAME@.service says two times what is to be started",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    Broken {
+        how: "systemctl stop NAME.socket && mkdir -p /usr/local/lib/systemd/system \
+              && mv UNITS/NAME.socket /usr/local/lib/systemd/system && systemctl daemon-reload && systemctl mask --runtime NAME.socket",
+        told: "NAME.socket is masked by /run/systemd/system/NAME.socket",
         held: 0,
         mended: ByItsCommands,
     },
@@ -284,5 +301,43 @@ pub const BROKEN: &[Broken] = &[
         told: "NAME.socket was given up, because NAME.service ended too often",
         held: 0,
         mended: By("sed -i 's/^Accept.*//; $aAccept=yes' UNITS/NAME.socket; rm UNITS/NAME.service; cp /root/NAME PROGRAM; systemctl daemon-reload"),
+    },
+    // One process for all connections.
+    Broken {
+        how: "SHARED
+              sed -i 's,^ExecStart=,ExecStart=/usr/bin/sockunit serve --banner /nowhere -- ,; $aRestart=on-failure\\nRestartSec=1h' UNITS/NAME.service
+              sed -i '1i [Unit]\\nStartLimitIntervalSec=0' UNITS/NAME.service; RELOAD; sockunit connect 127.0.0.1 PORT --idle-timeout 1ms 2>/dev/null || :
+              until systemctl show -p SubState --value NAME.service | grep -q auto-restart; do sleep 0.02; done",
+        told: "NAME.service ends, and systemd starts it again: its program ended with exit status 1",
+        held: 0,
+        mended: By("sed -i 's,--banner /nowhere,,' UNITS/NAME.service"),
+    },
+    Broken {
+        how: "SHARED
+              printf '#!/bin/sh\\n: $LISTEN_FDS\\nexec sleep infinity\\n' >PROGRAM; RELOAD; systemctl start NAME.service",
+        told: "NAME.service accepts nobody: connections wait for it, 1 by now",
+        held: 0,
+        mended: By("printf '#!/bin/sh\\n: $LISTEN_FDS\\nexec /usr/bin/sockunit serve -- /bin/echo here\\n' >PROGRAM"),
+    },
+    Broken {
+        how: "SHARED
+              printf '#!/bin/sh\\n[ -n \"$LISTEN_FDS\" ] || exec sleep infinity\\nexec /usr/bin/sockunit serve -- /bin/echo here\\n' >PROGRAM
+              systemctl stop NAME.socket; systemctl daemon-reload; systemctl start NAME.service",
+        told: "NAME.socket is inactive, and NAME.service runs without it",
+        held: 0,
+        mended: ByItsCommands,
+    },
+    // What is somebody else's stays that.
+    Broken {
+        how: "printf '#!/bin/sh\\ngrep root /etc/shadow || :\\n' >PROGRAM",
+        told: "the program may not write or read /etc/shadow: it runs as the user nobody",
+        held: 0,
+        mended: By("cp /root/NAME PROGRAM"),
+    },
+    Broken {
+        how: "echo 'echo connected >>/var/log/NAME.log' >/srv/NAME.sh; echo by hand >/var/log/NAME.log; sed -i '2i . /srv/NAME.sh' PROGRAM",
+        told: "the program may not write or read /var/log/NAME.log: it runs as the user nobody",
+        held: 0,
+        mended: ByItsCommands,
     },
 ];

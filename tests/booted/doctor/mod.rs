@@ -4,16 +4,19 @@
 
 mod broken;
 
+use std::io::Write;
+
 use serde_json::Value;
 
 use self::broken::Mended::{self, By, ByItsCommands};
-use self::broken::{BROKEN, RELOAD};
+use self::broken::{BROKEN, RELOAD, SHARED};
 use crate::conversation::expect;
 use crate::machine::{Machine, Mode, Release};
 
 on_both_releases!(
     every_broken_service_is_told_with_what_mends_it,
     services_that_work_have_nothing_to_find,
+    a_process_for_all_connections_that_takes_no_more_is_told,
     a_users_own_services_are_looked_at_without_root,
 );
 
@@ -35,6 +38,7 @@ impl Words {
 
     fn fill(&self, text: &str) -> String {
         text.replace("RELOAD", RELOAD)
+            .replace("SHARED", SHARED)
             .replace("PROGRAM", "/usr/local/bin/NAME")
             .replace("UNITS", UNITS)
             .replace("NAME", &self.name)
@@ -103,10 +107,15 @@ fn examine(machine: &Machine, words: &Words) -> Said {
     let script = format!("{STATE}; echo =====; {EXAMINE}; echo =====; {STATE}");
     let told = machine.run(&words.fill(&script));
     let parts: Vec<&str> = told.split("=====\n").collect();
-    assert_eq!(
-        parts[0].trim_end(),
-        parts[2].trim_end(),
-        "it changed something"
+    let changed: Vec<_> = parts[0]
+        .lines()
+        .zip(parts[2].lines())
+        .filter(|(before, after)| before != after)
+        .collect();
+    let count = |part: &str| part.trim_end().lines().count();
+    assert!(
+        changed.is_empty() && count(parts[0]) == count(parts[2]),
+        "it changed something: {changed:#?}"
     );
     let (json, status) = parts[1].split_once('\n').unwrap();
     let said = Said::parse(json);
@@ -143,6 +152,10 @@ fn every_broken_service_is_told_with_what_mends_it(release: Release) {
             told.contains(&words.fill(broken.told)),
             "{} expected, and told: {fault:#}",
             words.fill(broken.told)
+        );
+        assert!(
+            !fault.to_string().contains("chown nobody /etc"),
+            "{fault:#}"
         );
         mend(&machine, &words, fault, &broken.mended);
         drop(held);
@@ -231,6 +244,71 @@ fn services_that_work_have_nothing_to_find(release: Release) {
     };
     let line = format!("{note}IntervalSec=0 in a drop-in for plain.socket lifts that");
     assert!(told.lines().any(|told| told == line), "{told}");
+    // One whose name is somebody else's.
+    let words = Words {
+        name: "ssh".into(),
+        port: 4003,
+    };
+    machine.run(&attach(&machine, &words));
+    let told = machine.run("sockunit doctor ssh");
+    assert!(
+        told.contains(": ssh is port 22, so that clients have to give this"),
+        "{told}"
+    );
+    // One that is found on PATH, and one with specifiers.
+    machine.write(
+        "/etc/systemd/system/at@.socket",
+        "[Socket]\nListenStream=127.0.0.1:%i\n",
+    );
+    machine.write(
+        "/etc/systemd/system/at@.service",
+        "[Service]\nExecStart=/usr/bin/sockunit serve -- cat\n",
+    );
+    machine.run("systemctl daemon-reload && systemctl start at@4004.socket");
+    assert_eq!(machine.converse("127.0.0.1:4004", b"hi"), b"hi");
+    machine.run("sockunit doctor at@4004");
+}
+
+fn a_process_for_all_connections_that_takes_no_more_is_told(release: Release) {
+    let machine = Machine::installed(release);
+    for (options, port, fault, shown) in [
+        (
+            "--max-connections 1",
+            4000,
+            "fault: full.service accepts nobody: connections wait for it, 1 by now\n    its status: \"1 connections now, ",
+            "--max-connections 1",
+        ),
+        (
+            "--per-source 1",
+            4001,
+            "fault: 127.0.0.1 port 4001 refuses clients such as this one\n    ",
+            "refused, as its address has too many connections",
+        ),
+    ] {
+        machine.run(&format!(
+            "sockunit add full {port} --shared {options} -- /bin/cat"
+        ));
+        let mut client = machine.connect(&format!("127.0.0.1:{port}"));
+        client.write_all(b"here\n").unwrap();
+        expect(&mut client, "here\n");
+        let output = machine.output("sockunit doctor full");
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains(fault) && told.contains(shown), "{told}");
+        drop(client);
+        machine.run("sockunit remove full");
+    }
+    machine.run("sockunit add loop 4002 --shared -- /bin/cat");
+    machine.write(
+        "/etc/systemd/system/loop.service.d/wrong.conf",
+        "[Service]\nExecStart=\nExecStart=/usr/bin/sockunit serve --banner /nowhere -- /bin/cat\n",
+    );
+    machine.run("systemctl daemon-reload && systemctl restart loop.socket");
+    let output = machine.output("sockunit doctor loop");
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let fault = "fault: loop.service ends, and systemd starts it again: its program ended with exit status 1";
+    assert!(told.contains(fault), "{told}");
 }
 
 fn a_users_own_services_are_looked_at_without_root(release: Release) {
@@ -265,6 +343,17 @@ fn a_users_own_services_are_looked_at_without_root(release: Release) {
     assert!(second.status.success(), "{said}");
     assert!(said.ends_with("answers \"here\"\n"), "{said}");
 
+    machine.run("systemctl stop user@$(id -u you).service");
+    let away = machine.output(
+        "setpriv --reuid=you --regid=you --init-groups env -i HOME=/home/you PATH=/usr/bin:/bin sockunit doctor --user tick",
+    );
+    let said = String::from_utf8_lossy(&away.stdout);
+    assert!(
+        said.contains(
+            "fault: your own service manager does not run, so that nothing listens for tick.socket"
+        ),
+        "{said}"
+    );
     machine.write(
         &format!("{units}/tick.socket"),
         "[Socket]\nListenStream=127.0.0.1:400\nAccept=yes\n",
