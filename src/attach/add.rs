@@ -1,5 +1,6 @@
 //! Attaching: what is checked, what is written, and in which order.
 
+use std::fs;
 use std::path::PathBuf;
 
 use super::answer::{self, Answer};
@@ -47,6 +48,16 @@ pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
         )));
     }
     remove::unattached(place, &attachment.name)?;
+    let mut words = [&attachment.program]
+        .into_iter()
+        .chain(&attachment.arguments);
+    if words.any(|word| word.contains(is_no_character)) {
+        return Err(Error::Refused(
+            "the program's name or an argument has a code point in it that is no character (U+FFFF, for one), and \
+             systemd takes no such line; put it into a script"
+                .into(),
+        ));
+    }
     let bind = check_program(place, attachment)?;
     let entry = Entry {
         name: attachment.name.clone(),
@@ -73,6 +84,11 @@ pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
         (remove::link(&name), target)
     });
     Ok(Plan { units, line, link })
+}
+
+/// What systemd does not take for text.
+fn is_no_character(c: char) -> bool {
+    matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xFFFE == 0xFFFE
 }
 
 /// Checks the program and the user that it runs as; the file to be bound into view, if any.
@@ -146,12 +162,19 @@ fn free(place: &Place, entry: &Entry) -> Result<Option<Entry>, Error> {
             && port.is_some()
     };
     let there = findings.iter().any(named);
-    findings.retain(|finding| finding.is_taken() && !named(finding));
+    // Its twin of another protocol stands in nobody's way.
+    let twin = |finding: &Finding| {
+        let Claim { name, port } = &finding.claim;
+        there && matches!(finding.holder, Holder::Entry { .. }) && name.is_some() && port.is_some()
+    };
+    findings.retain(|finding| finding.is_taken() && !named(finding) && !twin(finding));
     if !findings.is_empty() {
         return Err(Error::Taken(findings));
     }
     let file = place.path("/etc/services");
-    let add = place.scope == Scope::System && !there && file.exists();
+    // One that is kept elsewhere is left alone.
+    let plain = fs::symlink_metadata(file).is_ok_and(|file| file.is_file());
+    let add = place.scope == Scope::System && !there && plain;
     Ok(add.then(|| entry.clone()))
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::mark::{Maker, maker};
-use super::render::RECORD;
+use super::render::{RECORD, TOOL};
 use super::{Error, Kind};
 use crate::manager::Manager;
 use crate::services::Name;
@@ -99,12 +99,12 @@ fn listed(
     let command = service.value("Service", "ExecStart");
     let command = command.map_or("", |command| command.text);
     // What serves many names the program behind its own options.
-    let program = match command.split_once(" serve ") {
-        Some((_, rest)) => rest
-            .split_once(" -- ")
-            .map_or(command, |(_, program)| program),
-        None => command,
-    };
+    let serves = command
+        .split_once(" serve ")
+        .filter(|(tool, _)| tool.trim_start_matches('-') == TOOL);
+    let program = serves
+        .and_then(|(_, rest)| rest.split_once(" -- "))
+        .map_or(command, |(_, program)| program);
     Ok(Listed {
         name: name.to_string(),
         listen: socket

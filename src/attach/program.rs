@@ -13,6 +13,7 @@ use super::quote::shell;
 use super::runner::{Runner, Want};
 use super::shebang::{self, Shebang};
 use super::walk::{Stop, Way, below, walk};
+use crate::log::Plain;
 
 /// Where systemd looks for a program that is named without a path, and so `env` in a service.
 pub(crate) const PATH: [&str; 6] = [
@@ -59,7 +60,8 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.what, self.mend)
+        // Some of it is what somebody wrote into a file.
+        write!(f, "{}; {}", Plain(&self.what), Plain(&self.mend))
     }
 }
 
@@ -96,11 +98,18 @@ impl Check<'_> {
                 format!("name the program from the root on: \"$PWD/{shown}\""),
             );
         }
+        if program.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return fault(
+                format!("{shown} ends in a slash, as the path of a directory does"),
+                "take the slash away",
+            );
+        }
         let way = walk(self.root, program).map_err(|stop| self.stopped(program, stop))?;
         let bind = self.hidden(&way, depth)?;
-        if bind.is_none() {
-            self.passable(&way.folders)?;
-        }
+        // What is bound into view needs no way through the homes, which are empty ones then.
+        let in_home = |folder: &Path| HOMES.iter().any(|home| folder.starts_with(home));
+        let folders = way.folders.iter();
+        self.passable(folders.filter(|(folder, _)| bind.is_none() || !in_home(folder)))?;
         self.runnable(program, &way)?;
         self.content(program, &way, depth)?;
         Ok(Sound { bind })
@@ -168,7 +177,10 @@ impl Check<'_> {
         Fault { what, mend }
     }
 
-    fn passable(&self, folders: &[(PathBuf, Metadata)]) -> Result<(), Fault> {
+    fn passable<'f>(
+        &self,
+        folders: impl IntoIterator<Item = &'f (PathBuf, Metadata)>,
+    ) -> Result<(), Fault> {
         for (folder, stat) in folders {
             if !self.may(Want::Execute, folder, stat) {
                 let (runner, class) = (self.runner, self.runner.class(stat));
@@ -422,6 +434,10 @@ impl Fault {
 /// The dynamic loader that a program wants.
 fn loader(file: &File, elf: &Elf) -> io::Result<Option<String>> {
     let (start, length) = elf.table();
+    // The kernel takes no larger table.
+    if length > 64 * 1024 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     let mut table = vec![0; length];
     file.read_exact_at(&mut table, start)?;
     let Some((start, length)) = elf.loader(&table) else {

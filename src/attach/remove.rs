@@ -38,12 +38,7 @@ pub fn remove(place: &Place, name: &Name, force: bool) -> Result<Removed, Error>
             false => Err(Error::Unknown(name.to_string())),
         };
     }
-    let changed: Vec<PathBuf> = own
-        .files
-        .iter()
-        .filter(|file| file.maker == Maker::Changed)
-        .map(|file| store.folder().join(&file.name))
-        .collect();
+    let changed = own.changed(&store);
     if !changed.is_empty() && !force {
         return Err(Error::Changed(changed));
     }
@@ -53,8 +48,13 @@ pub fn remove(place: &Place, name: &Name, force: bool) -> Result<Removed, Error>
 /// Takes away what an `add` that was killed has left.
 pub fn recover(place: &Place, store: &Store, name: &Name) -> Result<(), Error> {
     let own = Own::find(store.folder(), name)?;
-    let socket = format!("{name}.socket");
-    if !own.files.is_empty() && !store.folder().join(socket).exists() {
+    let socket = store.folder().join(format!("{name}.socket"));
+    if !own.files.is_empty() && fs::symlink_metadata(socket).is_err() {
+        // One that was killed has left what it wrote. What is otherwise is somebody's work.
+        let changed = own.changed(store);
+        if !changed.is_empty() {
+            return Err(Error::Changed(changed));
+        }
         dismantle(place, store, name)?;
     }
     tidy(store, name).map(drop)
@@ -118,6 +118,17 @@ impl Own {
         Ok(Own { files })
     }
 
+    /// Those that somebody has changed since.
+    fn changed(&self, store: &Store) -> Vec<PathBuf> {
+        let changed = self
+            .files
+            .iter()
+            .filter(|file| file.maker == Maker::Changed);
+        changed
+            .map(|file| store.folder().join(&file.name))
+            .collect()
+    }
+
     /// The line in /etc/services that came with them.
     fn line(&self) -> Option<Entry> {
         let mut assignments = self.files.iter().flat_map(|file| &file.content.assignments);
@@ -156,7 +167,7 @@ pub fn dismantle(place: &Place, store: &Store, name: &Name) -> Result<Removed, E
     let mut removed = Removed::default();
     let link = link(&name.to_string());
     // A link of the same name to something else is not ours.
-    let leads = fs::read_link(store.folder().join(&link));
+    let leads = fs::read_link(store.path(&link)?);
     let ours = leads.is_ok_and(|to| {
         to.file_name()
             .is_some_and(|to| *to == *format!("{name}.socket"))
@@ -165,12 +176,19 @@ pub fn dismantle(place: &Place, store: &Store, name: &Name) -> Result<Removed, E
         removed.files.push(store.folder().join(&link));
     }
     let mut line = own.line();
+    let mut left = None;
     for file in &own.files {
         // The line is taken out before the file goes that tells of it.
         if !file.name.ends_with(".socket") {
             if let Some(entry) = line.take() {
-                let done = services::remove(&place.root, &entry, Run::Real)?;
-                removed.line = (done == Outcome::Changed).then_some(entry);
+                match services::remove(&place.root, &entry, Run::Real) {
+                    Ok(done) => removed.line = (done == Outcome::Changed).then_some(entry),
+                    // A file that add would not have written to has no line of its.
+                    Err(services::Error::NotPlain(_)) => {}
+                    Err(services::Error::Io(_, error)) if error.kind() == ErrorKind::NotFound => {}
+                    // The rest goes all the same: one that is half there cannot be asked to go again.
+                    Err(error) => left = Some(error),
+                }
             }
         }
         if store.take(&file.name)? {
@@ -183,7 +201,10 @@ pub fn dismantle(place: &Place, store: &Store, name: &Name) -> Result<Removed, E
         manager.daemon_reload()?;
         forget(place, manager, name);
     }
-    Ok(removed)
+    match left {
+        Some(error) => Err(error.into()),
+        None => Ok(removed),
+    }
 }
 
 /// The listener first, so that no conversation begins in between.

@@ -70,10 +70,7 @@ fn socket_text(attachment: &Attachment, scope: Scope) -> String {
             Listen::On(IpAddr::V6(address)) => format!("ListenStream=[{address}]:{port}\n"),
         };
     }
-    if attachment
-        .listen
-        .contains(&Listen::On(Ipv6Addr::UNSPECIFIED.into()))
-    {
+    if addresses(attachment).contains(&Listen::On(Ipv6Addr::UNSPECIFIED.into())) {
         text += "BindIPv6Only=ipv6-only\n";
     }
     text += "# An address that is not there yet, or no IPv6, must not keep the others from being served.\n\
@@ -93,7 +90,7 @@ fn socket_text(attachment: &Attachment, scope: Scope) -> String {
     text
 }
 
-/// The addresses, each once; all of them make the others needless.
+/// The addresses, each once; all of them, or all of a kind, make the others of that kind needless.
 fn addresses(attachment: &Attachment) -> Vec<Listen> {
     if attachment.listen.contains(&Listen::Everywhere) {
         return vec![Listen::Everywhere];
@@ -108,7 +105,17 @@ fn addresses(attachment: &Attachment) -> Vec<Listen> {
     }
     let mut addresses = Vec::new();
     for address in &attachment.listen {
-        if !addresses.contains(address) {
+        let covered = match address {
+            Listen::Everywhere => false,
+            Listen::On(ip) => {
+                let all = match ip {
+                    IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+                    IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+                };
+                *ip != all && attachment.listen.contains(&Listen::On(all))
+            }
+        };
+        if !covered && !addresses.contains(address) {
             addresses.push(*address);
         }
     }

@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::{self, AccessFlags, Gid, User};
 
+use crate::units;
+
 /// What somebody wants of a file or a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
@@ -157,7 +159,10 @@ fn of_this_system(name: &str) -> Option<(u32, Vec<u32>)> {
 }
 
 fn of_files(root: &Path, name: &str) -> Option<(u32, Vec<u32>)> {
-    let text = |file: &str| fs::read_to_string(root.join(file)).unwrap_or_default();
+    let text = |file: &str| {
+        let bytes = units::read(root, &root.join(file)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
     let passwd = text("etc/passwd");
     let mut fields = passwd
         .lines()

@@ -60,9 +60,22 @@ impl Store {
         &self.folder
     }
 
+    /// Where a file is whose path is relative to the folder of units: links on the way lead nowhere out
+    /// of the root.
+    pub fn path(&self, path: &str) -> Result<PathBuf, Error> {
+        let path = self.folder.join(path);
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(path);
+        };
+        match resolved(&self.root, folder) {
+            Ok(folder) => Ok(folder.join(name)),
+            Err(error) => Err(Error::Io(path, error)),
+        }
+    }
+
     /// Makes a file, in one step. `path` is relative to the folder of units.
     pub fn put(&self, path: &str, content: Content<'_>) -> Result<(), Error> {
-        let path = self.folder.join(path);
+        let path = self.path(path)?;
         self.make(&path, content)
             .map_err(|error| Error::Io(path, error))
     }
@@ -106,7 +119,7 @@ impl Store {
 
     /// Takes a file away; that it is gone already is no error.
     pub fn take(&self, path: &str) -> Result<bool, Error> {
-        let path = self.folder.join(path);
+        let path = self.path(path)?;
         let taken = remove_file(&path).and_then(|taken| {
             if taken {
                 sync(path.parent().unwrap_or(&self.root))?;
@@ -121,7 +134,7 @@ impl Store {
     pub fn tidy(&self, paths: &[&str]) -> Result<bool, Error> {
         let mut any = false;
         for path in paths {
-            let path = self.folder.join(path);
+            let path = self.path(path)?;
             let new = beside(&path);
             any |= remove_file(&new).map_err(|error| Error::Io(new, error))?;
             for folder in path.ancestors().skip(1) {

@@ -5,6 +5,7 @@ mod allowance;
 mod escape;
 mod journal;
 mod native;
+mod plain;
 mod syslog;
 
 use std::io::Write;
@@ -12,6 +13,7 @@ use std::os::fd::BorrowedFd;
 
 pub use allowance::Allowance;
 pub use escape::escape;
+pub use plain::Plain;
 
 /// Whether this descriptor is the journal's stream.
 pub fn is_journal(fd: BorrowedFd<'_>) -> bool {

@@ -68,6 +68,8 @@ impl Listen<'_> {
             && !text.starts_with(['/', '@'])
             && !text.starts_with("vsock");
         let port = text.rsplit_once(':').map_or(text, |(_, port)| port);
+        // The name of a device may follow.
+        let port = port.split('%').next().unwrap_or(port);
         ip.then(|| port.parse().ok()).flatten()
     }
 

@@ -4,6 +4,7 @@ mod refused;
 mod tree;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use self::tree::{SERVICES, Tree};
@@ -224,4 +225,123 @@ hello    127.0.0.1:3333,[::1]:3333  single  -        disabled  -      -    /usr/
         "{}",
         done.said
     );
+}
+
+#[test]
+fn a_database_that_is_a_link_is_left_alone_and_stands_in_nobodys_way() {
+    let tree = Tree::new("linked-services");
+    tree.write("usr/services", 0o644, SERVICES);
+    fs::remove_file(tree.0.join("etc/services")).unwrap();
+    symlink("../usr/services", tree.0.join("etc/services")).unwrap();
+    let before = tree.snapshot();
+    tree.add(&["greeter", "4000", "--", "/bin/sh"]);
+    assert_eq!(tree.read("usr/services"), SERVICES);
+    tree.remove(&["greeter"]);
+    assert_eq!(tree.snapshot(), before);
+    // One that has gone meanwhile.
+    let tree = Tree::new("lost-services");
+    tree.add(&["--enable", "greeter", "4000", "--", "/bin/sh"]);
+    fs::remove_file(tree.0.join("etc/services")).unwrap();
+    tree.remove(&["greeter"]);
+    assert!(!tree.0.join("etc/systemd").exists());
+}
+
+#[test]
+fn what_somebody_changed_is_not_taken_for_the_rest_of_an_add_that_was_killed() {
+    let tree = Tree::new("changed-rest");
+    tree.add(&["greeter", "4000", "--", "/bin/sh"]);
+    let units = "etc/systemd/system";
+    let unit = format!("{units}/greeter@.service");
+    tree.write(&unit, 0o644, tree.read(&unit) + "# mine\n");
+    let socket = tree.0.join(units).join("greeter.socket");
+    fs::rename(&socket, socket.with_extension("off")).unwrap();
+    let before = tree.snapshot();
+    let done = tree.run("add", &["greeter", "4000", "--", "/bin/sh"]);
+    assert_eq!(done.status, Some(1));
+    assert!(
+        done.complained.contains("greeter@.service was changed"),
+        "{}",
+        done.complained
+    );
+    assert_eq!(tree.snapshot(), before);
+}
+
+#[test]
+fn addresses_that_others_cover_are_left_out() {
+    for (listen, lines) in [
+        (&["*", "::"][..], &["ListenStream=4000"][..]),
+        (&["0.0.0.0", "127.0.0.1"], &["ListenStream=0.0.0.0:4000"]),
+        (
+            &["::1", "::", "127.0.0.1"],
+            &[
+                "ListenStream=[::]:4000",
+                "ListenStream=127.0.0.1:4000",
+                "BindIPv6Only=ipv6-only",
+            ],
+        ),
+    ] {
+        let tree = Tree::new("covered");
+        let mut arguments: Vec<&str> = listen.iter().flat_map(|a| ["--listen", a]).collect();
+        arguments.extend(["greeter", "4000", "--", "/bin/sh"]);
+        tree.add(&arguments);
+        let socket = tree.read("etc/systemd/system/greeter.socket");
+        let said: Vec<&str> = socket
+            .lines()
+            .filter(|line| line.starts_with("ListenStream=") || line.starts_with("BindIPv6Only="))
+            .collect();
+        assert_eq!(said, lines);
+    }
+}
+
+#[test]
+fn links_in_a_tree_lead_nowhere_out_of_it() {
+    let tree = Tree::new("inside");
+    let outside = tree.0.with_extension("outside");
+    let _ = fs::remove_dir_all(&outside);
+    fs::create_dir_all(&outside).unwrap();
+    fs::create_dir_all(tree.0.join("etc/systemd/system")).unwrap();
+    fs::create_dir_all(tree.0.join("wants")).unwrap();
+    // In that system this is its own folder.
+    let wants = tree.0.join("etc/systemd/system/sockets.target.wants");
+    symlink("/wants", &wants).unwrap();
+    fs::rename(tree.0.join("etc/passwd"), tree.0.join("usr/passwd")).unwrap();
+    symlink("/usr/passwd", tree.0.join("etc/passwd")).unwrap();
+    let before = tree.snapshot();
+    let add = [
+        "--enable",
+        "--user-name",
+        "ann",
+        "greeter",
+        "4000",
+        "--",
+        "/bin/sh",
+    ];
+    tree.add(&add);
+    assert!(fs::symlink_metadata(tree.0.join("wants/greeter.socket")).is_ok());
+    tree.remove(&["greeter"]);
+    assert_eq!(tree.snapshot(), before);
+    fs::remove_file(&wants).unwrap();
+    symlink(&outside, &wants).unwrap();
+    tree.run("add", &add);
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    fs::remove_dir_all(&outside).unwrap();
+}
+
+#[test]
+fn the_twin_of_another_protocol_stands_in_nobodys_way() {
+    let tree = Tree::new("twin");
+    tree.write(
+        "etc/services",
+        0o644,
+        "greeter 4000/tcp\ngreeter 4000/udp\n",
+    );
+    tree.add(&["greeter", "4000", "--", "/bin/sh"]);
+}
+
+#[test]
+fn list_tells_the_program_of_a_service_as_it_is_written() {
+    let tree = Tree::new("listed");
+    tree.add(&["greeter", "4000", "--", "/bin/sh", "x", "serve", "--", "y"]);
+    let listed = tree.run("list", &[]).said;
+    assert!(listed.contains("/bin/sh x serve -- y"), "{listed}");
 }

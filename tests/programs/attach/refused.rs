@@ -1,5 +1,6 @@
 //! What add refuses, each in a sentence and before anything is changed.
 
+use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::tree::{Tree, elf};
@@ -241,4 +242,45 @@ fn a_name_or_port_that_cannot_be_had_is_refused() {
             "sockunit: greeter is attached already; sockunit remove greeter takes it away\n"
         )
     );
+}
+
+#[test]
+fn what_a_hostile_program_says_of_itself_costs_nothing_and_steers_no_terminal() {
+    let tree = Tree::new("hostile");
+    tree.write("usr/local/bin/steer", 0o755, "#!\x1b[2Jfoo\nx\n");
+    let mut large = elf(62, None);
+    large[54..58].fill(0xff);
+    tree.write("usr/local/bin/large", 0o755, large);
+    let file = fs::File::options()
+        .write(true)
+        .open(tree.0.join("usr/local/bin/large"))
+        .unwrap();
+    file.set_len(5 << 30).unwrap();
+    for program in ["/usr/local/bin/steer", "/usr/local/bin/large"] {
+        let done = tree.run("add", &["greeter", "4000", "--", program]);
+        assert_eq!(done.status, Some(1), "{}", done.said);
+        assert!(!done.complained.contains('\x1b'), "{:?}", done.complained);
+    }
+}
+
+#[test]
+fn a_program_behind_a_link_needs_its_way_too() {
+    let tree = Tree::new("way");
+    fs::create_dir(tree.0.join("srv")).unwrap();
+    tree.mode("srv", 0o700);
+    symlink("/home/you/hello.sh", tree.0.join("srv/l")).unwrap();
+    let done = tree.run("add", &["greeter", "4000", "--", "/srv/l"]);
+    assert_eq!(done.status, Some(1));
+    assert!(
+        done.complained.contains("/srv is a directory that"),
+        "{}",
+        done.complained
+    );
+    for (program, argument, why) in [
+        ("/bin/sh/", "x", "/bin/sh/ ends in a slash"),
+        ("/bin/sh", "a\u{ffff}b", "no character"),
+    ] {
+        let done = tree.run("add", &["greeter", "4000", "--", program, argument]);
+        assert!(done.complained.contains(why), "{}", done.complained);
+    }
 }
