@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use nix::libc::{IPPROTO_TCP, TCP_INFO};
 
+use super::Traffic;
+
 /// State and traffic of a TCP connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpInfo {
@@ -18,12 +20,15 @@ pub struct TcpInfo {
     pub sent: u64,
     /// Bytes of data that were written, and wait to be sent.
     pub unsent: u64,
+    /// Segments that were sent, and of which the other side has not said that they have come.
+    pub in_flight: u32,
     /// Since when no data has come and none was sent.
     pub quiet: Duration,
 }
 
 /// Where the fields are in the kernel's `struct tcp_info`, which only ever grows at its end.
 const STATE: usize = 0;
+const UNACKNOWLEDGED: usize = 24;
 const LAST_DATA_SENT: usize = 44;
 const LAST_DATA_RECEIVED: usize = 52;
 const BYTES_RECEIVED: usize = 128;
@@ -66,8 +71,17 @@ impl TcpInfo {
             received: bytes(BYTES_RECEIVED).saturating_sub(ends),
             sent: bytes(BYTES_SENT).saturating_sub(bytes(BYTES_RETRANS)),
             unsent: word(NOT_SENT).into(),
+            in_flight: word(UNACKNOWLEDGED),
             quiet: Duration::from_millis(word(LAST_DATA_SENT).min(word(LAST_DATA_RECEIVED)).into()),
         })
+    }
+
+    /// What was received, and what was written for the other side.
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            received: self.received,
+            sent: self.sent + self.unsent,
+        }
     }
 }
 

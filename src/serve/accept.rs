@@ -98,7 +98,11 @@ impl<H: Host> Server<'_, H> {
         }
         let interest = self.host.interest(&guest);
         let watched = watch(self.poll.registry(), guest.socket(), token, interest);
-        self.guests.insert(Tracked { guest, timer: None });
+        self.guests.insert(Tracked {
+            guest,
+            timer: None,
+            queued: false,
+        });
         // What has come meanwhile is told at once.
         self.with(key, now, |_, _, _| next);
         if let Err(error) = watched {

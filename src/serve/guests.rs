@@ -66,7 +66,12 @@ impl<H: Host> Server<'_, H> {
         }
         match next {
             Next::Wait(_) => {}
-            Next::Turn => self.turns.push(key),
+            // However often it is driven: its turns are those of one.
+            Next::Turn if tracked.queued => {}
+            Next::Turn => {
+                tracked.queued = true;
+                self.turns.push(key);
+            }
             Next::Close => {
                 let guest = self.guests.remove(key).guest;
                 // Others may have descriptors of this socket, and then it would be told of still.

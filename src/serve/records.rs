@@ -87,6 +87,7 @@ impl<'l> Records<'l> {
 
     /// Something was said to and fro.
     pub fn exchange(&mut self, name: Name, exchange: impl fmt::Display, now: Instant) {
+        self.sum_up(now);
         if self.allowance.pass(now) {
             self.write(name, &format!("{} {exchange}", name.peer));
         } else {
@@ -96,6 +97,7 @@ impl<'l> Records<'l> {
 
     /// A connection has ended. The ways to end, `summary.end`, are not many.
     pub fn ended(&mut self, name: Name, summary: Summary<'_>, now: Instant) {
+        self.sum_up(now);
         if self.allowance.pass(now) {
             self.write(name, &summary.to_string());
             return;

@@ -110,6 +110,8 @@ pub(super) struct Listening {
 pub(super) struct Tracked<G> {
     pub(super) guest: G,
     pub(super) timer: Option<Instant>,
+    /// It waits for its turn already.
+    pub(super) queued: bool,
 }
 
 /// How far stopping has come.
@@ -189,6 +191,9 @@ impl<'a, H: Host> Server<'a, H> {
                 }
             }
             for key in std::mem::take(&mut self.turns) {
+                if let Some(tracked) = self.guests.get_mut(key) {
+                    tracked.queued = false;
+                }
                 self.drive(key, now);
             }
             self.spread_news(now);
@@ -218,7 +223,8 @@ impl<'a, H: Host> Server<'a, H> {
             .options
             .exit_idle_time
             .filter(|_| self.guests.is_empty())?;
-        Some(self.idle_since + time)
+        let counted = self.admission.counts_until(Instant::now());
+        Some((self.idle_since + time).max(counted.unwrap_or(self.idle_since)))
     }
 
     /// When something is due even if nothing happens; the past where something is due now.

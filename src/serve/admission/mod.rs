@@ -158,6 +158,11 @@ impl Admission {
         }
     }
 
+    /// Until when it counts who came before.
+    pub fn counts_until(&self, now: Instant) -> Option<Instant> {
+        self.meter.as_ref()?.counts_until(now)
+    }
+
     /// How many connections are admitted now.
     pub fn current(&self) -> usize {
         self.current

@@ -56,6 +56,14 @@ impl Meter {
         self.closed_until.filter(|until| now < *until)
     }
 
+    /// When those who came are forgotten, so that a process that begins anew would know no less; `None`
+    /// where they are.
+    pub fn counts_until(&self, now: Instant) -> Option<Instant> {
+        let window = self.since.map(|since| since + self.rate.time);
+        let until = window.into_iter().chain(self.closed_until).max();
+        until.filter(|until| now < *until)
+    }
+
     /// Counts one who came.
     pub fn count(&mut self, now: Instant) {
         let since = match self.since {
@@ -108,6 +116,9 @@ mod tests {
             meter.closed_until(start + SECOND * 3),
             Some(start + SECOND * 10)
         );
+        let (before, after) = (start + SECOND * 9, start + SECOND * 10);
+        assert_eq!(meter.counts_until(before), Some(after));
+        assert_eq!(meter.counts_until(after), None);
         assert_eq!(meter.closed_until(start + SECOND * 10), None);
         meter.count(start + SECOND * 10);
         assert_eq!(meter.closed_until(start + SECOND * 11), None);

@@ -70,8 +70,12 @@ fn parse(pid: Pid, stat: &[u8]) -> Option<(u32, Child)> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    if matches!(*fields.first()?, "Z" | "X") {
-        return None;
+    // The first thread may have ended, and others go on.
+    let threads = fields.get(17)?;
+    match *fields.first()? {
+        "X" => return None,
+        "Z" if *threads == "1" => return None,
+        _ => {}
     }
     let child = Child {
         pid,
@@ -114,6 +118,11 @@ mod tests {
         assert_eq!(parse(Pid::from_raw(7), stat), Some((4, child)));
         let ended = String::from_utf8_lossy(stat).replace("(b)) S", ") Z");
         assert_eq!(parse(Pid::from_raw(7), ended.as_bytes()), None);
+        let goes_on = ended.replace(" 20 0 1 0 900", " 20 0 2 0 900");
+        assert_eq!(
+            parse(Pid::from_raw(7), goes_on.as_bytes()),
+            Some((4, child))
+        );
         assert_eq!(parse(Pid::from_raw(7), b"7 (cut"), None);
     }
 }

@@ -232,10 +232,10 @@ impl Conversation {
     /// To the program and its group.
     fn signal(&self, signal: Signal) {
         if let Some(pid) = self.pid {
-            // It has not been waited for, so that the number is still its own.
-            if killpg(pid, signal).is_err() {
-                let _ = kill(pid, signal);
-            }
+            // It has not been waited for, so that the number is still its own. It may have left its group
+            // with somebody else in it.
+            let _ = killpg(pid, signal);
+            let _ = kill(pid, signal);
         }
     }
 
@@ -246,10 +246,7 @@ impl Conversation {
 
     /// What was said so far, as far as the kernel knows.
     pub fn traffic(&self) -> Option<Traffic> {
-        TcpInfo::of(&self.socket).map(|info| Traffic {
-            received: info.received,
-            sent: info.sent + info.unsent,
-        })
+        TcpInfo::of(&self.socket).map(|info| info.traffic())
     }
 
     /// Leaves the record of it.
@@ -265,11 +262,18 @@ impl Conversation {
     }
 
     /// The program has ended: closes the connection, whoever else has descriptors of it.
-    pub fn close(&mut self, around: &mut Around<'_, '_>) -> Next {
+    pub fn close(&mut self, info: Option<&TcpInfo>, around: &mut Around<'_, '_>) -> Next {
         let fd = self.socket.as_raw_fd();
-        // What was not read would reset the connection, and what the program said last with it.
+        // What is not read would reset the connection, and what the program said last with it: so would
+        // what the client has still to say while that is on its way.
+        let on_its_way = info.is_some_and(|info| info.unsent > 0 || info.in_flight > 1);
         let unread = recv(fd, &mut [0; 1], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK);
-        if unread != Ok(1) {
+        let over = match unread {
+            Ok(1) => false,
+            Err(Errno::EAGAIN) => !on_its_way,
+            _ => true,
+        };
+        if over {
             let _ = shutdown(fd, Shutdown::Both);
             return Next::Close;
         }

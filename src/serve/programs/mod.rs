@@ -36,7 +36,7 @@ use super::farewell::farewell;
 use super::host::{Around, Guest, Host, Next};
 use super::records::Name;
 use super::server::WAKER;
-use crate::connection::{Peer, send_now};
+use crate::connection::{Peer, TcpInfo, send_now};
 
 /// How long programs may take to vanish that were killed.
 const LAST_BREATH: Duration = Duration::from_secs(2);
@@ -165,8 +165,9 @@ impl Host for Programs {
             News::Started(Err(errno)) => self.not_started(guest, errno, around),
             News::Ended(program) => {
                 // The client is not to wait for what remains to be done.
-                let traffic = guest.traffic();
-                let next = guest.close(around);
+                let info = TcpInfo::of(guest.socket());
+                let next = guest.close(info.as_ref(), around);
+                let traffic = info.map(|info| info.traffic());
                 self.oldest.remove(&(guest.born(), around.key));
                 let status = self.processes.wait_for(program);
                 guest.record(&ending::words(guest.why(), status), traffic, around);

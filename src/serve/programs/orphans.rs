@@ -27,6 +27,8 @@ const PART: u32 = 20;
 #[derive(Debug)]
 pub struct Orphans {
     grace: Duration,
+    /// Children that were there before there was any program.
+    before: Vec<Child>,
     /// The groups of programs that have ended since they were looked for last, or have members still.
     groups: HashSet<Pid>,
     /// Those that were told to end, and when they will be made to.
@@ -42,6 +44,7 @@ impl Orphans {
     pub fn new(grace: Duration, now: Instant) -> Orphans {
         Orphans {
             grace,
+            before: children::others(|_| false),
             groups: HashSet::new(),
             told: HashMap::new(),
             more: false,
@@ -74,7 +77,7 @@ impl Orphans {
         }
         let begun = Instant::now();
         self.more = false;
-        let others = children::others(&known);
+        let others = self.others(&known);
         let mut told = HashMap::new();
         for child in &others {
             let left_behind = self.groups.contains(&child.group) && child.group != child.pid;
@@ -97,28 +100,39 @@ impl Orphans {
         self.told = told;
         self.next = now + EVERY.max(begun.elapsed() * PART);
     }
-}
 
-/// Ends all children there are: tells them to, and kills those that have not ended after `grace`.
-/// What is still there after `last` more is beyond this.
-pub fn end_all(grace: Duration, last: Duration) {
-    let begun = Instant::now();
-    let mut told = HashSet::new();
-    loop {
-        while wait_for_any().is_some() {}
-        let others = children::others(|_| false);
-        let past = begun.elapsed();
-        if others.is_empty() || past >= grace + last {
-            return;
-        }
-        for child in others {
-            if past >= grace {
-                let _ = kill(child.pid, Signal::SIGKILL);
-            } else if told.insert(child.pid) {
-                let _ = kill(child.pid, Signal::SIGTERM);
+    /// Ends all that programs have left, and the programs: tells them to, and kills those that have not
+    /// ended after `grace`. What is still there after `last` more is beyond this.
+    pub fn end_all(&self, grace: Duration, last: Duration) {
+        let begun = Instant::now();
+        let mut told = HashSet::new();
+        loop {
+            while wait_for_any().is_some() {}
+            let others = self.others(|_| false);
+            let past = begun.elapsed();
+            if others.is_empty() || past >= grace + last {
+                return;
             }
+            for child in others {
+                if past >= grace {
+                    let _ = kill(child.pid, Signal::SIGKILL);
+                } else if told.insert(child.pid) {
+                    let _ = kill(child.pid, Signal::SIGTERM);
+                }
+            }
+            std::thread::sleep(BREATH);
         }
-        std::thread::sleep(BREATH);
+    }
+
+    /// The children but those that `known` knows, and those of whoever was this process before.
+    fn others(&self, known: impl Fn(Pid) -> bool) -> Vec<Child> {
+        let mut others = children::others(known);
+        let before = |child: &Child| {
+            let same = |other: &Child| (other.pid, other.begun) == (child.pid, child.begun);
+            self.before.iter().any(same)
+        };
+        others.retain(|child| !before(child));
+        others
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::orphans::{self, Orphans};
+use super::orphans::Orphans;
 use super::spawner::Spawner;
 use super::wait::{self, Ended, Status, is_nameless, wait_for, wait_for_any};
 
@@ -125,7 +125,7 @@ impl Processes {
         for pid in self.running.keys() {
             let _ = killpg(*pid, Signal::SIGKILL);
         }
-        orphans::end_all(grace, last);
+        self.orphans.end_all(grace, last);
     }
 
     /// Hears of what was started.
@@ -165,6 +165,7 @@ impl Processes {
                 }
             };
             if let Some((pid, key)) = known {
+                self.stranger = None;
                 news.push((key, News::Ended(Program { pid, status: None })));
                 return;
             } else if self.may_be_starting(ended) {
@@ -175,10 +176,13 @@ impl Processes {
                     return;
                 }
             } else if let Ended::Pid(pid) = ended {
+                // Once it is waited for, its number may be another's.
+                self.stranger = None;
                 wait_for(pid);
                 self.orphans.ended(pid);
             } else if let Some((pid, status)) = wait_for_any() {
                 // Not the same for sure: another may have ended since it was looked.
+                self.stranger = None;
                 self.waited_for(pid, status, news);
             }
         }

@@ -281,3 +281,44 @@ fn it_leaves_when_nobody_comes() {
     drop(client);
     assert!(serve.served.wait().success());
 }
+
+#[test]
+fn what_a_program_wrote_last_arrives_though_the_client_says_something_meanwhile() {
+    // More than the client's side holds before it reads.
+    const SIZE: usize = 300_000;
+    let size = SIZE.to_string();
+    let serve = Serve::start(&[], &["head", "-c", &size, "/dev/zero"]);
+    let mut client = serve.connect();
+    serve.until_told(" exited 0: ");
+    client.write_all(b"x").unwrap();
+    let mut received = Vec::new();
+    client.read_to_end(&mut received).unwrap();
+    assert_eq!(received.len(), SIZE);
+}
+
+#[test]
+fn a_program_that_leaves_its_group_is_ended_all_the_same() {
+    let limits = ["--time-limit=200ms", "--grace=200ms"];
+    let program = "if (fork) { setpgrp(0, getpgrp(getppid)); $SIG{TERM} = 'IGNORE' } sleep 100";
+    let serve = Serve::start(&limits, &["perl", "-e", program]);
+    let _client = serve.connect();
+    serve.until_told(" time limit reached, killed by SIGKILL: ");
+}
+
+#[test]
+fn who_was_there_before_the_first_program_is_left_alone() {
+    let by = ["sh", "-c", "sleep 100 & exec \"$@\"", "sh"];
+    let mut serve = Serve::start_by(&by, &[SOON], &["echo", "hello"]);
+    assert_eq!(serve.say(), "hello\n");
+    serve.until_told(" exited 0: ");
+    let [sleeper] = serve.children()[..] else {
+        panic!("{:?}", serve.children());
+    };
+    assert!(serve.end().success());
+    assert_eq!(stat(sleeper).unwrap()[0], "S");
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(sleeper),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
+}
