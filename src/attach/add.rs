@@ -154,20 +154,16 @@ fn runner(place: &Place, attachment: &Attachment) -> Result<Runner, Error> {
 /// Makes sure that the name and the port are free; the line for /etc/services, if one is to be added.
 fn free(place: &Place, entry: &Entry) -> Result<Option<Entry>, Error> {
     let mut findings = survey(place, &entry.name, entry.port);
-    // A line with this name for this port says what is going to hold.
-    let named = |finding: &Finding| {
+    // A line with this name for this port says what is going to hold, and its twin of another protocol
+    // stands in nobody's way.
+    let entry_of_both = |finding: &Finding, tcp_only: bool| {
         let Claim { name, port } = &finding.claim;
-        matches!(finding.holder, Holder::Entry { tcp: true, .. })
+        matches!(finding.holder, Holder::Entry { tcp, .. } if tcp || !tcp_only)
             && name.is_some()
             && port.is_some()
     };
-    let there = findings.iter().any(named);
-    // Its twin of another protocol stands in nobody's way.
-    let twin = |finding: &Finding| {
-        let Claim { name, port } = &finding.claim;
-        there && matches!(finding.holder, Holder::Entry { .. }) && name.is_some() && port.is_some()
-    };
-    findings.retain(|finding| finding.is_taken() && !named(finding) && !twin(finding));
+    let there = findings.iter().any(|finding| entry_of_both(finding, true));
+    findings.retain(|finding| finding.is_taken() && !(there && entry_of_both(finding, false)));
     if !findings.is_empty() {
         return Err(Error::Taken(findings));
     }
