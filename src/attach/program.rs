@@ -196,10 +196,12 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Whether the user may do it. On the running system the kernel has the last word.
+    /// Whether the user may do it.
     fn may(&self, want: Want, path: &Path, stat: &Metadata) -> bool {
-        self.runner.may(want, stat)
-            || (self.root == Path::new("/") && self.runner.is_let(want, path))
+        match self.root == Path::new("/") {
+            true => self.runner.may_here(want, path, stat),
+            false => self.runner.may(want, stat),
+        }
     }
 
     /// Checks the file's kind and mode.

@@ -101,9 +101,14 @@ impl Runner {
         (of.mode() >> shift) & want as u32 != 0
     }
 
-    /// Whether the kernel lets this user do it on the running system, where it can be asked: an access
-    /// control list may allow what the mode does not.
-    pub fn is_let(&self, want: Want, path: &Path) -> bool {
+    /// Whether this user may do it on the running system, where the kernel has the last word.
+    pub fn may_here(&self, want: Want, path: &Path, of: &fs::Metadata) -> bool {
+        self.may(want, of) || self.is_let(want, path)
+    }
+
+    /// Whether the kernel lets this user do it, where it can be asked: an access control list may allow
+    /// what the mode does not.
+    fn is_let(&self, want: Want, path: &Path) -> bool {
         // No list names a user that systemd makes up.
         let Some(uid) = self.uid.filter(|uid| *uid != 0) else {
             return false;

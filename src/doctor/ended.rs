@@ -4,7 +4,7 @@ use super::case::Case;
 use super::denied::denied;
 use super::{Fault, Tell};
 use crate::journal::{self, Of};
-use crate::manager::Manager;
+use crate::manager::{Manager, Properties};
 
 /// What is asked of each unit that may have failed.
 const ASKED: [&str; 7] = [
@@ -27,10 +27,10 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         return Ok(());
     };
     let pattern = case.services();
-    if !case.accept {
-        restarted(case, manager)?;
-    }
     let shown = manager.show_all(&[&pattern], &ASKED).unwrap_or_default();
+    if let (false, Some(unit)) = (case.accept, shown.first()) {
+        not_again(case, unit)?;
+    }
     let failed: Vec<_> = shown
         .iter()
         .filter(|unit| unit.get("ActiveState") == "failed")
@@ -70,8 +70,12 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
 ///
 /// It is: systemd waits to start it once more, or does so.
 pub fn restarted(case: &Case<'_>, manager: Manager) -> Result<(), Fault> {
+    let unit = manager.show(&case.service.name, &ASKED);
+    not_again(case, &unit.unwrap_or_default())
+}
+
+fn not_again(case: &Case<'_>, unit: &Properties) -> Result<(), Fault> {
     let id = &case.service.name;
-    let unit = manager.show(id, &ASKED).unwrap_or_default();
     let restarts = unit.get("NRestarts");
     // One that is started again at once may run whenever it is looked.
     let number = |text: &str| text.parse::<u64>().unwrap_or(0);

@@ -38,7 +38,7 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
             "mend that line",
         )
     })?;
-    let line = format!("{at}: ExecStart={}", value.text);
+    let line = shown(value);
     for command in &commands {
         let Some(program) = full(case, &command.program) else {
             tell.note(format!(
@@ -57,16 +57,18 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// A command as it is written, with its place.
+fn shown(value: &Value<'_>) -> String {
+    format!(
+        "{}:{}: ExecStart={}",
+        value.path.display(),
+        value.line,
+        value.text
+    )
+}
+
 /// A second command, where the first was to be replaced.
 fn twice(case: &Case<'_>, first: &Value<'_>, second: &Value<'_>) -> Fault {
-    let shown = |value: &Value<'_>| {
-        format!(
-            "{}:{}: ExecStart={}",
-            value.path.display(),
-            value.line,
-            value.text
-        )
-    };
     let fault = Fault::new(
         format!(
             "{} says two times what is to be started, and systemd does not load such a service",
