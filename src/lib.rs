@@ -11,21 +11,22 @@
 pub mod attach;
 pub mod celebs;
 pub mod clock;
+pub mod conflicts;
 pub mod connect;
 pub mod connection;
-pub mod dialog;
 pub mod doctor;
+pub mod executable;
 pub mod hello;
-pub mod journal;
 pub mod log;
-pub mod manager;
-pub mod program;
+pub mod root;
 #[allow(missing_docs)]
-pub mod serve;
+pub mod server;
 pub mod services;
-pub mod survey;
+pub mod session;
+pub mod shell;
+pub mod startup;
+pub mod systemd;
 pub mod tool;
 #[cfg(test)]
 #[path = "../tests/tree.rs"]
 mod tree;
-pub mod units;

@@ -4,22 +4,21 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::answer::{self, Answer};
-use super::program::{self, View};
-use super::render::{self, Found, TOOL, UnitFile, made_up_user};
-use super::runner::{self, Runner};
+use super::render::{self, Found, RenderedUnit, TOOL, made_up_user};
 use super::store::{Content, Store};
-use super::{Attachment, Error, Kind, Level, quote, remove};
-use crate::journal::{self, Of};
-use crate::manager::Manager;
+use super::{Attachment, Error, Kind, Level, remove};
+use crate::conflicts::{self, Claim, Finding, UsedBy};
+use crate::executable::{self, RunAs, Visibility, user_exists};
 use crate::services::{self, Entry, Run};
-use crate::survey::{Claim, Finding, Holder, survey};
-use crate::units::{Place, Scope};
+use crate::systemd::Manager;
+use crate::systemd::journalctl::{self, Of};
+use crate::systemd::{Place, Scope, quote};
 
 /// What `add` is going to write.
 #[derive(Debug)]
 pub struct Plan {
     /// The unit that runs the program, and the one that listens.
-    pub units: [UnitFile; 2],
+    pub units: [RenderedUnit; 2],
     /// The line for /etc/services, unless it has one for this name and port.
     pub line: Option<Entry>,
     /// The link that starts the socket at boot: its path below the folder of units, and its target.
@@ -94,13 +93,13 @@ fn is_no_character(c: char) -> bool {
 /// Checks the program and the user that it runs as; the file to be bound into view, if any.
 fn check_program(place: &Place, attachment: &Attachment) -> Result<Option<PathBuf>, Error> {
     let runner = runner(place, attachment)?;
-    let view = View {
+    let view = Visibility {
         homes_hidden: attachment.level == Level::Strict,
         tmp_hidden: render::hides_tmp(attachment, place.scope),
         native_only: attachment.level != Level::Off,
     };
     let program = &attachment.program;
-    let sound = program::check(&place.root, program.as_ref(), &runner, view)?;
+    let sound = executable::check(&place.root, program.as_ref(), &runner, view)?;
     let unwritable = |text: &str| !quote::can_be_program(text);
     let bound = sound.bind.iter().map(|path| path.display().to_string());
     if unwritable(program) || bound.into_iter().any(|path| unwritable(&path)) {
@@ -112,7 +111,7 @@ fn check_program(place: &Place, attachment: &Attachment) -> Result<Option<PathBu
     if attachment.kind == Kind::Shared {
         let mut view = view;
         view.tmp_hidden = false;
-        program::check(&place.root, TOOL.as_ref(), &runner, view).map_err(|mut fault| {
+        executable::check(&place.root, TOOL.as_ref(), &runner, view).map_err(|mut fault| {
             fault.what = format!("--shared needs the sockunit package: {}", fault.what);
             fault
         })?;
@@ -120,19 +119,19 @@ fn check_program(place: &Place, attachment: &Attachment) -> Result<Option<PathBu
     Ok(sound.bind)
 }
 
-fn runner(place: &Place, attachment: &Attachment) -> Result<Runner, Error> {
+fn runner(place: &Place, attachment: &Attachment) -> Result<RunAs, Error> {
     if place.scope == Scope::User {
         return match (&attachment.user, place.live()) {
             (Some(user), _) => Err(Error::Refused(format!(
                 "your own service manager runs programs as you, and not as {user}; leave --user-name \
                  or --user away"
             ))),
-            (None, true) => Ok(Runner::own().without_privileges()),
-            (None, false) => Ok(Runner::dynamic()),
+            (None, true) => Ok(RunAs::own().without_privileges()),
+            (None, false) => Ok(RunAs::dynamic()),
         };
     }
     if let Some(user) = &attachment.user {
-        let runner = Runner::named(&place.root, user).ok_or_else(|| {
+        let runner = RunAs::named(&place.root, user).ok_or_else(|| {
             Error::Refused(format!(
                 "there is no user {user}; make one (adduser --system {user}), or leave --user-name away"
             ))
@@ -143,27 +142,27 @@ fn runner(place: &Place, attachment: &Attachment) -> Result<Runner, Error> {
         });
     }
     match made_up_user(&attachment.name.to_string()) {
-        Some(user) if runner::exists(&place.root, &user) => Err(Error::Refused(format!(
+        Some(user) if user_exists(&place.root, &user) => Err(Error::Refused(format!(
             "there is a user {user} already, and the service's own would be called so; choose another \
              service name, or run it as that user: --user-name {user}"
         ))),
-        _ => Ok(Runner::dynamic()),
+        _ => Ok(RunAs::dynamic()),
     }
 }
 
 /// Makes sure that the name and the port are free; the line for /etc/services, if one is to be added.
 fn free(place: &Place, entry: &Entry) -> Result<Option<Entry>, Error> {
-    let mut findings = survey(place, &entry.name, entry.port);
+    let mut findings = conflicts::find(place, &entry.name, entry.port);
     // A line with this name for this port says what is going to hold, and its twin of another protocol
     // stands in nobody's way.
     let entry_of_both = |finding: &Finding, tcp_only: bool| {
         let Claim { name, port } = &finding.claim;
-        matches!(finding.holder, Holder::Entry { tcp, .. } if tcp || !tcp_only)
+        matches!(finding.used_by, UsedBy::Entry { tcp, .. } if tcp || !tcp_only)
             && name.is_some()
             && port.is_some()
     };
     let there = findings.iter().any(|finding| entry_of_both(finding, true));
-    findings.retain(|finding| finding.is_taken() && !(there && entry_of_both(finding, false)));
+    findings.retain(|finding| finding.is_conflict() && !(there && entry_of_both(finding, false)));
     if !findings.is_empty() {
         return Err(Error::Taken(findings));
     }
@@ -215,9 +214,9 @@ fn write(place: &Place, store: &Store, plan: &Plan) -> Result<(), Error> {
 fn start(place: &Place, manager: &Manager, attachment: &Attachment) -> Result<Answer, Error> {
     manager.daemon_reload()?;
     let socket = format!("{}.socket", attachment.name);
-    let since = journal::now();
+    let since = journalctl::now();
     if let Err(error) = manager.start(&socket) {
-        let why = journal::last(place, Of::Unit(&socket), Some(&since)).lines;
+        let why = journalctl::last(place, Of::Unit(&socket), Some(&since)).lines;
         return Err(match why.last() {
             Some(line) => Error::NoAnswer(format!("{socket} did not start: {line}")),
             None => error.into(),

@@ -12,9 +12,9 @@ use nix::sys::socket::{MsgFlags, recv};
 use super::{Attachment, Error, Listen};
 use crate::connect::{Target, dial};
 use crate::connection::poll_timeout;
-use crate::journal::{self, Of};
 use crate::log::escape;
-use crate::units::Place;
+use crate::systemd::Place;
+use crate::systemd::journalctl::{self, Of};
 
 /// How long connecting may take.
 const CONNECTING: Duration = Duration::from_secs(5);
@@ -94,7 +94,7 @@ pub fn try_once(place: &Place, attachment: &Attachment, since: &str) -> Result<A
     };
     if answer.bytes.is_empty() && then == Then::Closed {
         let name = attachment.name.to_string();
-        let failed = journal::last(place, Of::Field(NOT_STARTED), Some(since)).lines;
+        let failed = journalctl::last(place, Of::Field(NOT_STARTED), Some(since)).lines;
         if let Some(line) = failed
             .iter()
             .rev()
@@ -104,7 +104,7 @@ pub fn try_once(place: &Place, attachment: &Attachment, since: &str) -> Result<A
                 "the program was not started: {line}"
             )));
         }
-        answer.told = journal::last(place, Of::Name(&name), Some(since)).lines;
+        answer.told = journalctl::last(place, Of::Name(&name), Some(since)).lines;
     }
     Ok(answer)
 }

@@ -4,9 +4,10 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::{manager, services, survey, units};
+use crate::systemd::{ReadError, SystemctlError};
+use crate::{conflicts, services};
 
-use super::program::Fault;
+use crate::executable::NotExecutable;
 
 /// Why it was not done. Its Display is the sentence for the user, the way out included. Nothing is
 /// left of what had been done.
@@ -15,9 +16,9 @@ pub enum Error {
     /// The name, the program, or a value cannot be used.
     Refused(String),
     /// The program cannot be started.
-    Program(Fault),
+    Program(NotExecutable),
     /// The name or the port is somebody's.
-    Taken(Vec<survey::Finding>),
+    Taken(Vec<conflicts::Finding>),
     /// There is no attachment of this name.
     Unknown(String),
     /// Files that somebody has changed since they were made.
@@ -27,11 +28,11 @@ pub enum Error {
     /// A file could not be read or written.
     Io(PathBuf, io::Error),
     /// The units could not be read.
-    Units(units::Error),
+    Units(ReadError),
     /// The line in /etc/services could not be changed.
     Services(services::Error),
     /// The service manager refused.
-    Manager(manager::Error),
+    Manager(SystemctlError),
     /// The socket started, and the program did not answer.
     NoAnswer(String),
 }
@@ -86,14 +87,14 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Error {
+impl From<NotExecutable> for Error {
+    fn from(fault: NotExecutable) -> Error {
         Error::Program(fault)
     }
 }
 
-impl From<units::Error> for Error {
-    fn from(error: units::Error) -> Error {
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Error {
         Error::Units(error)
     }
 }
@@ -104,8 +105,8 @@ impl From<services::Error> for Error {
     }
 }
 
-impl From<manager::Error> for Error {
-    fn from(error: manager::Error) -> Error {
+impl From<SystemctlError> for Error {
+    fn from(error: SystemctlError) -> Error {
         Error::Manager(error)
     }
 }

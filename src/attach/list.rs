@@ -5,9 +5,9 @@ use std::path::Path;
 use super::mark::{Maker, maker};
 use super::render::{RECORD, TOOL};
 use super::{Error, Kind};
-use crate::manager::Manager;
 use crate::services::Name;
-use crate::units::{self, Enablement, Place, State, Unit};
+use crate::systemd::Manager;
+use crate::systemd::{Enablement, Place, ReadError, State, Unit};
 
 /// The services that the package brings.
 const OWN: [&str; 2] = ["celebs", "hello"];
@@ -51,7 +51,7 @@ pub fn list(place: &Place) -> Result<Vec<Listed>, Error> {
 /// # Errors
 ///
 /// A unit cannot be read.
-pub fn own(place: &Place) -> Result<Vec<(Name, Unit)>, units::Error> {
+pub fn own(place: &Place) -> Result<Vec<(Name, Unit)>, ReadError> {
     let mut all = Vec::new();
     for socket in Unit::names(place, "socket")? {
         let Some(name) = socket.strip_suffix(".socket") else {

@@ -1,7 +1,7 @@
 //! How a unit file that `sockunit add` made is known again, and whether somebody changed it since.
 
 use crate::services::Name;
-use crate::units::Scope;
+use crate::systemd::Scope;
 
 /// How the first line of every such file begins.
 pub const MADE: &str = "# Made by sockunit add; to take it away: ";

@@ -6,19 +6,13 @@
 
 mod add;
 mod answer;
-mod elf;
 mod error;
 mod list;
 mod mark;
-mod program;
-mod quote;
 mod remove;
 mod render;
-mod runner;
 mod sandbox;
-mod shebang;
 mod store;
-mod walk;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -29,12 +23,8 @@ pub use add::{Added, Plan, add, plan};
 pub use answer::{Answer, Then, receive};
 pub use error::Error;
 pub use list::{Listed, list, own};
-pub(crate) use program::PATH;
-pub use program::{Fault, Sound, View, check};
-pub use quote::shell;
 pub use remove::{Removed, remove};
-pub use render::UnitFile;
-pub use runner::{Runner, Want, exists as user_exists};
+pub use render::RenderedUnit;
 pub use sandbox::Level;
 
 use crate::services::Name;

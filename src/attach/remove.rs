@@ -8,9 +8,9 @@ use super::mark::{Maker, maker};
 use super::render::RECORD;
 use super::store::Store;
 use super::{Error, Kind};
-use crate::manager::Manager;
 use crate::services::{self, Entry, Name, Outcome, Run};
-use crate::units::{File, Place, Scope};
+use crate::systemd::Manager;
+use crate::systemd::{Place, Scope, UnitFile};
 
 /// What was taken away, and what was not.
 #[derive(Debug, Default)]
@@ -88,7 +88,7 @@ pub fn link(name: &str) -> String {
 struct OwnFile {
     name: String,
     maker: Maker,
-    content: File,
+    content: UnitFile,
 }
 
 struct Own {
@@ -111,7 +111,7 @@ impl Own {
                 files.push(OwnFile {
                     name,
                     maker,
-                    content: File::parse(&bytes),
+                    content: UnitFile::parse(&bytes),
                 });
             }
         }

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use super::quote::{exec_program, exec_word, path_word};
 use super::{Attachment, Kind, Level, Listen, mark, sandbox};
-use crate::units::Scope;
+use crate::systemd::Scope;
+use crate::systemd::quote::{exec_program, exec_word, path_word};
 
 /// The section in which an attachment's own data stand. systemd leaves out what begins with X-.
 pub const RECORD: &str = "X-Sockunit";
@@ -14,7 +14,7 @@ pub const TOOL: &str = "/usr/bin/sockunit";
 
 /// A unit file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnitFile {
+pub struct RenderedUnit {
     /// Its name.
     pub name: String,
     /// Its text.
@@ -31,16 +31,16 @@ pub struct Found<'a> {
 }
 
 /// The unit that runs the program, and then the one that listens.
-pub fn units(attachment: &Attachment, scope: Scope, found: Found<'_>) -> [UnitFile; 2] {
+pub fn units(attachment: &Attachment, scope: Scope, found: Found<'_>) -> [RenderedUnit; 2] {
     let name = &attachment.name;
     let service = attachment.kind.service(name);
     let sign = |text: String| mark::sign(&text, name, scope);
     [
-        UnitFile {
+        RenderedUnit {
             name: service,
             text: sign(service_text(attachment, scope, found)),
         },
-        UnitFile {
+        RenderedUnit {
             name: format!("{name}.socket"),
             text: sign(socket_text(attachment, scope)),
         },

@@ -5,7 +5,7 @@ use std::fmt;
 use clap::ValueEnum;
 
 use super::{Attachment, Kind};
-use crate::units::Scope;
+use crate::systemd::Scope;
 
 /// How much is taken away from a program. sockunit(1) says what each level takes and costs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

@@ -14,7 +14,8 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::Error;
-use crate::units::{self, Place, Scope};
+use crate::root;
+use crate::systemd::{self, Place, Scope};
 
 /// The mark in a folder that was made here.
 const MARK: &str = ".made-by-sockunit";
@@ -154,7 +155,7 @@ fn lock(place: &Place) -> Result<Flock<File>, Error> {
     let path = match (place.live(), place.scope) {
         (false, _) => place.root.clone(),
         (true, Scope::System) => "/run/sockunit.lock".into(),
-        (true, Scope::User) => units::runtime().join("sockunit.lock"),
+        (true, Scope::User) => systemd::runtime().join("sockunit.lock"),
     };
     let file = match place.live() {
         true => OpenOptions::new()
@@ -175,11 +176,11 @@ fn lock(place: &Place) -> Result<Flock<File>, Error> {
 /// The folder with the links on the way to it followed, as far as it exists.
 fn resolved(root: &Path, folder: &Path) -> io::Result<PathBuf> {
     match first_missing(folder) {
-        None => units::resolve(root, folder),
+        None => root::resolve(root, folder),
         Some(missing) => {
             let there = missing.parent().unwrap_or(root);
             let rest = folder.strip_prefix(there).unwrap_or(folder);
-            Ok(units::resolve(root, there)?.join(rest))
+            Ok(root::resolve(root, there)?.join(rest))
         }
     }
 }

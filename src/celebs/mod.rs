@@ -1,18 +1,18 @@
 //! celebs: answers the first names of Linux celebrities with their surnames.
 
-mod dialog;
 mod name;
+mod session;
 mod telnet;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-pub use dialog::{Answer, Conversation, Edition, Exchange, Service};
 pub use name::LIMIT as NAME_LIMIT;
+pub use session::{Answer, Conversation, Edition, Exchange, Service};
 
 use crate::clock;
-use crate::program::{self, Program};
-use crate::serve;
+use crate::server;
+use crate::startup::{self, Program};
 
 /// Answers the first names of Linux celebrities on the connection on standard input and output.
 ///
@@ -32,7 +32,7 @@ struct Options {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = clock::duration)]
     write_timeout: Duration,
     #[command(flatten)]
-    serve: serve::Options,
+    serve: server::Options,
 }
 
 impl Default for Options {
@@ -41,7 +41,7 @@ impl Default for Options {
             edition: Edition::default(),
             idle_timeout: Duration::from_secs(5 * 60),
             write_timeout: Duration::from_secs(30),
-            serve: serve::Options::default(),
+            serve: server::Options::default(),
         }
     }
 }
@@ -60,14 +60,14 @@ impl Program for Options {
         self.write_timeout
     }
 
-    fn serve(&self) -> &serve::Options {
+    fn serve(&self) -> &server::Options {
         &self.serve
     }
 }
 
 /// The program.
 pub fn main() -> ExitCode {
-    program::run::<Options>("celebs")
+    startup::run::<Options>("celebs")
 }
 
 #[cfg(test)]

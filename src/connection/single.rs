@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::stream::{Read, Stream};
-use crate::dialog::{Event, Service, Talk};
 use crate::log::{Allowance, Log, Priority};
+use crate::session::{Event, Service, Talk};
 
 /// How long a client that has been told the end may take to close its side.
 pub const LINGER: Duration = Duration::from_secs(2);

@@ -8,9 +8,9 @@ use nix::sys::socket::{
     self, AddressFamily, SockFlag, SockType, SockaddrStorage, setsockopt, sockopt,
 };
 
-use super::case::Case;
+use super::subject::Case;
 use super::{Fault, Tell};
-use crate::units::{Listen, Scope};
+use crate::systemd::{Listen, Scope};
 
 /// Where one address of a socket unit is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,7 +164,7 @@ fn twice(case: &Case<'_>, streams: &[(&Listen<'_>, Address)]) -> Result<(), Faul
             let fault = fault.command(format!(
                 "sed -i '{}i ListenStream=' {}",
                 listen.value.line,
-                super::mend::shell(path)
+                super::fix::shell(path)
             ));
             return Err(case.by_reload(fault));
         }

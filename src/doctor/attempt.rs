@@ -6,14 +6,14 @@ use std::time::Duration;
 use nix::sys::socket::{SockaddrStorage, getsockname};
 
 use super::address::Address;
-use super::case::Case;
 use super::denied::denied;
+use super::subject::Case;
 use super::{Fault, Tell, ended};
 use crate::attach::{Then, receive};
 use crate::connect::{Target, dial};
 use crate::connection::table;
-use crate::journal::{self, Of};
 use crate::log::escape;
+use crate::systemd::journalctl::{self, Of};
 
 /// How long it may take to be connected.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,7 +47,7 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         tell.note("it has no address that could be tried from here".into());
         return Ok(());
     };
-    let since = journal::now();
+    let since = journalctl::now();
     let stream = dial(&target, TIMEOUT).map_err(|error| {
         Fault::new(
             error.to_string(),
@@ -60,7 +60,7 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
     }
     let own = getsockname::<SockaddrStorage>(stream.as_raw_fd());
     drop(stream);
-    let words = journal::last(case.place, Of::Unit(&case.services()), Some(&since));
+    let words = journalctl::last(case.place, Of::Unit(&case.services()), Some(&since));
     if let Some(fault) = denied(case, &words.lines) {
         return Err(fault.seen(words.evidence()));
     }
@@ -111,7 +111,7 @@ fn taken_in(case: &Case<'_>) -> Result<(), Fault> {
         "" => None,
         text => Some(format!("its status: {}", escape(text.as_bytes()))),
     };
-    let words = journal::last(case.place, Of::Unit(unit), None);
+    let words = journalctl::last(case.place, Of::Unit(unit), None);
     Err(Fault::new(
         format!("{unit} accepts nobody: connections wait for it, {waiting} by now"),
         format!(
@@ -132,7 +132,7 @@ fn refused<'l>(client: &str, lines: &'l [String]) -> Option<&'l String> {
     })
 }
 
-fn closed(case: &Case<'_>, target: &Target, words: &journal::Words) -> Fault {
+fn closed(case: &Case<'_>, target: &Target, words: &journalctl::Words) -> Fault {
     let unit = &case.service.name;
     let what = format!("{target} was connected, and closed without a byte");
     let silent = words.lines.is_empty();

@@ -1,9 +1,9 @@
 //! The services database: whether the service's name leads to its port.
 
-use super::case::Case;
+use super::subject::Case;
 use super::{Fault, Tell};
+use crate::root::read;
 use crate::services;
-use crate::units::read;
 
 /// Checks that the entry of the name, if there is one, has the socket's port.
 ///

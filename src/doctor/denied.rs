@@ -5,10 +5,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::Fault;
-use super::case::Case;
-use super::mend::shell;
-use super::program::runner;
-use crate::attach::Want;
+use super::command::runner;
+use super::fix::shell;
+use super::subject::Case;
+use crate::executable::Want;
 use crate::log::escape;
 
 /// The words of the C library, and of everyone who has them from there.

@@ -1,10 +1,10 @@
 //! How the program has ended so far, and what its last words mean.
 
-use super::case::Case;
 use super::denied::denied;
+use super::subject::Case;
 use super::{Fault, Tell};
-use crate::journal::{self, Of};
-use crate::manager::{Manager, Properties};
+use crate::systemd::journalctl::{self, Of};
+use crate::systemd::{Manager, Properties};
 
 /// What is asked of each unit that may have failed.
 const ASKED: [&str; 7] = [
@@ -43,7 +43,7 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         return Ok(());
     };
     let id = first.get("Id");
-    let words = journal::last(case.place, Of::Unit(id), None);
+    let words = journalctl::last(case.place, Of::Unit(id), None);
     let how = how(first.get("Result"), first.get("ExecMainStatus"));
     let reset = case.systemctl(&format!("reset-failed '{pattern}'"));
     if let Some(fault) = denied(case, &words.lines) {
@@ -88,7 +88,7 @@ fn not_again(case: &Case<'_>, unit: &Properties) -> Result<(), Fault> {
         format!("{id} ends, and systemd starts it again: {how}"),
         "mend the program or its options, and start it anew",
     )
-    .seen(journal::last(case.place, Of::Unit(id), None).evidence())
+    .seen(journalctl::last(case.place, Of::Unit(id), None).evidence())
     .seen([format!("started again {restarts} times by now")])
     .means("A client is connected, and waits for ever.");
     Err(fault

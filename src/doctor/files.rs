@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::case::Case;
-use super::mend::{Way, shell};
+use super::fix::{Way, shell};
+use super::subject::Case;
 use super::{Fault, Tell};
-use crate::manager::{Manager, Properties};
-use crate::units::{Flaw, Name, Place, State, Unit};
+use crate::systemd::{Flaw, Place, State, Unit, UnitName};
+use crate::systemd::{Manager, Properties};
 
 /// Finds the units of a service on disk.
 ///
@@ -16,7 +16,7 @@ use crate::units::{Flaw, Name, Place, State, Unit};
 /// The first that is missing, masked or unreadable.
 pub fn open<'a>(place: &'a Place, name: &str, tell: &mut Tell<'_>) -> Result<Case<'a>, Fault> {
     let socket_name = format!("{name}.socket");
-    if Name::parse(&socket_name).is_none() {
+    if UnitName::parse(&socket_name).is_none() {
         return Err(Fault::new(
             format!("{name:?} is no name of a unit"),
             "a name has letters, digits and : - _ . @ only",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::case::Case;
+use super::subject::Case;
 use super::{Fault, Tell};
 use crate::connection::table;
 

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::case::{Case, OF_SERVICE, OF_SOCKET};
+use super::subject::{Case, OF_SERVICE, OF_SOCKET};
 use super::{Fault, Tell};
 use crate::log::escape;
-use crate::manager::{Manager, Properties};
-use crate::units::{Place, Scope, Unit};
+use crate::systemd::{Manager, Properties};
+use crate::systemd::{Place, Scope, Unit};
 
 /// An instance that is looked at and never started.
 const INSTANCE: &str = "doctor";

@@ -6,25 +6,25 @@
 
 mod address;
 mod attempt;
-mod case;
+mod command;
 mod database;
 mod denied;
 mod ended;
 mod files;
+mod fix;
 mod json;
 mod limits;
 mod loaded;
-mod mend;
-mod program;
 mod report;
 mod socket;
 mod streams;
+mod subject;
 mod users;
 
 pub use json::json;
 pub use report::{Fault, Said};
 
-use crate::units::Place;
+use crate::systemd::Place;
 
 /// To whom each thing is said as it is found out.
 pub struct Tell<'t> {
@@ -77,7 +77,7 @@ fn look(place: &Place, name: &str, asked: Asked, tell: &mut Tell<'_>) -> Result<
     address::check(&case, tell)?;
     database::check(&case, tell)?;
     users::check(&case, tell)?;
-    program::check(&case, tell)?;
+    command::check(&case, tell)?;
     // ... and what the running system can.
     loaded::check(&mut case, tell)?;
     streams::check(&case, tell)?;

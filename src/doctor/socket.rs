@@ -5,11 +5,11 @@ use std::num::NonZeroU16;
 use std::path::Path;
 
 use super::address::{self, Address};
-use super::case::Case;
+use super::subject::Case;
 use super::{Asked, Fault, Tell};
-use crate::journal::{self, Of};
-use crate::survey::{self, Finding, Holder, Process, Where};
-use crate::units::{Listen, State, Unit};
+use crate::conflicts::{self, Finding, Location, Process, UsedBy};
+use crate::systemd::journalctl::{self, Of};
+use crate::systemd::{Listen, State, Unit};
 
 /// Checks that the socket is active and the kernel has its addresses. False where there is no
 /// running socket to look at further.
@@ -105,9 +105,9 @@ fn found(case: &Case<'_>) -> Vec<(SocketAddr, Finding)> {
     };
     let mut found = Vec::new();
     for port in case.ports().into_iter().filter_map(NonZeroU16::new) {
-        for finding in survey::survey(case.place, &name, port) {
-            if let (Where::Address(address), Holder::Listener { .. }) =
-                (&finding.place, &finding.holder)
+        for finding in conflicts::find(case.place, &name, port) {
+            if let (Location::Address(address), UsedBy::Listener { .. }) =
+                (&finding.place, &finding.used_by)
             {
                 found.push((*address, finding));
             }
@@ -142,7 +142,7 @@ fn not_active(case: &Case<'_>, state: &str) -> Fault {
         .means(refused)
         .command(case.systemctl(&format!("start {unit}")));
     }
-    let words = journal::last(case.place, Of::Unit(unit), None);
+    let words = journalctl::last(case.place, Of::Unit(unit), None);
     let result = case.loaded.get("Result");
     let fault = match result {
         "trigger-limit-hit" => {
@@ -160,7 +160,7 @@ fn not_active(case: &Case<'_>, state: &str) -> Fault {
         }
         "service-start-limit-hit" => {
             let service = &case.service.name;
-            let words = journal::last(case.place, Of::Unit(&case.services()), None);
+            let words = journalctl::last(case.place, Of::Unit(&case.services()), None);
             Fault::new(
                 format!(
                     "{unit} was given up, because {service} ended too often in too short a time"
@@ -199,19 +199,19 @@ fn taken(case: &Case<'_>) -> Option<Fault> {
         let Address::Tcp(own) = Address::parse(listen.value.text) else {
             continue;
         };
-        let holder = found.iter().find(|(address, _)| {
+        let used_by = found.iter().find(|(address, _)| {
             address.port() == own.port()
                 && address::overlap(address.ip(), own.ip(), only_v6)
                 && !address::is_free(own, only_v6)
         });
-        let Some((_, finding)) = holder else {
+        let Some((_, finding)) = used_by else {
             continue;
         };
-        let Holder::Listener {
+        let UsedBy::Listener {
             processes,
             unit: by,
             ..
-        } = &finding.holder
+        } = &finding.used_by
         else {
             continue;
         };

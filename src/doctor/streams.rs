@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::case::Case;
-use super::program::root;
+use super::command::root;
+use super::subject::Case;
 use super::{Fault, Tell};
-use crate::units::command_lines;
+use crate::systemd::command_lines;
 
 /// So much of a program is searched for a sign that it knows listening sockets.
 const SEARCHED: u64 = 16 << 20;
@@ -122,7 +122,7 @@ fn takes_descriptors(case: &Case<'_>) -> Option<PathBuf> {
     let program = program(case)?;
     let root = root(case);
     let inside = program.strip_prefix("/").unwrap_or(&program);
-    let path = crate::units::resolve(&root, &root.join(inside)).ok()?;
+    let path = crate::root::resolve(&root, &root.join(inside)).ok()?;
     let mut bytes = Vec::new();
     match File::open(path) {
         Ok(file) => drop(file.take(SEARCHED).read_to_end(&mut bytes)),

@@ -2,11 +2,12 @@
 
 use nix::unistd::Group;
 
-use super::case::Case;
-use super::mend::shell;
+use super::fix::shell;
+use super::subject::Case;
 use super::{Fault, Tell};
-use crate::attach::user_exists;
-use crate::units::{Unit, Value, read};
+use crate::executable::user_exists;
+use crate::root::read;
+use crate::systemd::{Unit, Value};
 
 /// Checks that they exist.
 ///

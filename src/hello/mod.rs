@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::clock;
-use crate::dialog;
-use crate::program::{self, Program};
-use crate::serve;
+use crate::server;
+use crate::session;
+use crate::startup::{self, Program};
 
 /// How long the greeting may wait for room, which a new connection always has.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,7 +24,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 #[command(name = "hello", version)]
 struct Options {
     #[command(flatten)]
-    serve: serve::Options,
+    serve: server::Options,
 }
 
 impl Program for Options {
@@ -38,14 +38,14 @@ impl Program for Options {
         WRITE_TIMEOUT
     }
 
-    fn serve(&self) -> &serve::Options {
+    fn serve(&self) -> &server::Options {
         &self.serve
     }
 }
 
 /// The program.
 pub fn main() -> ExitCode {
-    program::run::<Options>("hello")
+    startup::run::<Options>("hello")
 }
 
 /// The dialog: one line, and nothing is read.
@@ -60,7 +60,7 @@ pub struct Service {
     greeting: String,
 }
 
-impl dialog::Service for Service {
+impl session::Service for Service {
     type Talk = Infallible;
 
     fn begin(&mut self, _: Instant, out: &mut Vec<u8>) -> Option<Infallible> {

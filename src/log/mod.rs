@@ -3,8 +3,8 @@
 
 mod allowance;
 mod escape;
-mod journal;
-mod native;
+mod journal_datagram;
+mod journal_stream;
 mod plain;
 mod syslog;
 
@@ -17,7 +17,7 @@ pub use plain::Plain;
 
 /// Whether this descriptor is the journal's stream.
 pub fn is_journal(fd: BorrowedFd<'_>) -> bool {
-    journal::is_stream(fd, std::env::var_os("JOURNAL_STREAM"))
+    journal_stream::is_stream(fd, std::env::var_os("JOURNAL_STREAM"))
 }
 
 /// How urgent a record is, as syslog(3) numbers it.
@@ -45,9 +45,9 @@ pub struct Log {
 #[derive(Debug)]
 enum Sink {
     /// The journal's stream on standard error.
-    Journal(journal::Stream),
+    Journal(journal_stream::Stream),
     /// The journal's own socket.
-    Native(native::Datagrams),
+    Native(journal_datagram::Datagrams),
     /// The datagram socket of syslog(3).
     Syslog(syslog::Datagrams),
     /// Standard error, for a person.
@@ -64,7 +64,7 @@ impl Log {
     /// that lives for milliseconds, which datagrams lose now and then.
     pub fn open(name: &'static str, on_socket: bool, stderr: BorrowedFd<'_>) -> Log {
         let sink = if is_journal(stderr) {
-            Sink::Journal(journal::Stream::default())
+            Sink::Journal(journal_stream::Stream::default())
         } else if on_socket {
             syslog::Datagrams::connect(name).map_or(Sink::Nowhere, Sink::Syslog)
         } else {
@@ -86,7 +86,7 @@ impl Log {
     /// the journal, its records have fields.
     pub fn serve_many(&mut self) {
         if let (Sink::Journal(_), Some(datagrams)) =
-            (&self.sink, native::Datagrams::connect(self.name))
+            (&self.sink, journal_datagram::Datagrams::connect(self.name))
         {
             self.sink = Sink::Native(datagrams);
         }

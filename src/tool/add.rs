@@ -9,7 +9,7 @@ use super::place::PlaceOptions;
 use super::say;
 use crate::attach::{self, Added, Attachment, Kind, Level, Listen, Plan};
 use crate::services::Name;
-use crate::units::{Place, Scope};
+use crate::systemd::{Place, Scope};
 
 #[derive(Debug, Args)]
 #[command(override_usage = "sockunit add [OPTIONS] <NAME> <PORT> -- <PROGRAM> [ARG]...")]

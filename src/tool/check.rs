@@ -6,8 +6,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::place::PlaceOptions;
+use crate::conflicts::{self, Finding};
 use crate::services::Name;
-use crate::survey::{self, Finding};
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -26,12 +26,12 @@ pub struct Options {
 /// Whether both are free.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
     let Options { name, port, .. } = options;
-    let findings = survey::survey(&options.place.place(), name, *port);
-    let taken = || findings.iter().filter(|finding| finding.is_taken());
+    let findings = conflicts::find(&options.place.place(), name, *port);
+    let taken = || findings.iter().filter(|finding| finding.is_conflict());
     let name_taken = taken().any(|finding| finding.claim.name.is_some());
     let port_taken = taken().any(|finding| finding.claim.port.is_some());
     if options.json {
-        let findings: Vec<_> = findings.iter().map(survey::json).collect();
+        let findings: Vec<_> = findings.iter().map(conflicts::json).collect();
         let object = json!({
             "name": name.to_string(),
             "port": port.get(),

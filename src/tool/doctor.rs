@@ -7,7 +7,7 @@ use super::place::PlaceOptions;
 use super::say;
 use crate::attach;
 use crate::doctor::{self, Asked, Said};
-use crate::units::Place;
+use crate::systemd::Place;
 
 #[derive(Debug, Args)]
 pub struct Options {

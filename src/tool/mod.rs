@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::deferred::Deferred;
-use crate::program::{self, FAILED};
+use crate::startup::{self, FAILED};
 
 /// Looks after services that systemd starts when a client connects.
 #[derive(Debug, Parser)]
@@ -76,9 +76,9 @@ pub fn main() -> ExitCode {
                 .nth(1)
                 .is_some_and(|word| word == "serve") =>
         {
-            return program::misused("sockunit", &error);
+            return startup::misused("sockunit", &error);
         }
-        Err(error) => return program::explain(&error),
+        Err(error) => return startup::explain(&error),
     };
     // Whether what was asked holds; what speaks against it has been told.
     let done = match command {

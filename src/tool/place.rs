@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::units::{Place, Scope};
+use crate::systemd::{Place, Scope};
 
 #[derive(Debug, Args)]
 pub struct PlaceOptions {

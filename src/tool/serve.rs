@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::program;
-use crate::serve;
+use crate::server;
+use crate::startup;
 
 #[derive(Debug, Args)]
 #[command(
@@ -18,9 +18,9 @@ pub struct Options {
     #[arg(long, value_name = "NAME", value_parser = identifier)]
     name: Option<String>,
     #[command(flatten)]
-    programs: serve::ProgramOptions,
+    programs: server::ProgramOptions,
     #[command(flatten)]
-    serve: serve::Options,
+    serve: server::Options,
 }
 
 /// A name in the log.
@@ -32,13 +32,13 @@ fn identifier(text: &str) -> Result<String, &'static str> {
 }
 
 pub fn run(options: &Options) -> ExitCode {
-    let own = || serve::file_name(&options.programs.command);
+    let own = || server::file_name(&options.programs.command);
     let name = match identifier(&options.name.clone().unwrap_or_else(own)) {
         Ok(name) => name,
         Err(_) => "sockunit".into(),
     };
     // It is for as long as the process lives.
-    program::logged(name.leak(), |_, log| {
-        serve::start_programs(&options.serve, &options.programs, log)
+    startup::logged(name.leak(), |_, log| {
+        server::start_programs(&options.serve, &options.programs, log)
     })
 }

@@ -333,14 +333,14 @@ fn json_has_the_verdict_and_each_finding_with_its_place() {
     let [entry, unit] = value["findings"].as_array().unwrap().as_slice() else {
         panic!("{value}");
     };
-    assert_eq!(entry["degree"], "note");
+    assert_eq!(entry["severity"], "note");
     assert_eq!(entry["kind"], "services");
     assert_eq!(entry["line"], 1);
     assert_eq!(
         (&entry["name"], &entry["port"]),
         (&false.into(), &true.into())
     );
-    assert_eq!(unit["degree"], "taken");
+    assert_eq!(unit["severity"], "conflict");
     assert_eq!(unit["kind"], "unit");
     let file = tree.path(&format!("{LIB}/hello.socket"));
     assert_eq!(unit["file"], file.to_str().unwrap());

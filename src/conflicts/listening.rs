@@ -1,0 +1,169 @@
+//! TCP sockets that listen, and the processes that have them open.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::unit::Sockets;
+use super::{Finding, Location, Process, Severity, UsedBy, Wanted};
+use crate::connection::table::{self, Row};
+use crate::systemd::Place;
+
+pub(super) fn find(
+    place: &Place,
+    wanted: Wanted<'_>,
+    sockets: &Sockets,
+    findings: &mut Vec<Finding>,
+) {
+    if !place.live() {
+        return;
+    }
+    let mut open = match table::read() {
+        Ok(rows) => rows,
+        Err((path, error)) => {
+            findings.push(Finding::unread(&path, &error));
+            return;
+        }
+    };
+    open.retain(|row| row.listens() && row.local.port() == wanted.port);
+    if open.is_empty() {
+        return;
+    }
+    let mut seen = Processes::default();
+    if let Err(error) = seen.look(&open) {
+        findings.push(Finding::unread(Path::new("/proc"), &error));
+    }
+    for Row {
+        local: address,
+        inode,
+        ..
+    } in open
+    {
+        let processes: Vec<_> = seen.of.remove(&inode).unwrap_or_default();
+        // Another process may have the address while a unit that wants it waits.
+        let systemd = |process: &Process| process.pid == 1 || process.command == "systemd";
+        let by_systemd = processes.is_empty() || processes.iter().any(systemd);
+        findings.push(Finding {
+            severity: Severity::Conflict,
+            claim: wanted.claim(false, true),
+            place: Location::Address(address),
+            used_by: UsedBy::Listener {
+                unit: sockets.at(address).filter(|_| by_systemd),
+                hidden: seen.hidden && processes.is_empty(),
+                processes,
+            },
+        });
+    }
+}
+
+/// The processes that have some sockets open.
+#[derive(Default)]
+struct Processes {
+    of: HashMap<u64, Vec<Process>>,
+    /// Whether there are others that could not be looked into.
+    hidden: bool,
+}
+
+impl Processes {
+    fn look(&mut self, sockets: &[Row]) -> io::Result<()> {
+        let mut wanted = BTreeMap::new();
+        for socket in sockets {
+            wanted.insert(format!("socket:[{}]", socket.inode), socket.inode);
+        }
+        let mut pids: Vec<u32> = fs::read_dir("/proc")?
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect();
+        pids.sort_unstable();
+        for pid in pids {
+            let folder = format!("/proc/{pid}");
+            let open = match fs::read_dir(format!("{folder}/fd")) {
+                Ok(open) => open,
+                Err(error) => {
+                    self.hidden |= error.kind() == io::ErrorKind::PermissionDenied;
+                    continue;
+                }
+            };
+            let links = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+            let mut inodes: Vec<u64> = links
+                .filter_map(|link| wanted.get(link.to_str()?).copied())
+                .collect();
+            inodes.sort_unstable();
+            inodes.dedup();
+            for inode in inodes {
+                self.of
+                    .entry(inode)
+                    .or_default()
+                    .push(process(pid, &folder));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn process(pid: u32, folder: &str) -> Process {
+    // It may have ended meanwhile.
+    let read = |file: &str| fs::read(format!("{folder}/{file}")).unwrap_or_default();
+    let command = String::from_utf8_lossy(read("comm").trim_ascii_end()).into_owned();
+    let groups = String::from_utf8_lossy(&read("cgroup")).into_owned();
+    Process {
+        pid,
+        command,
+        unit: unit(&groups),
+    }
+}
+
+/// The unit that a process is of, by its control group; the first process is of none.
+fn unit(groups: &str) -> Option<String> {
+    groups.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let controllers = fields.next()?;
+        let path = fields.next()?;
+        // One of the two hierarchies has the units: the unified one, or the older one with a name.
+        if !matches!(controllers, "" | "name=systemd") {
+            return None;
+        }
+        // A unit may divide its own group further.
+        let is_unit = |part: &&str| part.ends_with(".service") || part.ends_with(".scope");
+        let mut parts = path.rsplit('/').filter(is_unit);
+        parts.find(|part| *part != "init.scope").map(str::to_string)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_belongs_to_the_unit_of_its_control_group_and_the_first_to_none() {
+        for (groups, of) in [
+            ("0::/system.slice/ssh.service\n", Some("ssh.service")),
+            ("0::/system.slice/a.service/part\n", Some("a.service")),
+            (
+                "9:name=systemd:/\n0::/system.slice/a.service\n",
+                Some("a.service"),
+            ),
+            (
+                "3:cpu:/x.service\n1:name=systemd:/b.service\n",
+                Some("b.service"),
+            ),
+            (
+                "0::/user.slice/user-0.slice/session-1.scope\n",
+                Some("session-1.scope"),
+            ),
+            (
+                "0::/user.slice/user-9.slice/user@9.service/app.slice/c.service\n",
+                Some("c.service"),
+            ),
+            (
+                "0::/user.slice/user-9.slice/user@9.service/init.scope\n",
+                Some("user@9.service"),
+            ),
+            ("0::/init.scope\n", None),
+            ("0::/\n", None),
+            ("", None),
+        ] {
+            assert_eq!(unit(groups).as_deref(), of, "{groups}");
+        }
+    }
+}

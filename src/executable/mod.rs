@@ -1,0 +1,12 @@
+//! May this user execute this file? Found out from its path, mode, interpreter and ELF header, below
+//! any root directory, before anything is started.
+
+mod check;
+mod elf;
+mod run_as;
+mod shebang;
+mod walk;
+
+pub(crate) use check::PATH;
+pub use check::{Executable, NotExecutable, Visibility, check};
+pub use run_as::{RunAs, Want, exists as user_exists};

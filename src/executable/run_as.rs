@@ -1,0 +1,249 @@
+//! The user that a program will run as, and what that user may do with a file.
+
+use std::ffi::CString;
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::unistd::{self, AccessFlags, Gid, User};
+
+/// What somebody wants of a file or a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// To read it.
+    Read = 4,
+    /// To run it, or to pass it where it is a directory.
+    Execute = 1,
+}
+
+/// The user that a program will run as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunAs {
+    /// How a sentence calls it.
+    title: String,
+    /// Nothing where systemd makes the user up: then nobody's file is its own.
+    uid: Option<u32>,
+    groups: Vec<u32>,
+    /// It passes everything: root, where nothing takes its privileges away.
+    almighty: bool,
+}
+
+impl fmt::Display for RunAs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.title)
+    }
+}
+
+impl RunAs {
+    /// A user that systemd makes up for the service (`DynamicUser=yes`): it owns nothing and is in
+    /// no group.
+    pub fn dynamic() -> RunAs {
+        RunAs {
+            title: "the service's user".into(),
+            uid: None,
+            groups: Vec::new(),
+            almighty: false,
+        }
+    }
+
+    /// A user of the system below `root`, with its groups; nothing where there is none of that
+    /// name. On the running system those of a directory service count too.
+    pub fn named(root: &Path, name: &str) -> Option<RunAs> {
+        let (uid, groups) = match root == Path::new("/") {
+            true => of_this_system(name),
+            false => of_files(root, name),
+        }?;
+        Some(RunAs {
+            title: format!("the user {name}"),
+            uid: Some(uid),
+            groups,
+            almighty: uid == 0,
+        })
+    }
+
+    /// The user who runs this program.
+    pub fn own() -> RunAs {
+        let uid = unistd::geteuid();
+        let mut groups = unistd::getgroups().unwrap_or_default();
+        groups.push(unistd::getegid());
+        RunAs {
+            title: "you".into(),
+            uid: Some(uid.as_raw()),
+            groups: groups.into_iter().map(Gid::as_raw).collect(),
+            almighty: uid.is_root(),
+        }
+    }
+
+    /// The same user in a sandbox that takes even root's privileges away.
+    #[must_use]
+    pub fn without_privileges(self) -> RunAs {
+        RunAs {
+            almighty: false,
+            ..self
+        }
+    }
+
+    /// Whether the mode of a file lets this user do it.
+    pub fn may(&self, want: Want, of: &fs::Metadata) -> bool {
+        if self.almighty {
+            // Even root runs only what somebody may run.
+            return want == Want::Read || of.is_dir() || of.mode() & 0o111 != 0;
+        }
+        let shift = match self.class(of) {
+            'u' => 6,
+            'g' => 3,
+            _ => 0,
+        };
+        (of.mode() >> shift) & want as u32 != 0
+    }
+
+    /// Whether this user may do it on the running system, where the kernel has the last word.
+    pub fn may_here(&self, want: Want, path: &Path, of: &fs::Metadata) -> bool {
+        self.may(want, of) || self.is_let(want, path)
+    }
+
+    /// Whether the kernel lets this user do it, where it can be asked: an access control list may allow
+    /// what the mode does not.
+    fn is_let(&self, want: Want, path: &Path) -> bool {
+        // No list names a user that systemd makes up.
+        let Some(uid) = self.uid.filter(|uid| *uid != 0) else {
+            return false;
+        };
+        let (flags, test) = match want {
+            Want::Read => (AccessFlags::R_OK, "-r"),
+            Want::Execute => (AccessFlags::X_OK, "-x"),
+        };
+        if uid == unistd::getuid().as_raw() {
+            return unistd::access(path, flags).is_ok();
+        }
+        let Some(group) = self.groups.first() else {
+            return false;
+        };
+        let groups: Vec<String> = self.groups.iter().map(u32::to_string).collect();
+        // Only root may ask for somebody else.
+        Command::new("/usr/bin/setpriv")
+            .arg(format!("--reuid={uid}"))
+            .arg(format!("--regid={group}"))
+            .arg(format!("--groups={}", groups.join(",")))
+            .args(["/usr/bin/test", test])
+            .arg(path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
+    /// Which part of a file's mode counts for this user, as chmod calls it.
+    pub fn class(&self, of: &fs::Metadata) -> char {
+        if self.uid == Some(of.uid()) {
+            'u'
+        } else if self.groups.contains(&of.gid()) {
+            'g'
+        } else {
+            'o'
+        }
+    }
+}
+
+/// Whether the system below `root` has a user of this name.
+pub fn exists(root: &Path, name: &str) -> bool {
+    RunAs::named(root, name).is_some()
+}
+
+fn of_this_system(name: &str) -> Option<(u32, Vec<u32>)> {
+    let user = User::from_name(name).ok()??;
+    let name = CString::new(name).ok()?;
+    let groups = unistd::getgrouplist(&name, user.gid).unwrap_or_else(|_| vec![user.gid]);
+    let groups = groups.into_iter().map(Gid::as_raw).collect();
+    Some((user.uid.as_raw(), groups))
+}
+
+fn of_files(root: &Path, name: &str) -> Option<(u32, Vec<u32>)> {
+    let text = |file: &str| {
+        let bytes = crate::root::read(root, &root.join(file)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let passwd = text("etc/passwd");
+    let mut fields = passwd
+        .lines()
+        .map(|line| line.split(':'))
+        .find_map(|mut fields| (fields.next() == Some(name)).then_some(fields))?
+        .skip(1);
+    let uid = fields.next()?.parse().ok()?;
+    let mut groups = vec![fields.next()?.parse().ok()?];
+    for line in text("etc/group").lines() {
+        let fields: Vec<&str> = line.split(':').collect();
+        if let [_, _, gid, members] = fields[..] {
+            if members.split(',').any(|member| member == name) {
+                groups.extend(gid.parse::<u32>());
+            }
+        }
+    }
+    Some((uid, groups))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("sockunit-{}-{name}", std::process::id()));
+        fs::create_dir_all(folder.join("etc")).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_user_of_another_tree_has_the_groups_of_that_tree() {
+        let root = folder("users");
+        fs::write(
+            root.join("etc/passwd"),
+            "root:x:0:0::/root:/bin/sh\nann:x:4321:4322::/home/ann:/bin/sh\n",
+        )
+        .unwrap();
+        fs::write(root.join("etc/group"), "a:x:1:bob\nb:x:7:bob,ann\n").unwrap();
+        let ann = RunAs::named(&root, "ann").unwrap();
+        assert_eq!((ann.uid, ann.groups), (Some(4321), vec![4322, 7]));
+        assert_eq!(RunAs::named(&root, "an"), None);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn the_first_class_that_fits_counts_and_no_other() {
+        let folder = folder("classes");
+        let file = folder.join("file");
+        fs::write(&file, "").unwrap();
+        let of = |mode| {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            fs::metadata(&file).unwrap()
+        };
+        let stat = of(0o604);
+        let runner = |uid, group| RunAs {
+            title: String::new(),
+            uid,
+            groups: vec![group],
+            almighty: false,
+        };
+        let (owner, member, other) = (
+            runner(Some(stat.uid()), 1),
+            runner(Some(54321), stat.gid()),
+            runner(None, 54321),
+        );
+        assert!(owner.may(Want::Read, &stat));
+        assert!(!member.may(Want::Read, &stat));
+        assert!(other.may(Want::Read, &stat));
+        assert!(!other.may(Want::Execute, &stat));
+        assert!(other.may(Want::Execute, &of(0o001)));
+        let root = RunAs {
+            almighty: true,
+            ..owner
+        };
+        assert!(root.may(Want::Read, &of(0)));
+        assert!(!root.may(Want::Execute, &of(0o644)));
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -1,0 +1,63 @@
+//! The drop-ins of a unit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::catalogue::list;
+use super::name::UnitName;
+use super::{Place, ReadError};
+use crate::root::resolve;
+
+/// The unit's drop-ins in the order of their file names. Of files of one name the first counts:
+/// that of the folder with the higher rank, in one folder that of the unit before that of its
+/// template, and last the ones for all units of its type.
+pub(super) fn drop_ins(
+    place: &Place,
+    unit: &str,
+    names: &BTreeSet<String>,
+) -> Result<Vec<PathBuf>, ReadError> {
+    let folders = place.folders();
+    let mut stems: Vec<Vec<String>> = Vec::new();
+    let others = names.iter().filter(|name| *name != unit);
+    for name in std::iter::once(unit).chain(others.map(String::as_str)) {
+        stems.push(variants(name));
+    }
+    stems.extend(UnitName::parse(unit).map(|name| vec![name.kind.to_string()]));
+    let mut files: BTreeMap<OsString, PathBuf> = BTreeMap::new();
+    for stems in stems {
+        for folder in &folders {
+            for stem in &stems {
+                let folder = folder.join(format!("{stem}.d"));
+                for file in list(place, &folder)? {
+                    if file.as_encoded_bytes().ends_with(b".conf") {
+                        let path = folder.join(&file);
+                        files.entry(file).or_insert(path);
+                    }
+                }
+            }
+        }
+    }
+    let is_folder = |path: &PathBuf| resolve(&place.root, path).is_ok_and(|path| path.is_dir());
+    let mut paths: Vec<_> = files.into_values().collect();
+    paths.retain(|path| !is_folder(path));
+    Ok(paths)
+}
+
+/// The names whose drop-ins are for a unit, the nearest first: its own, its template's, and those
+/// cut at each dash, `a-.service` for `a-b.service`.
+fn variants(name: &str) -> Vec<String> {
+    let mut variants = vec![name.to_string()];
+    let Some(parsed) = UnitName::parse(name) else {
+        return variants;
+    };
+    if let Some(template) = parsed.template() {
+        variants.extend(self::variants(&template));
+    }
+    let cut = parsed.prefix.trim_end_matches('-').rfind('-');
+    if let Some(dash) = cut {
+        let shorter = parsed.shortened(&parsed.prefix[..=dash]);
+        variants.extend(self::variants(&shorter));
+    }
+    variants
+}

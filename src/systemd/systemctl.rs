@@ -1,0 +1,219 @@
+//! The running service manager, asked and told through systemctl.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::{Place, Scope};
+
+/// The service manager of a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manager {
+    scope: Scope,
+}
+
+/// Why something was not done.
+#[derive(Debug)]
+pub enum SystemctlError {
+    /// systemctl could not be started.
+    NoSystemctl(io::Error),
+    /// It failed, and these are its words.
+    Failed {
+        /// What it was asked, as it would be typed.
+        command: String,
+        /// What it wrote to standard error.
+        told: String,
+    },
+}
+
+impl fmt::Display for SystemctlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SystemctlError::NoSystemctl(error) => write!(f, "cannot run systemctl: {error}"),
+            SystemctlError::Failed { command, told } if told.is_empty() => {
+                write!(f, "{command} failed")
+            }
+            SystemctlError::Failed { command, told } => write!(f, "{command}: {told}"),
+        }
+    }
+}
+
+impl std::error::Error for SystemctlError {}
+
+/// What [`Manager::show`] was told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Properties(HashMap<String, Vec<String>>);
+
+impl Properties {
+    /// The value of a property, the empty text where it has none.
+    pub fn get(&self, property: &str) -> &str {
+        self.all(property).first().map_or("", String::as_str)
+    }
+
+    /// The values of one that may have several: `Listen`, `ExecStart`.
+    pub fn all(&self, property: &str) -> &[String] {
+        self.0.get(property).map_or(&[], Vec::as_slice)
+    }
+
+    fn parse(text: &str, asked: &[&str]) -> Properties {
+        let mut properties: HashMap<String, Vec<String>> = HashMap::new();
+        let mut last: Option<&str> = None;
+        for line in text.lines() {
+            match line.split_once('=') {
+                Some((key, value)) if asked.contains(&key) => {
+                    let values = properties.entry(key.into()).or_default();
+                    values.push(value.into());
+                    last = Some(key);
+                }
+                // A value of several lines.
+                _ => {
+                    let open = last.and_then(|key| properties.get_mut(key)?.last_mut());
+                    if let Some(value) = open {
+                        value.push('\n');
+                        value.push_str(line);
+                    }
+                }
+            }
+        }
+        Properties(properties)
+    }
+}
+
+impl Manager {
+    /// The manager of a place; `None` where there is none to ask: in a system that is only
+    /// unpacked, or where systemd does not run.
+    pub fn of(place: &Place) -> Option<Manager> {
+        let scope = place.scope;
+        let runs = match scope {
+            Scope::System => Path::new("/run/systemd/system").is_dir(),
+            // The file stays when the manager has ended.
+            Scope::User => UnixStream::connect(super::runtime().join("systemd/private")).is_ok(),
+        };
+        (place.live() && runs).then_some(Manager { scope })
+    }
+
+    /// Properties of a unit. One that is not known has them too: `LoadState` is `not-found`.
+    ///
+    /// # Errors
+    ///
+    /// See [`SystemctlError`], as for all that follows.
+    pub fn show(&self, unit: &str, properties: &[&str]) -> Result<Properties, SystemctlError> {
+        let mut arguments = vec!["show"];
+        arguments.extend(properties.iter().flat_map(|name| ["--property", name]));
+        arguments.extend(["--", unit]);
+        Ok(Properties::parse(&self.call(&arguments)?, properties))
+    }
+
+    /// Properties of several units at once, of each name and of each loaded one that matches a
+    /// pattern. `Id` says whose, where it is asked for.
+    pub fn show_all(
+        &self,
+        units: &[&str],
+        properties: &[&str],
+    ) -> Result<Vec<Properties>, SystemctlError> {
+        let mut arguments = vec!["show"];
+        arguments.extend(properties.iter().flat_map(|name| ["--property", name]));
+        arguments.push("--");
+        arguments.extend(units);
+        let told = self.call(&arguments)?;
+        let blocks = told.split("\n\n").filter(|block| !block.trim().is_empty());
+        Ok(blocks
+            .map(|block| Properties::parse(block, properties))
+            .collect())
+    }
+
+    /// The names of the loaded units that match a pattern: `*.socket`, `hello@*.service`.
+    pub fn loaded(&self, pattern: &str) -> Result<Vec<String>, SystemctlError> {
+        let arguments = ["list-units", "--all", "--plain", "--no-legend", "--full"];
+        let told = self.call(&[&arguments[..], &["--", pattern]].concat())?;
+        let names = told.lines().filter_map(|l| l.split_whitespace().next());
+        Ok(names.map(str::to_string).collect())
+    }
+
+    /// Has it read all unit files anew.
+    pub fn daemon_reload(&self) -> Result<(), SystemctlError> {
+        self.call(&["daemon-reload"]).map(drop)
+    }
+
+    /// Starts a unit and waits for it.
+    pub fn start(&self, unit: &str) -> Result<(), SystemctlError> {
+        self.call(&["start", "--", unit]).map(drop)
+    }
+
+    /// Stops a unit, or all that match a pattern, and waits for it.
+    pub fn stop(&self, unit: &str) -> Result<(), SystemctlError> {
+        self.call(&["stop", "--", unit]).map(drop)
+    }
+
+    /// Has a unit started at every boot.
+    pub fn enable(&self, unit: &str) -> Result<(), SystemctlError> {
+        self.call(&["enable", "--", unit]).map(drop)
+    }
+
+    /// Takes that back.
+    pub fn disable(&self, unit: &str) -> Result<(), SystemctlError> {
+        self.call(&["disable", "--", unit]).map(drop)
+    }
+
+    /// Forgets that a unit, or any that matches a pattern, has failed.
+    pub fn reset_failed(&self, unit: &str) -> Result<(), SystemctlError> {
+        self.call(&["reset-failed", "--", unit]).map(drop)
+    }
+
+    fn call(&self, arguments: &[&str]) -> Result<String, SystemctlError> {
+        let mut command = Command::new("systemctl");
+        let mut typed = String::from("systemctl");
+        if self.scope == Scope::User {
+            command.arg("--user");
+            typed += " --user";
+            // After su it is not set, and systemctl would not find the manager.
+            command.env("XDG_RUNTIME_DIR", super::runtime());
+        }
+        command.args(["--no-pager", "--no-ask-password"]);
+        for argument in arguments.iter().filter(|argument| **argument != "--") {
+            typed = typed + " " + argument;
+        }
+        let output = command
+            .args(arguments)
+            .env("LC_ALL", "C.UTF-8")
+            .env("SYSTEMD_COLORS", "0")
+            .env_remove("SYSTEMD_LOG_LEVEL")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(SystemctlError::NoSystemctl)?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let told = String::from_utf8_lossy(&output.stderr);
+        Err(SystemctlError::Failed {
+            command: typed,
+            told: told.trim().to_string(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_may_come_several_times_and_in_several_lines() {
+        let asked = ["Listen", "StatusText", "Id"];
+        let text = "Id=a.socket\nListen=[::1]:1 (Stream)\nListen=/x (Stream)\nStatusText=a\nb=c\n";
+        let shown = Properties::parse(text, &asked);
+        assert_eq!(shown.get("Id"), "a.socket");
+        assert_eq!(shown.all("Listen"), ["[::1]:1 (Stream)", "/x (Stream)"]);
+        assert_eq!(shown.get("StatusText"), "a\nb=c");
+        assert_eq!(shown.get("Accept"), "");
+    }
+
+    #[test]
+    fn in_an_unpacked_system_there_is_no_manager() {
+        for scope in [Scope::System, Scope::User] {
+            assert_eq!(Manager::of(&Place::new("/tree", scope)), None);
+        }
+    }
+}
