@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+use super::event_loop::{Server, Tracked, watch};
 use super::farewell::farewell;
 use super::host::{Guest, Host, Next, around};
 use super::records::Name;
-use super::server::{Server, Tracked, watch};
 use crate::connection::{Peer, Summary, Traffic};
 
 /// Connections accepted before those that are there have their turn.

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use super::event_loop::{Server, unwatch};
 use super::host::{Around, Guest, Host, Next, around};
-use super::server::{Server, unwatch};
 use crate::connection::Peer;
 
 impl<H: Host> Server<'_, H> {

@@ -4,6 +4,7 @@
 mod accept;
 mod admission;
 mod dialogs;
+mod event_loop;
 mod farewell;
 mod guests;
 mod host;
@@ -11,7 +12,6 @@ mod listener;
 mod options;
 mod programs;
 mod records;
-mod server;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ pub fn converse<S: Service>(
     log: &mut Log,
 ) -> anyhow::Result<()> {
     let host = Dialogs::new(service, write_timeout);
-    server::run(|_| Ok(host), listeners, options, Limits::default(), log)
+    event_loop::run(|_| Ok(host), listeners, options, Limits::default(), log)
 }
 
 /// Starts a program for each connection, until the same. The listening sockets are those that
@@ -93,7 +93,7 @@ pub fn start_programs(
     };
     let first_words = banner(&of_programs.banner)?;
     let out_of_order = limits.words.tell(Reason::Failure);
-    server::run(
+    event_loop::run(
         |registry| Programs::new(program, times, first_words, out_of_order, registry),
         listeners,
         options,

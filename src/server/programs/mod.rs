@@ -32,10 +32,10 @@ use self::processes::{News, Processes};
 use self::program::assignment;
 use self::spawner::Spawner;
 use super::accept::PAUSE;
+use super::event_loop::WAKER;
 use super::farewell::farewell;
 use super::host::{Around, Guest, Host, Next};
 use super::records::Name;
-use super::server::WAKER;
 use crate::connection::{Peer, TcpInfo, send_now};
 
 /// How long programs may take to vanish that were killed.
