@@ -17,13 +17,13 @@ pub mod connection;
 pub mod doctor;
 pub mod executable;
 pub mod hello;
+pub mod hint;
 pub mod log;
 pub mod root;
 #[allow(missing_docs)]
 pub mod server;
 pub mod services;
 pub mod session;
-pub mod shell;
 pub mod startup;
 pub mod systemd;
 pub mod tool;

@@ -5,7 +5,6 @@ mod check;
 mod elf;
 mod run_as;
 mod shebang;
-mod walk;
 
 pub(crate) use check::PATH;
 pub use check::{Executable, NotExecutable, Visibility, check};

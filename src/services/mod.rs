@@ -44,6 +44,8 @@ pub enum Error {
     Taken(PathBuf, Taken),
     /// Not a plain file: a symbolic link, for one.
     NotPlain(PathBuf),
+    /// Another run of this program is changing it.
+    Busy,
     /// It could not be read or replaced.
     Io(PathBuf, io::Error),
 }
@@ -57,6 +59,7 @@ impl fmt::Display for Error {
                 "{} is not a plain file; make the change by hand in the file that it stands for",
                 path.display()
             ),
+            Error::Busy => f.write_str("another sockunit is at work; try again when it has ended"),
             Error::Io(path, error) => {
                 write!(f, "{}: {error}", path.display())?;
                 match error.kind() {

@@ -6,8 +6,9 @@ use std::num::NonZeroU16;
 use clap::Args;
 
 use super::place::PlaceOptions;
-use super::say;
-use crate::attach::{self, Added, Attachment, Kind, Level, Listen, Plan};
+use super::{failed, say};
+use crate::attach::{self, Added, Attachment, Kind, Level, ListenAddress, Plan};
+use crate::hint::ShellCommand;
 use crate::services::Name;
 use crate::systemd::{Place, Scope};
 
@@ -24,7 +25,7 @@ pub struct Options {
     command: Vec<String>,
     /// Listen on this address; repeatable. * is every address [default: 127.0.0.1 and ::1]
     #[arg(long, value_name = "ADDRESS")]
-    listen: Vec<Listen>,
+    listen: Vec<ListenAddress>,
     /// Run the program as this user [default: one that systemd makes up for the service]
     #[arg(long, value_name = "USER")]
     user_name: Option<String>,
@@ -59,7 +60,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         listen: options.listen,
         kind: match options.shared {
             true => Kind::Shared,
-            false => Kind::Single,
+            false => Kind::PerConnection,
         },
         user: options.user_name,
         level: options.sandbox,
@@ -70,13 +71,21 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         enable: options.enable,
     };
     if options.dry_run {
-        let plan = attach::plan(&place, &attachment)?;
+        let plan = attach::plan(&place, &attachment).map_err(not_attached(&attachment.name))?;
         return say(&planned(&place, &plan));
     }
-    let added = attach::add(&place, &attachment)?;
+    let added = attach::add(&place, &attachment).map_err(not_attached(&attachment.name))?;
     say(&done(&place, &attachment, &added))
 }
 
+fn not_attached(name: &Name) -> impl Fn(attach::Error) -> anyhow::Error {
+    move |error| {
+        let hint = error.hint();
+        failed(format!("cannot attach {name}"), error, hint)
+    }
+}
+
+/// The files that would be written.
 fn planned(place: &Place, plan: &Plan) -> String {
     let mut text = String::new();
     let folder = place.own_folder();
@@ -101,6 +110,7 @@ fn planned(place: &Place, plan: &Plan) -> String {
     text
 }
 
+/// What was done, and what the user may want to do next.
 fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
     let mut text = String::new();
     let Attachment { name, port, .. } = attachment;
@@ -112,24 +122,32 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
         let path = place.path("/etc/services");
         let _ = writeln!(text, "{}: added {name} {port}/tcp", path.display());
     }
-    let user = match place.scope {
-        Scope::System => "",
-        Scope::User => " --user",
+    let (name, port) = (name.to_string(), port.to_string());
+    let user: &[&str] = match place.scope {
+        Scope::System => &[],
+        Scope::User => &["--user"],
     };
-    match &added.answer {
+    let next: Vec<(&str, ShellCommand)> = match &added.answer {
         Some(answer) => {
             let _ = writeln!(text, "{name}.socket: started\n{answer}");
-            let _ = writeln!(
-                text,
-                "Talk to it: sockunit connect {port}; its records: journalctl{user} -t {name}; take it \
-                 away: sockunit remove{user} {name}"
-            );
+            let connect = ShellCommand::new(&["sockunit", "connect"]);
+            let journal = ShellCommand::new(&["journalctl"]).literals(user);
+            let remove = ShellCommand::new(&["sockunit", "remove"]).literals(user);
+            vec![
+                ("talk to it", connect.arg(port)),
+                ("its log", journal.literals(&["-t"]).arg(&name)),
+                ("remove it", remove.arg(&name)),
+            ]
         }
         None => {
-            let _ = writeln!(
-                text,
-                "Start it in that system: systemctl{user} start {name}.socket"
-            );
+            let start = ShellCommand::new(&["systemctl"]).literals(user);
+            let start = start.literals(&["start"]).arg(format!("{name}.socket"));
+            vec![("start it in that system", start)]
+        }
+    };
+    for (what, command) in next {
+        if let Some(line) = command.line() {
+            let _ = writeln!(text, "{what}: {line}");
         }
     }
     text

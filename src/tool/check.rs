@@ -39,7 +39,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
             "port_taken": port_taken,
             "findings": findings,
         });
-        super::say(&format!("{object}\n"))?;
+        super::say_json(&object)?;
     } else {
         let mut text: String = findings
             .iter()

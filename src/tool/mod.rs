@@ -11,6 +11,7 @@ mod remove;
 mod serve;
 mod services;
 
+use std::fmt;
 use std::io::{self, Write};
 use std::num::NonZeroU16;
 use std::process::ExitCode;
@@ -18,6 +19,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::deferred::Deferred;
+use crate::hint::Hint;
+use crate::log::{Plain, is_unprintable};
 use crate::startup::{self, FAILED};
 
 /// Looks after services that systemd starts when a client connects.
@@ -80,7 +83,7 @@ pub fn main() -> ExitCode {
         }
         Err(error) => return startup::explain(&error),
     };
-    // Whether what was asked holds; what speaks against it has been told.
+    // False: the answer is no, and the reason was printed.
     let done = match command {
         Command::Add(Deferred(options)) => add::run(*options).map(|()| true),
         Command::Check(Deferred(options)) => check::run(&options),
@@ -95,12 +98,44 @@ pub fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FAILED),
         Err(error) => {
-            // In one write, so that it stays in one piece where others write there too.
-            let _ = io::stderr().write_all(format!("sockunit: {error:#}\n").as_bytes());
+            // One write, so that the message stays together where others write there too.
+            let message = format!("{error:#}");
+            let mut text = format!("sockunit: {}\n", Plain(&message));
+            let hint = error
+                .downcast_ref::<Failed>()
+                .and_then(|failed| failed.hint.as_ref());
+            text.extend(hint.map(|hint| format!("{hint}\n")));
+            let _ = io::stderr().write_all(text.as_bytes());
             ExitCode::from(FAILED)
         }
     }
 }
+
+/// What failed, why, and what the user can do.
+#[derive(Debug)]
+struct Failed {
+    what: String,
+    why: Box<dyn std::error::Error + Send + Sync>,
+    hint: Option<Hint>,
+}
+
+/// The error of a subcommand.
+fn failed(
+    what: impl Into<String>,
+    why: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    hint: Option<Hint>,
+) -> anyhow::Error {
+    let (what, why) = (what.into(), why.into());
+    anyhow::Error::new(Failed { what, why, hint })
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.why)
+    }
+}
+
+impl std::error::Error for Failed {}
 
 /// A port as an argument.
 fn port(text: &str) -> Result<NonZeroU16, &'static str> {
@@ -108,8 +143,35 @@ fn port(text: &str) -> Result<NonZeroU16, &'static str> {
         .map_err(|_| "a port is a number from 1 to 65535")
 }
 
-/// Prints. Whoever closed the pipe has read enough.
+/// Prints lines. Control characters in them, which a file or a program may have chosen, are escaped.
+/// It is no error if the reader has closed the pipe.
 fn say(text: &str) -> anyhow::Result<()> {
+    let lines = text.split_inclusive('\n');
+    let plain = |line: &str| match line.strip_suffix('\n') {
+        Some(line) => format!("{}\n", Plain(line)),
+        None => Plain(line).to_string(),
+    };
+    print(&lines.map(plain).collect::<String>())
+}
+
+/// Prints JSON on a line, in which characters that a terminal acts on are escaped.
+fn say_json(value: &serde_json::Value) -> anyhow::Result<()> {
+    let mut text = String::new();
+    for c in value.to_string().chars() {
+        match c.is_ascii() && !c.is_ascii_control() || !is_unprintable(c) {
+            true => text.push(c),
+            false => {
+                let mut units = [0; 2];
+                for unit in c.encode_utf16(&mut units) {
+                    text += &format!("\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    print(&format!("{text}\n"))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout();
     match stdout
         .write_all(text.as_bytes())
@@ -125,6 +187,17 @@ fn say(text: &str) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_has_no_character_that_a_terminal_acts_on_and_reads_back_the_same() {
+        // say_json prints; what it escapes is what is_unprintable says.
+        for c in ['\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}'] {
+            assert!(is_unprintable(c), "{c:?}");
+        }
+        for c in ['a', 'é', '漢', ' '] {
+            assert!(!is_unprintable(c), "{c:?}");
+        }
+    }
 
     #[test]
     fn what_is_plain_is_what_the_parser_makes_of_it() {
