@@ -7,7 +7,7 @@ use nix::sys::socket::{SockaddrStorage, getsockname};
 
 use super::address::Address;
 use super::subject::Subject;
-use super::{Problem, Report, ended, socket, symptom};
+use super::{Problem, Report, ended, symptom};
 use crate::attach::{Then, receive};
 use crate::connect::{Target, dial};
 use crate::connection::table;
@@ -170,9 +170,6 @@ fn refused(
 }
 
 fn closed(subject: &Subject<'_>, target: &Target, entries: &Entries) -> Problem {
-    if let Some(problem) = socket::failed_since(subject) {
-        return problem;
-    }
     let unit = &subject.service.name;
     if subject.accept && subject.setting("StandardInput") != "socket" {
         let problem = Problem::new(

@@ -12,7 +12,7 @@ use super::{Problem, Report, Selection};
 use crate::conflicts::{self, Finding, Location, Process, UsedBy};
 use crate::hint::ShellCommand;
 use crate::systemd::journalctl::{self, Filter};
-use crate::systemd::{Listen, Properties, State, Unit};
+use crate::systemd::{Listen, State, Unit};
 
 /// Checks that the socket is active and that the kernel has its addresses. Returns whether the checks
 /// of a running socket can follow.
@@ -40,7 +40,7 @@ pub fn check(
         return Ok(false);
     }
     if state != "active" {
-        return Err(not_active(subject, &subject.loaded));
+        return Err(not_active(subject));
     }
     let listening = listening(subject);
     let missing = subject.loaded.all("Listen").iter().find_map(|listen| {
@@ -111,21 +111,13 @@ fn listening(subject: &Subject<'_>) -> Vec<(SocketAddr, Finding)> {
     found
 }
 
-/// The problem of a socket that systemd has stopped since its properties were asked for.
-pub fn failed_since(subject: &Subject<'_>) -> Option<Problem> {
-    let manager = subject.manager?;
-    let loaded = manager.show(&subject.socket.name, &["ActiveState", "Result"]);
-    let loaded = loaded.ok()?;
-    (loaded.get("ActiveState") == "failed").then(|| not_active(subject, &loaded))
-}
-
-fn not_active(subject: &Subject<'_>, loaded: &Properties) -> Problem {
+fn not_active(subject: &Subject<'_>) -> Problem {
     let unit = &subject.socket.name;
     let fixer = subject.fixer();
     if let Some(problem) = in_use(subject) {
         return problem.impact(REFUSED);
     }
-    let state = loaded.get("ActiveState");
+    let state = subject.loaded.get("ActiveState");
     let service = &subject.service.name;
     let runs = ["active", "activating", "reloading"].contains(&subject.started.get("ActiveState"));
     if !subject.accept && runs {
@@ -148,7 +140,7 @@ fn not_active(subject: &Subject<'_>, loaded: &Properties) -> Problem {
         .command(fixer.systemctl(&["start"]).arg(unit));
     }
     let journal = |unit| journalctl::last(subject.place, Filter::Unit(unit), None).quoted();
-    let problem = match loaded.get("Result") {
+    let problem = match subject.loaded.get("Result") {
         "trigger-limit-hit" => {
             let problem = Problem::new(
                 format!("{unit} has reached its trigger limit, and systemd has stopped it"),

@@ -41,6 +41,9 @@ pub fn replace(
         })?),
         Run::Dry => None,
     };
+    if run == Run::Real {
+        remove(&folder).map_err(|error| Error::Io(path.clone(), error))?;
+    }
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let mut old = File::from(openat(&folder, OLD, flags, Mode::empty()).map_err(failed)?);
     let stat = fstat(old.as_fd()).map_err(failed)?;
@@ -64,7 +67,6 @@ pub fn replace(
 
 /// Writes the new file and renames it over the old one, whose owner and mode it gets.
 fn put(folder: &File, old: &FileStat, text: &[u8]) -> io::Result<()> {
-    remove(folder)?;
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
     let mut new = File::from(openat(folder, NEW, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
     new.write_all(text)?;

@@ -80,7 +80,7 @@ fn the_tutorials_steps_are_one_command_each(release: Release) {
             _ => "/home/you/hello.sh \"a b\"",
         };
         let line = format!(
-            "greeter  127.0.0.1:4000,[::1]:4000  {kind}  strict   disabled  active    0    {program}"
+            "greeter  127.0.0.1:4000,[::1]:4000  {kind:14}  strict   disabled  active    0    {program}"
         );
         wait_until("it is listed, without a connection", || {
             machine

@@ -249,7 +249,8 @@ pub const BROKEN: &[Broken] = &[
     },
     Broken {
         how: "sed s/NAME@/NAME/ UNITS/NAME@.service >UNITS/NAME.service; sed -i /Accept/d UNITS/NAME.socket
-              sed -i /StandardInput/d UNITS/NAME.service; RELOAD",
+              sed -i /StandardInput/d UNITS/NAME.service; RELOAD; sockunit connect 127.0.0.1 PORT >/dev/null 2>&1 || :
+              until systemctl is-failed --quiet NAME.socket; do sleep 0.02; done",
         problem: "NAME.socket has failed, because NAME.service ended too often",
         held: 0,
         fixed: By("sed -i 's,^ExecStart=,ExecStart=/usr/bin/sockunit serve -- ,' UNITS/NAME.service; systemctl daemon-reload"),
