@@ -5,28 +5,49 @@
 //! [`program`] (how a service program starts and ends), [`connection`] (the peer and its bytes),
 //! [`log`] (records and where they go), [`clock`] (the time as `date` prints it), [`services`]
 //! (the file /etc/services), [`units`] (unit files on disk) and [`manager`] (systemd as it runs).
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+#[forbid(unsafe_code)]
 pub mod attach;
+#[forbid(unsafe_code)]
 pub mod celebs;
+#[forbid(unsafe_code)]
 pub mod clock;
+#[forbid(unsafe_code)]
 pub mod conflicts;
+#[forbid(unsafe_code)]
 pub mod connect;
+#[forbid(unsafe_code)]
 pub mod connection;
+#[forbid(unsafe_code)]
 pub mod doctor;
+#[forbid(unsafe_code)]
 pub mod executable;
+#[forbid(unsafe_code)]
 pub mod hello;
+#[forbid(unsafe_code)]
 pub mod log;
+#[forbid(unsafe_code)]
 pub mod root;
+#[forbid(unsafe_code)]
 #[allow(missing_docs)]
 pub mod server;
+#[forbid(unsafe_code)]
 pub mod services;
+#[forbid(unsafe_code)]
 pub mod session;
+#[forbid(unsafe_code)]
 pub mod shell;
+#[forbid(unsafe_code)]
 pub mod startup;
+#[allow(unsafe_code)]
+mod sys;
+#[forbid(unsafe_code)]
 pub mod systemd;
+#[forbid(unsafe_code)]
 pub mod tool;
 #[cfg(test)]
+#[forbid(unsafe_code)]
 #[path = "../tests/tree.rs"]
 mod tree;

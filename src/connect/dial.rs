@@ -7,7 +7,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use dns_lookup::{AddrInfoHints, LookupErrorKind, getaddrinfo};
 use nix::errno::Errno;
 use nix::sys::socket::{
     self, AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, setsockopt,
@@ -16,6 +15,7 @@ use nix::sys::socket::{
 use nix::sys::time::TimeVal;
 
 use super::cut_off::REFUSED;
+use crate::sys;
 
 /// What to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,7 @@ pub struct DialError {
 #[derive(Debug)]
 enum Why {
     UnknownService,
+    ServiceLookup(io::Error),
     UnknownHost(io::Error),
     NotAPort,
     Addresses,
@@ -88,6 +89,9 @@ impl fmt::Display for DialError {
                 "there is no {service} in the services database (/etc/services); give the port's \
                  number, or add the name: sockunit services add {service} PORT"
             ),
+            (Target::Tcp { service, .. }, Why::ServiceLookup(error)) => {
+                write!(f, "cannot look up the service {service}: {error}")
+            }
             (Target::Tcp { service, .. }, Why::NotAPort) => {
                 write!(
                     f,
@@ -247,19 +251,10 @@ fn port(service: &str) -> Result<u16, Why> {
             Ok(port) => Ok(port),
         };
     }
-    let hints = AddrInfoHints {
-        socktype: dns_lookup::SockType::Stream.into(),
-        ..AddrInfoHints::default()
-    };
-    match getaddrinfo(None, Some(service), Some(hints)) {
-        Ok(mut found) => match found.next() {
-            Some(Ok(found)) => Ok(found.sockaddr.port()),
-            _ => Err(Why::UnknownService),
-        },
-        Err(error) => match error.kind() {
-            LookupErrorKind::Service | LookupErrorKind::NoName => Err(Why::UnknownService),
-            _ => Err(Why::UnknownHost(error.into())),
-        },
+    match sys::service_port(service) {
+        Ok(Some(port)) => Ok(port),
+        Ok(None) => Err(Why::UnknownService),
+        Err(error) => Err(Why::ServiceLookup(error)),
     }
 }
 
