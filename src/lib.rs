@@ -13,34 +13,34 @@ pub mod attach;
 #[forbid(unsafe_code)]
 pub mod celebs;
 #[forbid(unsafe_code)]
-pub mod clock;
+mod clock;
 #[forbid(unsafe_code)]
-pub mod conflicts;
+mod conflicts;
 #[forbid(unsafe_code)]
-pub mod connect;
+mod connect;
 #[forbid(unsafe_code)]
 pub mod connection;
 #[forbid(unsafe_code)]
-pub mod doctor;
+mod doctor;
 #[forbid(unsafe_code)]
 pub mod executable;
 #[forbid(unsafe_code)]
 pub mod hello;
 #[forbid(unsafe_code)]
-pub mod log;
+mod log;
 #[forbid(unsafe_code)]
-pub mod root;
+mod root;
 #[forbid(unsafe_code)]
 #[allow(missing_docs)]
 pub mod server;
 #[forbid(unsafe_code)]
 pub mod services;
 #[forbid(unsafe_code)]
-pub mod session;
+mod session;
 #[forbid(unsafe_code)]
-pub mod shell;
+mod shell;
 #[forbid(unsafe_code)]
-pub mod startup;
+mod startup;
 #[allow(unsafe_code)]
 mod sys;
 #[forbid(unsafe_code)]

@@ -59,8 +59,7 @@ pub fn command() -> clap::Command {
 
 /// What the arguments ask for.
 fn parse() -> Result<Command, clap::Error> {
-    // A conversation may be over sooner than the parser has its definitions together.
-    match connect::Options::plain(std::env::args_os().skip(1)) {
+    match connect::Options::without_parser(std::env::args_os().skip(1)) {
         Some(options) => Ok(Command::Connect(Deferred(Box::new(options)))),
         None => Options::try_parse().map(|options| options.command),
     }
@@ -108,6 +107,17 @@ fn port(text: &str) -> Result<NonZeroU16, &'static str> {
         .map_err(|_| "a port is a number from 1 to 65535")
 }
 
+/// An error that prints as its own line and a line for the hint.
+fn with_hint(
+    error: &impl std::fmt::Display,
+    hint: Option<impl std::fmt::Display>,
+) -> anyhow::Error {
+    match hint {
+        Some(hint) => anyhow::anyhow!("{error}\nhint: {hint}"),
+        None => anyhow::anyhow!("{error}"),
+    }
+}
+
 /// Prints. Whoever closed the pipe has read enough.
 fn say(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout();
@@ -127,20 +137,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_plain_is_what_the_parser_makes_of_it() {
+    fn the_parser_returns_the_same_options_as_the_by_pass() {
         for line in ["celebs", "3334", "::1 3334", "/run/socket", " ", "help"] {
             let words = || ["connect"].into_iter().chain(line.split(' '));
-            let plain = connect::Options::plain(words().map(Into::into));
+            let by_pass = connect::Options::without_parser(words().map(Into::into));
             let parsed = Options::try_parse_from(["sockunit"].into_iter().chain(words()));
             let Command::Connect(Deferred(parsed)) = parsed.unwrap().command else {
                 panic!("{line} is no connect");
             };
-            assert_eq!(plain.as_ref(), Some(&*parsed), "{line}");
+            assert_eq!(by_pass.as_ref(), Some(&*parsed), "{line}");
         }
     }
 
     #[test]
-    fn what_needs_the_parser_is_not_plain() {
+    fn other_command_lines_need_the_parser() {
         for line in [
             "connect",
             "connect a b c",
@@ -153,7 +163,7 @@ mod tests {
             "",
         ] {
             let words = line.split(' ').map(Into::into);
-            assert_eq!(connect::Options::plain(words), None, "{line}");
+            assert_eq!(connect::Options::without_parser(words), None, "{line}");
         }
     }
 }
