@@ -9,7 +9,7 @@
 #![warn(missing_docs)]
 
 #[forbid(unsafe_code)]
-pub mod attach;
+mod attach;
 #[forbid(unsafe_code)]
 pub mod celebs;
 #[forbid(unsafe_code)]
@@ -19,11 +19,11 @@ mod conflicts;
 #[forbid(unsafe_code)]
 mod connect;
 #[forbid(unsafe_code)]
-pub mod connection;
+mod connection;
 #[forbid(unsafe_code)]
 mod doctor;
 #[forbid(unsafe_code)]
-pub mod executable;
+mod executable;
 #[forbid(unsafe_code)]
 pub mod hello;
 #[forbid(unsafe_code)]
@@ -31,10 +31,9 @@ mod log;
 #[forbid(unsafe_code)]
 mod root;
 #[forbid(unsafe_code)]
-#[allow(missing_docs)]
-pub mod server;
+mod server;
 #[forbid(unsafe_code)]
-pub mod services;
+mod services;
 #[forbid(unsafe_code)]
 mod session;
 #[forbid(unsafe_code)]

@@ -79,7 +79,10 @@ impl fmt::Display for Error {
                 }
             }
             Error::Units(error) => error.fmt(f),
-            Error::Services(error) => error.fmt(f),
+            Error::Services(error) => match error.hint() {
+                Some(hint) => write!(f, "{error}\nhint: {hint}"),
+                None => error.fmt(f),
+            },
             Error::Manager(error) => error.fmt(f),
         }
     }

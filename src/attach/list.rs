@@ -5,7 +5,7 @@ use std::path::Path;
 use super::mark::{Maker, maker};
 use super::render::{RECORD, TOOL};
 use super::{Error, Kind};
-use crate::services::Name;
+use crate::services::ServiceName;
 use crate::systemd::Manager;
 use crate::systemd::{Enablement, Place, ReadError, State, Unit};
 
@@ -51,7 +51,7 @@ pub fn list(place: &Place) -> Result<Vec<Listed>, Error> {
 /// # Errors
 ///
 /// A unit cannot be read.
-pub fn own(place: &Place) -> Result<Vec<(Name, Unit)>, ReadError> {
+pub fn own(place: &Place) -> Result<Vec<(ServiceName, Unit)>, ReadError> {
     let mut all = Vec::new();
     for socket in Unit::names(place, "socket")? {
         let Some(name) = socket.strip_suffix(".socket") else {
@@ -74,7 +74,7 @@ fn listed(
     place: &Place,
     manager: Option<&Manager>,
     socket: &Unit,
-    name: &Name,
+    name: &ServiceName,
 ) -> Result<Listed, Error> {
     let kind = match socket.flag("Socket", "Accept") {
         Some(true) => Kind::Single,

@@ -1,6 +1,6 @@
 //! How a unit file that `sockunit add` made is known again, and whether somebody changed it since.
 
-use crate::services::Name;
+use crate::services::ServiceName;
 use crate::systemd::Scope;
 
 /// How the first line of every such file begins.
@@ -19,7 +19,7 @@ pub enum Maker {
 }
 
 /// The text of a unit file with the lines before it by which it is known again.
-pub fn sign(text: &str, name: &Name, scope: Scope) -> String {
+pub fn sign(text: &str, name: &ServiceName, scope: Scope) -> String {
     let user = match scope {
         Scope::System => "",
         Scope::User => " --user",

@@ -20,20 +20,19 @@ use std::num::NonZeroU16;
 use std::str::FromStr;
 
 pub use add::{Added, Plan, add, plan};
-pub use answer::{Answer, Then, receive};
+pub use answer::{Then, receive};
 pub use error::Error;
 pub use list::{Listed, list, own};
-pub use remove::{Removed, remove};
-pub use render::RenderedUnit;
+pub use remove::remove;
 pub use sandbox::Level;
 
-use crate::services::Name;
+use crate::services::ServiceName;
 
 /// A program at a port, as the user wants it.
 #[derive(Debug, Clone)]
 pub struct Attachment {
     /// The service's name, and its units'.
-    pub name: Name,
+    pub name: ServiceName,
     /// The TCP port.
     pub port: NonZeroU16,
     /// The addresses; empty means the loopback addresses.
@@ -67,7 +66,7 @@ pub enum Kind {
 
 impl Kind {
     /// The name of the unit that runs the program.
-    pub fn service(self, name: &Name) -> String {
+    pub fn service(self, name: &ServiceName) -> String {
         match self {
             Kind::Single => format!("{name}@.service"),
             Kind::Shared => format!("{name}.service"),

@@ -8,7 +8,7 @@ use super::mark::{Maker, maker};
 use super::render::RECORD;
 use super::store::Store;
 use super::{Error, Kind};
-use crate::services::{self, Entry, Name, Outcome, Run};
+use crate::services::{self, Entry, Outcome, Run, ServiceName};
 use crate::systemd::Manager;
 use crate::systemd::{Place, Scope, UnitFile};
 
@@ -29,7 +29,7 @@ pub struct Removed {
 /// # Errors
 ///
 /// See [`Error`]. Nothing is changed where there is no such attachment, or it was changed.
-pub fn remove(place: &Place, name: &Name, force: bool) -> Result<Removed, Error> {
+pub fn remove(place: &Place, name: &ServiceName, force: bool) -> Result<Removed, Error> {
     let store = Store::open(place)?;
     let own = Own::find(store.folder(), name)?;
     if own.files.is_empty() {
@@ -46,7 +46,7 @@ pub fn remove(place: &Place, name: &Name, force: bool) -> Result<Removed, Error>
 }
 
 /// Takes away what an `add` that was killed has left.
-pub fn recover(place: &Place, store: &Store, name: &Name) -> Result<(), Error> {
+pub fn recover(place: &Place, store: &Store, name: &ServiceName) -> Result<(), Error> {
     let own = Own::find(store.folder(), name)?;
     let socket = store.folder().join(format!("{name}.socket"));
     if !own.files.is_empty() && fs::symlink_metadata(socket).is_err() {
@@ -65,7 +65,7 @@ pub fn recover(place: &Place, store: &Store, name: &Name) -> Result<(), Error> {
 /// # Errors
 ///
 /// It has some.
-pub fn unattached(place: &Place, name: &Name) -> Result<(), Error> {
+pub fn unattached(place: &Place, name: &ServiceName) -> Result<(), Error> {
     let own = Own::find(&place.own_folder(), name)?;
     if own.files.is_empty() {
         return Ok(());
@@ -97,7 +97,7 @@ struct Own {
 
 impl Own {
     /// The unit files of this name that were made by `add`.
-    fn find(folder: &Path, name: &Name) -> Result<Own, Error> {
+    fn find(folder: &Path, name: &ServiceName) -> Result<Own, Error> {
         let mut files = Vec::new();
         for name in names(name) {
             let path = folder.join(&name);
@@ -143,7 +143,7 @@ impl Own {
 
 /// The units that there may be, in the order in which they are removed: the one that says what there
 /// is goes last.
-fn names(name: &Name) -> [String; 3] {
+fn names(name: &ServiceName) -> [String; 3] {
     [
         format!("{name}.socket"),
         Kind::Shared.service(name),
@@ -151,14 +151,14 @@ fn names(name: &Name) -> [String; 3] {
     ]
 }
 
-fn tidy(store: &Store, name: &Name) -> Result<bool, Error> {
+fn tidy(store: &Store, name: &ServiceName) -> Result<bool, Error> {
     let [socket, shared, single] = names(name);
     let link = link(&name.to_string());
     store.tidy(&[&link, &socket, &shared, &single])
 }
 
 /// Stops and removes all that `add` made under this name.
-pub fn dismantle(place: &Place, store: &Store, name: &Name) -> Result<Removed, Error> {
+pub fn dismantle(place: &Place, store: &Store, name: &ServiceName) -> Result<Removed, Error> {
     let own = Own::find(store.folder(), name)?;
     let manager = Manager::of(place);
     if let Some(manager) = &manager {
@@ -208,7 +208,7 @@ pub fn dismantle(place: &Place, store: &Store, name: &Name) -> Result<Removed, E
 }
 
 /// The listener first, so that no conversation begins in between.
-fn stop(place: &Place, manager: &Manager, name: &Name) -> Result<(), Error> {
+fn stop(place: &Place, manager: &Manager, name: &ServiceName) -> Result<(), Error> {
     let socket = format!("{name}.socket");
     // A unit that was never loaded cannot be stopped, and need not be.
     let state = manager.show(&socket, &["ActiveState"])?;
@@ -227,7 +227,7 @@ fn stop(place: &Place, manager: &Manager, name: &Name) -> Result<(), Error> {
 }
 
 /// What systemd remembers of units that are gone.
-fn forget(place: &Place, manager: &Manager, name: &Name) {
+fn forget(place: &Place, manager: &Manager, name: &ServiceName) {
     for unit in [
         format!("{name}.socket"),
         Kind::Shared.service(name),
@@ -251,7 +251,7 @@ fn forget(place: &Place, manager: &Manager, name: &Name) {
 }
 
 /// The drop-ins that somebody wrote for these units.
-fn drop_ins(folder: &Path, name: &Name) -> Vec<PathBuf> {
+fn drop_ins(folder: &Path, name: &ServiceName) -> Vec<PathBuf> {
     names(name)
         .iter()
         .map(|name| folder.join(format!("{name}.d")))

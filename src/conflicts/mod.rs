@@ -17,7 +17,7 @@ pub use json::json;
 
 use crate::log::escape;
 use crate::root::read;
-use crate::services::{self, Entry, Name};
+use crate::services::{self, Entry, ServiceName};
 use crate::systemd::Place;
 
 /// Ports below this one are for services of note, and for root.
@@ -26,7 +26,7 @@ const FIRST_FREE_PORT: u16 = 1024;
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
 struct Wanted<'a> {
-    name: &'a Name,
+    name: &'a ServiceName,
     port: u16,
 }
 
@@ -42,7 +42,7 @@ impl Wanted<'_> {
 /// Looks at everything that may have the name or the port, and says what has. Nothing that is
 /// found is an error, and neither is what may not be read: that is a finding too. The name and
 /// the port are free where no finding is [`Severity::Conflict`].
-pub fn find(place: &Place, name: &Name, port: NonZeroU16) -> Vec<Finding> {
+pub fn find(place: &Place, name: &ServiceName, port: NonZeroU16) -> Vec<Finding> {
     let port = port.get();
     let wanted = Wanted { name, port };
     let mut findings = Vec::new();

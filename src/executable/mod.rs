@@ -8,5 +8,5 @@ mod shebang;
 mod walk;
 
 pub(crate) use check::PATH;
-pub use check::{Executable, NotExecutable, Visibility, check};
+pub use check::{NotExecutable, Visibility, check};
 pub use run_as::{RunAs, Want, exists as user_exists};

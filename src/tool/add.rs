@@ -8,14 +8,14 @@ use clap::Args;
 use super::place::PlaceOptions;
 use super::say;
 use crate::attach::{self, Added, Attachment, Kind, Level, Listen, Plan};
-use crate::services::Name;
+use crate::services::ServiceName;
 use crate::systemd::{Place, Scope};
 
 #[derive(Debug, Args)]
 #[command(override_usage = "sockunit add [OPTIONS] <NAME> <PORT> -- <PROGRAM> [ARG]...")]
 pub struct Options {
     /// The service's name: of its units, in /etc/services and in the journal
-    name: Name,
+    name: ServiceName,
     /// Its TCP port
     #[arg(value_parser = super::port)]
     port: NonZeroU16,

@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::place::PlaceOptions;
 use crate::conflicts::{self, Finding};
-use crate::services::Name;
+use crate::services::ServiceName;
 
 #[derive(Debug, Args)]
 pub struct Options {
     /// The service's name
-    name: Name,
+    name: ServiceName,
     /// Its TCP port
     #[arg(value_parser = super::port)]
     port: NonZeroU16,

@@ -7,12 +7,12 @@ use clap::Args;
 use super::place::PlaceOptions;
 use super::say;
 use crate::attach;
-use crate::services::Name;
+use crate::services::ServiceName;
 
 #[derive(Debug, Args)]
 pub struct Options {
     /// The service's name
-    name: Name,
+    name: ServiceName,
     /// Remove the units also where somebody has changed them
     #[arg(long)]
     force: bool,
