@@ -43,7 +43,7 @@ mod startup;
 #[allow(unsafe_code)]
 mod sys;
 #[forbid(unsafe_code)]
-pub mod systemd;
+mod systemd;
 #[forbid(unsafe_code)]
 pub mod tool;
 #[cfg(test)]

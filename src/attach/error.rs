@@ -78,7 +78,10 @@ impl fmt::Display for Error {
                     _ => Ok(()),
                 }
             }
-            Error::Units(error) => error.fmt(f),
+            Error::Units(error) => match error.hint() {
+                Some(hint) => write!(f, "{error}\nhint: {hint}"),
+                None => error.fmt(f),
+            },
             Error::Services(error) => match error.hint() {
                 Some(hint) => write!(f, "{error}\nhint: {hint}"),
                 None => error.fmt(f),

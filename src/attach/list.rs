@@ -108,7 +108,7 @@ fn listed(
     Ok(Listed {
         name: name.to_string(),
         listen: socket
-            .listens()
+            .listen_directives()
             .iter()
             .map(|listen| listen.value.text.to_owned())
             .collect(),

@@ -141,9 +141,14 @@ impl Search<'_> {
             return Ok(None);
         }
         let port = self.wanted.port;
-        let on_port =
-            |listen: &crate::systemd::Listen<'_>| listen.is_stream() && listen.port() == Some(port);
-        let mut written: Vec<_> = unit.listens().into_iter().filter(on_port).collect();
+        let on_port = |listen: &crate::systemd::ListenDirective<'_>| {
+            listen.is_stream() && listen.port() == Some(port)
+        };
+        let mut written: Vec<_> = unit
+            .listen_directives()
+            .into_iter()
+            .filter(on_port)
+            .collect();
         if unit.state == State::Missing {
             // Drop-ins alone are no unit.
             written.clear();

@@ -10,7 +10,7 @@ use nix::sys::socket::{
 
 use super::subject::Case;
 use super::{Fault, Tell};
-use crate::systemd::{Listen, Scope};
+use crate::systemd::{ListenDirective, Scope};
 
 /// Where one address of a socket unit is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Address {
 ///
 /// The first that could not be listened on.
 pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
-    let listens = case.socket.listens();
+    let listens = case.socket.listen_directives();
     let unit = &case.socket.name;
     if listens.is_empty() {
         let fault = Fault::new(
@@ -72,7 +72,7 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         );
         return Err(fault);
     }
-    let streams: Vec<(&Listen<'_>, Address)> = listens
+    let streams: Vec<(&ListenDirective<'_>, Address)> = listens
         .iter()
         .filter(|listen| listen.is_stream())
         .map(|listen| (listen, Address::parse(listen.value.text)))
@@ -135,7 +135,7 @@ fn who(addresses: &[SocketAddr]) -> String {
 }
 
 /// Two lines of one unit that cannot both be bound.
-fn twice(case: &Case<'_>, streams: &[(&Listen<'_>, Address)]) -> Result<(), Fault> {
+fn twice(case: &Case<'_>, streams: &[(&ListenDirective<'_>, Address)]) -> Result<(), Fault> {
     if case.socket.flag("Socket", "ReusePort") == Some(true) {
         return Ok(());
     }
@@ -183,16 +183,20 @@ pub fn overlap(a: IpAddr, b: IpAddr, only_v6: bool) -> bool {
     a == b || covers(a, b) || covers(b, a)
 }
 
-fn at(listen: &Listen<'_>) -> String {
+fn at(listen: &ListenDirective<'_>) -> String {
     format!("{}:{}", listen.value.path.display(), listen.value.line)
 }
 
-fn line(listen: &Listen<'_>) -> String {
+fn line(listen: &ListenDirective<'_>) -> String {
     format!("{}: {}={}", at(listen), listen.key, listen.value.text)
 }
 
 /// That the machine has the address, and that the port may be opened.
-fn reachable(case: &Case<'_>, listen: &Listen<'_>, address: SocketAddr) -> Result<(), Fault> {
+fn reachable(
+    case: &Case<'_>,
+    listen: &ListenDirective<'_>,
+    address: SocketAddr,
+) -> Result<(), Fault> {
     if !case.place.live() {
         return Ok(());
     }

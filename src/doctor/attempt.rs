@@ -30,7 +30,7 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
     let only_v6 = case.only_v6();
     let targets = case
         .socket
-        .listens()
+        .listen_directives()
         .iter()
         .filter(|listen| listen.is_stream())
         .find_map(|listen| match Address::parse(listen.value.text) {

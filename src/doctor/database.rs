@@ -52,7 +52,7 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         ));
         return Ok(());
     }
-    let listens = case.socket.listens();
+    let listens = case.socket.listen_directives();
     let other = listens.iter().find(|listen| listen.port().is_some());
     let written = other.map(|listen| {
         format!(

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::fix::{Way, shell};
 use super::subject::Case;
 use super::{Fault, Tell};
-use crate::systemd::{Flaw, Place, State, Unit, UnitName};
 use crate::systemd::{Manager, Properties};
+use crate::systemd::{Place, State, SyntaxProblemKind, Unit, UnitName};
 
 /// Finds the units of a service on disk.
 ///
@@ -143,13 +143,15 @@ fn masked(place: &Place, unit: &Unit) -> Fault {
 
 /// Lines that systemd ignores are never what somebody meant.
 fn readable(unit: &Unit) -> Result<(), Fault> {
-    if let Some((path, fault)) = unit.faults().next() {
+    if let Some((path, fault)) = unit.syntax_problems().next() {
         let place = format!("{}:{}", path.display(), fault.line);
         return Err(Fault::new(
-            format!("{place}: {}", fault.flaw),
-            match fault.flaw {
-                Flaw::Header => "write the ] at the end of that line",
-                Flaw::NoSection => "put a section such as [Socket] or [Service] above it",
+            format!("{place}: {}", fault.kind),
+            match fault.kind {
+                SyntaxProblemKind::Header => "write the ] at the end of that line",
+                SyntaxProblemKind::NoSection => {
+                    "put a section such as [Socket] or [Service] above it"
+                }
                 _ => "mend that line, or put a # before it",
             },
         ));

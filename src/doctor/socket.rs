@@ -9,7 +9,7 @@ use super::subject::Case;
 use super::{Asked, Fault, Tell};
 use crate::conflicts::{self, Finding, Location, Process, UsedBy};
 use crate::systemd::journalctl::{self, Of};
-use crate::systemd::{Listen, State, Unit};
+use crate::systemd::{ListenDirective, State, Unit};
 
 /// Checks that the socket is active and the kernel has its addresses. False where there is no
 /// running socket to look at further.
@@ -192,8 +192,8 @@ fn not_active(case: &Case<'_>, state: &str) -> Fault {
 fn taken(case: &Case<'_>) -> Option<Fault> {
     let unit = &case.socket.name;
     let found = found(case);
-    let listens = case.socket.listens();
-    let wanted = |listen: &&Listen<'_>| listen.is_stream();
+    let listens = case.socket.listen_directives();
+    let wanted = |listen: &&ListenDirective<'_>| listen.is_stream();
     let only_v6 = case.only_v6();
     for listen in listens.iter().filter(wanted) {
         let Address::Tcp(own) = Address::parse(listen.value.text) else {

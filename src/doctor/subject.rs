@@ -111,9 +111,11 @@ impl Case<'_> {
 
     /// The TCP ports that the socket is meant to have.
     pub fn ports(&self) -> Vec<u16> {
-        let listens = self.socket.listens();
+        let listens = self.socket.listen_directives();
         let written = listens.iter().filter(|listen| listen.is_stream());
-        let mut ports: Vec<u16> = written.filter_map(crate::systemd::Listen::port).collect();
+        let mut ports: Vec<u16> = written
+            .filter_map(crate::systemd::ListenDirective::port)
+            .collect();
         // What was written with specifiers is known to the manager.
         let loaded = self.loaded.all("Listen").iter();
         ports.extend(loaded.filter_map(|listen| {

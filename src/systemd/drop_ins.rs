@@ -1,17 +1,16 @@
-//! The drop-ins of a unit.
+//! Finds the drop-ins of a unit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::catalogue::list;
-use super::name::UnitName;
-use super::{Place, ReadError};
+use super::catalogue::list_dir;
+use super::{Place, ReadError, UnitName};
 use crate::root::resolve;
 
-/// The unit's drop-ins in the order of their file names. Of files of one name the first counts:
-/// that of the folder with the higher rank, in one folder that of the unit before that of its
-/// template, and last the ones for all units of its type.
+/// The drop-ins of a unit in the order of their file names. If several files have one name, the first
+/// of them counts, in this order: those of the unit, its template and its shortened names, in a
+/// directory that comes before others; the same of its aliases; those for all units of its type.
 pub(super) fn drop_ins(
     place: &Place,
     unit: &str,
@@ -29,7 +28,7 @@ pub(super) fn drop_ins(
         for folder in &folders {
             for stem in &stems {
                 let folder = folder.join(format!("{stem}.d"));
-                for file in list(place, &folder)? {
+                for file in list_dir(place, &folder)? {
                     if file.as_encoded_bytes().ends_with(b".conf") {
                         let path = folder.join(&file);
                         files.entry(file).or_insert(path);
@@ -44,8 +43,8 @@ pub(super) fn drop_ins(
     Ok(paths)
 }
 
-/// The names whose drop-ins are for a unit, the nearest first: its own, its template's, and those
-/// cut at each dash, `a-.service` for `a-b.service`.
+/// The names whose drop-ins apply to a unit, the most specific first: its own, its template's, and
+/// those shortened at each dash, such as `a-.service` for `a-b.service`.
 fn variants(name: &str) -> Vec<String> {
     let mut variants = vec![name.to_string()];
     let Some(parsed) = UnitName::parse(name) else {
