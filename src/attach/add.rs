@@ -7,7 +7,7 @@ use super::answer::{self, Answer};
 use super::render::{self, Found, RenderedUnit, TOOL, made_up_user};
 use super::store::{Content, Store};
 use super::{Attachment, Error, Kind, Level, remove};
-use crate::conflicts::{self, Claim, Finding, UsedBy};
+use crate::conflicts::{self, Claim, Finding, FindingKind};
 use crate::executable::{self, RunAs, Visibility, user_exists};
 use crate::services::{self, Entry, Run};
 use crate::systemd::Manager;
@@ -157,7 +157,7 @@ fn free(place: &Place, entry: &Entry) -> Result<Option<Entry>, Error> {
     // stands in nobody's way.
     let entry_of_both = |finding: &Finding, tcp_only: bool| {
         let Claim { name, port } = &finding.claim;
-        matches!(finding.used_by, UsedBy::Entry { tcp, .. } if tcp || !tcp_only)
+        matches!(finding.kind, FindingKind::Entry { tcp, .. } if tcp || !tcp_only)
             && name.is_some()
             && port.is_some()
     };

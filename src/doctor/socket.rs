@@ -7,7 +7,7 @@ use std::path::Path;
 use super::address::{self, Address};
 use super::subject::Case;
 use super::{Asked, Fault, Tell};
-use crate::conflicts::{self, Finding, Location, Process, UsedBy};
+use crate::conflicts::{self, Finding, FindingKind, Location, Process};
 use crate::systemd::journalctl::{self, Of};
 use crate::systemd::{ListenDirective, State, Unit};
 
@@ -106,8 +106,8 @@ fn found(case: &Case<'_>) -> Vec<(SocketAddr, Finding)> {
     let mut found = Vec::new();
     for port in case.ports().into_iter().filter_map(NonZeroU16::new) {
         for finding in conflicts::find(case.place, &name, port) {
-            if let (Location::Address(address), UsedBy::Listener { .. }) =
-                (&finding.place, &finding.used_by)
+            if let (Location::Address(address), FindingKind::Listener { .. }) =
+                (&finding.location, &finding.kind)
             {
                 found.push((*address, finding));
             }
@@ -207,11 +207,11 @@ fn taken(case: &Case<'_>) -> Option<Fault> {
         let Some((_, finding)) = used_by else {
             continue;
         };
-        let UsedBy::Listener {
+        let FindingKind::Listener {
             processes,
             unit: by,
             ..
-        } = &finding.used_by
+        } = &finding.kind
         else {
             continue;
         };
@@ -220,9 +220,8 @@ fn taken(case: &Case<'_>) -> Option<Fault> {
             own.port(),
             listen.value.text
         );
-        let shown = finding.to_string();
-        let shown = shown.strip_prefix("taken: ").unwrap_or(&shown).to_string();
-        let fault = Fault::new(what, "end who has it, or choose another port").seen([shown]);
+        let fault =
+            Fault::new(what, "end who has it, or choose another port").seen([finding.message()]);
         let fault = match end(case, by.as_deref(), processes) {
             Some(command) => fault.command(command),
             None => return Some(fault),

@@ -50,7 +50,7 @@ pub const BROKEN: &[Broken] = &[
     },
     Broken {
         how: "sed -i 's/^\\[Socket\\]/[Socket/' UNITS/NAME.socket && systemctl daemon-reload",
-        told: "UNITS/NAME.socket:1: a section without its ]",
+        told: "UNITS/NAME.socket:1: a section header without ]",
         held: 0,
         mended: By("sed -i 's/^\\[Socket/[Socket]/' UNITS/NAME.socket && systemctl daemon-reload && systemctl restart NAME.socket"),
     },
