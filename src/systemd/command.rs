@@ -27,7 +27,7 @@ impl fmt::Display for CommandLineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             CommandLineError::Unterminated => {
-                "unterminated quote or backslash; systemd ignores the line"
+                "a quote or backslash is not terminated; systemd ignores the line"
             }
             CommandLineError::NoProgram => "names no program; systemd ignores the line",
         })
