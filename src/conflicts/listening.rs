@@ -78,8 +78,8 @@ impl SocketOwners {
             .collect();
         pids.sort_unstable();
         for pid in pids {
-            let folder = format!("/proc/{pid}");
-            let open = match fs::read_dir(format!("{folder}/fd")) {
+            let dir = format!("/proc/{pid}");
+            let open = match fs::read_dir(format!("{dir}/fd")) {
                 Ok(open) => open,
                 Err(error) => {
                     self.hidden |= error.kind() == io::ErrorKind::PermissionDenied;
@@ -96,16 +96,16 @@ impl SocketOwners {
                 self.by_inode
                     .entry(inode)
                     .or_default()
-                    .push(process(pid, &folder));
+                    .push(process(pid, &dir));
             }
         }
         Ok(())
     }
 }
 
-fn process(pid: u32, folder: &str) -> Process {
+fn process(pid: u32, dir: &str) -> Process {
     // The process may have exited meanwhile.
-    let read = |file: &str| fs::read(format!("{folder}/{file}")).unwrap_or_default();
+    let read = |file: &str| fs::read(format!("{dir}/{file}")).unwrap_or_default();
     let command = String::from_utf8_lossy(read("comm").trim_ascii_end()).into_owned();
     let groups = String::from_utf8_lossy(&read("cgroup")).into_owned();
     Process {

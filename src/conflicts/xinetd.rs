@@ -209,7 +209,7 @@ service time
         let [
             Item::Defaults(defaults),
             Item::Service(hello),
-            Item::IncludeDir(folder, 14),
+            Item::IncludeDir(dir, 14),
             Item::Include(file, 15),
             Item::Service(time),
         ] = config.items.as_slice()
@@ -227,7 +227,7 @@ service time
         );
         assert_eq!(hello.values("server_args"), ["-x", "a=b"]);
         assert!(hello.is_tcp() && !hello.is_disabled());
-        assert_eq!((folder.as_str(), file.as_str()), ("/etc/xinetd.d", "more"));
+        assert_eq!((dir.as_str(), file.as_str()), ("/etc/xinetd.d", "more"));
         assert_eq!((time.name.as_str(), time.id()), ("time", "time-dgram"));
         assert!(!time.is_tcp() && time.is_disabled());
     }

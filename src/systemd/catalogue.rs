@@ -33,12 +33,12 @@ pub(super) struct ResolvedUnit {
 
 impl Catalogue {
     pub(super) fn read(place: &Place) -> Result<Catalogue, ReadError> {
-        let folders = place.folders();
-        let real = |folder: &PathBuf| resolve(&place.root, folder).ok();
-        let unit_dirs: Vec<PathBuf> = folders.iter().filter_map(real).collect();
+        let dirs = place.unit_dirs();
+        let real = |dir: &PathBuf| resolve(&place.root, dir).ok();
+        let unit_dirs: Vec<PathBuf> = dirs.iter().filter_map(real).collect();
         let mut definitions = BTreeMap::new();
-        for folder in &folders {
-            for name in list_dir(place, folder)? {
+        for dir in &dirs {
+            for name in list_dir(place, dir)? {
                 let Some(name) = name.to_str().filter(|name| UnitName::parse(name).is_some())
                 else {
                     continue;
@@ -46,7 +46,7 @@ impl Catalogue {
                 if definitions.contains_key(name) {
                     continue;
                 }
-                let path = folder.join(name);
+                let path = dir.join(name);
                 if let Some(definition) = define(place, &unit_dirs, name, path)? {
                     definitions.insert(name.to_string(), definition);
                 }
@@ -126,11 +126,11 @@ fn define(
     name: &str,
     path: PathBuf,
 ) -> Result<Option<Definition>, ReadError> {
-    let folder = path.parent().unwrap_or(&place.root);
-    let Some(folder) = if_exists(resolve(&place.root, folder), &path)? else {
+    let dir = path.parent().unwrap_or(&place.root);
+    let Some(dir) = if_exists(resolve(&place.root, dir), &path)? else {
         return Ok(None);
     };
-    let real = folder.join(name);
+    let real = dir.join(name);
     let Some(kind) = if_exists(fs::symlink_metadata(&real), &path)? else {
         return Ok(None);
     };
@@ -144,11 +144,10 @@ fn define(
     let target = if target.is_absolute() {
         place.path(target)
     } else {
-        folder.join(target)
+        dir.join(target)
     };
-    let folder = target.parent().map(|folder| resolve(&place.root, folder));
-    let inside =
-        folder.is_some_and(|folder| folder.is_ok_and(|folder| unit_dirs.contains(&folder)));
+    let dir = target.parent().map(|dir| resolve(&place.root, dir));
+    let inside = dir.is_some_and(|dir| dir.is_ok_and(|dir| unit_dirs.contains(&dir)));
     if !inside {
         return Ok(Some(Definition::UnitFile(path)));
     }
@@ -169,15 +168,15 @@ fn can_alias(alias: &str, unit: &str) -> bool {
 }
 
 /// The names in a directory; none if the directory does not exist.
-pub(super) fn list_dir(place: &Place, folder: &Path) -> Result<Vec<OsString>, ReadError> {
-    let entries = resolve(&place.root, folder).and_then(fs::read_dir);
-    let Some(entries) = if_exists(entries, folder)? else {
+pub(super) fn list_dir(place: &Place, dir: &Path) -> Result<Vec<OsString>, ReadError> {
+    let entries = resolve(&place.root, dir).and_then(fs::read_dir);
+    let Some(entries) = if_exists(entries, dir)? else {
         return Ok(Vec::new());
     };
     entries
         .map(|entry| Ok(entry?.file_name()))
         .collect::<io::Result<_>>()
-        .map_err(read_error(folder))
+        .map_err(read_error(dir))
 }
 
 /// `None` if the error says that the file does not exist.

@@ -16,7 +16,7 @@ pub(super) fn drop_ins(
     unit: &str,
     names: &BTreeSet<String>,
 ) -> Result<Vec<PathBuf>, ReadError> {
-    let folders = place.folders();
+    let dirs = place.unit_dirs();
     let mut stems: Vec<Vec<String>> = Vec::new();
     let others = names.iter().filter(|name| *name != unit);
     for name in std::iter::once(unit).chain(others.map(String::as_str)) {
@@ -25,21 +25,21 @@ pub(super) fn drop_ins(
     stems.extend(UnitName::parse(unit).map(|name| vec![name.kind.to_string()]));
     let mut files: BTreeMap<OsString, PathBuf> = BTreeMap::new();
     for stems in stems {
-        for folder in &folders {
+        for dir in &dirs {
             for stem in &stems {
-                let folder = folder.join(format!("{stem}.d"));
-                for file in list_dir(place, &folder)? {
+                let dir = dir.join(format!("{stem}.d"));
+                for file in list_dir(place, &dir)? {
                     if file.as_encoded_bytes().ends_with(b".conf") {
-                        let path = folder.join(&file);
+                        let path = dir.join(&file);
                         files.entry(file).or_insert(path);
                     }
                 }
             }
         }
     }
-    let is_folder = |path: &PathBuf| resolve(&place.root, path).is_ok_and(|path| path.is_dir());
+    let is_dir = |path: &PathBuf| resolve(&place.root, path).is_ok_and(|path| path.is_dir());
     let mut paths: Vec<_> = files.into_values().collect();
-    paths.retain(|path| !is_folder(path));
+    paths.retain(|path| !is_dir(path));
     Ok(paths)
 }
 

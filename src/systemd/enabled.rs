@@ -37,15 +37,15 @@ impl Unit {
     ///
     /// A directory cannot be read.
     pub(crate) fn enablement(&self, place: &Place) -> Result<Enablement, ReadError> {
-        let folders = place.folders();
+        let dirs = place.unit_dirs();
         // Links in /usr are part of a package, and enable nothing.
-        let shipped = |folder: &PathBuf| folder.starts_with(place.path("/usr"));
-        for folder in folders.iter().filter(|folder| !shipped(folder)) {
-            for entry in list_dir(place, folder)? {
+        let shipped = |dir: &PathBuf| dir.starts_with(place.path("/usr"));
+        for dir in dirs.iter().filter(|dir| !shipped(dir)) {
+            for entry in list_dir(place, dir)? {
                 let bytes = entry.as_encoded_bytes();
                 let suffixes = [&b".wants"[..], b".requires", b".upholds"];
                 if suffixes.iter().any(|end| bytes.ends_with(end))
-                    && is_link(place, &folder.join(&entry), &self.name)
+                    && is_link(place, &dir.join(&entry), &self.name)
                 {
                     return Ok(Enablement::Enabled);
                 }
@@ -66,8 +66,8 @@ impl Unit {
     }
 }
 
-fn is_link(place: &Place, folder: &Path, name: &str) -> bool {
-    let folder = resolve(&place.root, folder);
-    let link = folder.and_then(|folder| fs::symlink_metadata(folder.join(name)));
+fn is_link(place: &Place, dir: &Path, name: &str) -> bool {
+    let dir = resolve(&place.root, dir);
+    let link = dir.and_then(|dir| fs::symlink_metadata(dir.join(name)));
     link.is_ok_and(|link| link.is_symlink())
 }

@@ -73,15 +73,15 @@ impl Place {
 
     /// The unit search path (systemd.unit(5)). If several directories have a file name, the first one
     /// counts. Some of them may not exist.
-    pub(crate) fn folders(&self) -> Vec<PathBuf> {
+    pub(crate) fn unit_dirs(&self) -> Vec<PathBuf> {
         match self.scope {
-            Scope::System => self.system_folders(),
-            Scope::User => self.user_folders(),
+            Scope::System => self.system_unit_dirs(),
+            Scope::User => self.user_unit_dirs(),
         }
     }
 
-    fn system_folders(&self) -> Vec<PathBuf> {
-        let mut folders: Vec<PathBuf> = [
+    fn system_unit_dirs(&self) -> Vec<PathBuf> {
+        let mut dirs: Vec<PathBuf> = [
             "/etc/systemd/system.control",
             "/run/systemd/system.control",
             "/run/systemd/transient",
@@ -95,24 +95,24 @@ impl Place {
             "/usr/lib/systemd/system",
         ]
         .iter()
-        .map(|folder| self.path(folder))
+        .map(|dir| self.path(dir))
         .collect();
         // If /lib is a link to usr/lib, it is the same directory.
         let lib = self.path("/lib");
         if fs::symlink_metadata(&lib).is_ok_and(|lib| lib.is_dir()) {
-            folders.push(lib.join("systemd/system"));
+            dirs.push(lib.join("systemd/system"));
         }
-        folders.push(self.path("/run/systemd/generator.late"));
-        folders
+        dirs.push(self.path("/run/systemd/generator.late"));
+        dirs
     }
 
-    fn user_folders(&self) -> Vec<PathBuf> {
+    fn user_unit_dirs(&self) -> Vec<PathBuf> {
         let UserDirs {
             config,
             data,
             runtime,
         } = &self.user_dirs;
-        let below = |folder: &Option<PathBuf>, path: &str| folder.as_ref().map(|f| f.join(path));
+        let below = |dir: &Option<PathBuf>, path: &str| dir.as_ref().map(|dir| dir.join(path));
         let all = |path: &str| Some(self.path(path));
         [
             below(config, "systemd/user.control"),
@@ -174,18 +174,18 @@ mod tests {
     fn directories_of_the_administrator_come_before_those_of_packages() {
         let place = Place::new("/tree", Scope::System);
         assert!(!place.live());
-        let folders = place.folders();
-        let at = |path: &str| folders.iter().position(|f| f == Path::new(path)).unwrap();
+        let dirs = place.unit_dirs();
+        let at = |path: &str| dirs.iter().position(|f| f == Path::new(path)).unwrap();
         assert!(at("/tree/etc/systemd/system") < at("/tree/run/systemd/system"));
         assert!(at("/tree/run/systemd/system") < at("/tree/usr/lib/systemd/system"));
-        assert!(folders.contains(&place.own_folder()));
+        assert!(dirs.contains(&place.own_folder()));
     }
 
     #[test]
     fn below_another_root_the_user_scope_is_for_all_users() {
         let place = Place::new("/tree", Scope::User);
         assert_eq!(place.own_folder(), Path::new("/tree/etc/systemd/user"));
-        assert!(place.folders().iter().all(|f| f.starts_with("/tree")));
+        assert!(place.unit_dirs().iter().all(|f| f.starts_with("/tree")));
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
         assert!(place.live());
         assert!(place.own_folder().ends_with("systemd/user"));
         assert!(!place.own_folder().starts_with("/etc"));
-        assert!(place.folders().contains(&place.own_folder()));
-        assert!(place.folders().contains(&"/etc/systemd/user".into()));
+        assert!(place.unit_dirs().contains(&place.own_folder()));
+        assert!(place.unit_dirs().contains(&"/etc/systemd/user".into()));
     }
 }

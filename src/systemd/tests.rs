@@ -79,15 +79,15 @@ fn the_first_directory_with_a_file_counts_and_drop_ins_are_sorted_by_name() {
 #[test]
 fn an_instance_has_the_drop_ins_of_its_template_its_shortened_names_and_its_type() {
     let tree = Tree::new("unit-instance");
-    for folder in [
+    for dir in [
         "a-b@x.service.d",
         "a-b@.service.d",
         "a-@.service.d",
         "service.d",
     ] {
-        let name = folder.split('.').next().unwrap().replace('@', "-at-");
-        tree.write(&format!("{LIB}/{folder}/{name}.conf"), "[Service]\n")
-            .write(&format!("{LIB}/{folder}/all.conf"), "[Service]\n");
+        let name = dir.split('.').next().unwrap().replace('@', "-at-");
+        tree.write(&format!("{LIB}/{dir}/{name}.conf"), "[Service]\n")
+            .write(&format!("{LIB}/{dir}/all.conf"), "[Service]\n");
     }
     tree.write(
         &format!("{LIB}/a-b@.service"),

@@ -19,7 +19,7 @@ use crate::serving::{CELEBS, PATIENCE, Served, Stderr, expect, reset, rest, wait
 use crate::tool::SOCKUNIT;
 
 #[test]
-fn an_answer_of_any_length_is_printed_whole() {
+fn an_answer_of_any_length_is_shown_whole() {
     for length in [1, 511, 512, 513, 1024, 65536] {
         let answer = vec![b'a'; length];
         let server = server({
@@ -44,7 +44,7 @@ fn an_answer_of_any_length_is_printed_whole() {
 }
 
 #[test]
-fn an_answer_in_packets_of_one_byte_is_printed_as_it_arrives() {
+fn an_answer_in_packets_of_one_byte_is_shown_as_it_comes() {
     let server = server(|mut stream| {
         stream.set_nodelay(true).unwrap();
         for byte in b"Please type " {
@@ -77,7 +77,7 @@ fn a_server_that_takes_three_seconds_is_waited_for() {
 }
 
 #[test]
-fn the_awaited_line_is_found_however_the_stream_is_split() {
+fn the_line_that_is_waited_for_is_found_wherever_it_is_cut() {
     let words = b"before\nFinished\r\nafter\n";
     for cut in 1..words.len() {
         let server = server(move |mut stream| {
@@ -94,7 +94,7 @@ fn the_awaited_line_is_found_however_the_stream_is_split() {
 }
 
 #[test]
-fn a_server_that_closes_without_the_awaited_line_is_an_error() {
+fn a_line_that_never_comes_is_told() {
     let server = server(|mut stream| stream.write_all(b"Finish\n").unwrap());
     let (status, shown, told) = client(&["127.0.0.1", &server.port, "--until", "Finished"]).end();
     assert_eq!((status, &shown[..]), (Some(1), &b"Finish\n"[..]));
@@ -238,7 +238,7 @@ fn memory_is_bounded_while_both_sides_stand_still() {
 }
 
 #[test]
-fn a_connection_that_is_reset_has_exit_status_1() {
+fn a_connection_that_is_cut_off_is_told_with_exit_status_1() {
     let server = server(|mut stream| {
         stream.write_all(b"half a sent").unwrap();
         reset(stream);
@@ -254,7 +254,7 @@ fn a_connection_that_is_reset_has_exit_status_1() {
 }
 
 #[test]
-fn a_server_that_closes_without_sending_anything_is_an_error() {
+fn a_server_that_closes_at_once_without_a_byte_has_refused() {
     for leave in [drop, reset] {
         for input in ["", "linus\n"] {
             let server = server(leave);
@@ -282,7 +282,7 @@ fn a_server_that_only_listens_is_no_failure() {
 }
 
 #[test]
-fn the_idle_timeout_ends_a_silent_connection() {
+fn silence_is_bounded_where_it_shall_be() {
     let server = server(|mut stream| {
         stream.write_all(b"and then\n").unwrap();
         let _ = stream.read(&mut [0]);
@@ -353,7 +353,7 @@ fn a_unix_socket_is_reached_by_its_path() {
 }
 
 #[test]
-fn the_timeout_holds_for_a_unix_socket_with_a_full_backlog() {
+fn a_unix_socket_whose_queue_is_full_is_waited_for_no_longer_than_it_shall_be() {
     let path = std::env::temp_dir().join(format!("sockunit-full-{}", std::process::id()));
     let flags = SockFlag::SOCK_CLOEXEC;
     let listener = socket(AddressFamily::Unix, SockType::Stream, flags, None).unwrap();
@@ -398,7 +398,7 @@ fn a_conversation_in_a_pipeline_with_celebs_itself() {
 }
 
 #[test]
-fn a_failed_connection_prints_one_line_and_a_hint() {
+fn what_cannot_be_reached_is_told_in_one_sentence_with_the_way_out() {
     let free = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
