@@ -39,6 +39,18 @@ impl Hint {
     }
 }
 
+impl From<&str> for Hint {
+    fn from(text: &str) -> Hint {
+        Hint::new(text)
+    }
+}
+
+impl From<String> for Hint {
+    fn from(text: String) -> Hint {
+        Hint::new(text)
+    }
+}
+
 /// The hint's lines, `hint: TEXT` first; each command stands alone on a line.
 impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,11 +120,14 @@ impl ShellCommand {
         self
     }
 
-    /// Has the shell append the command's output to a file.
-    #[must_use]
-    pub fn append_to(mut self, path: impl AsRef<Path>) -> ShellCommand {
-        self.append_to = Some(path.as_ref().into());
-        self
+    /// Appends lines to a file. The text is never printf's format, and printf takes no options after
+    /// the format.
+    pub fn append<'l>(lines: impl IntoIterator<Item = &'l str>, path: &Path) -> ShellCommand {
+        let mut command = ShellCommand::new(&["printf", "%s\\n"]);
+        let lines = lines.into_iter().map(|line| Word::Foreign(line.into()));
+        command.words.extend(lines);
+        command.append_to = Some(path.into());
+        command
     }
 
     /// The command as one line for a POSIX shell; `None` if it has a word that is not safe to paste.
@@ -195,9 +210,7 @@ mod tests {
         );
         let command = ShellCommand::new(&["systemctl", "stop"]).arg("-.socket");
         assert_eq!(command.line().unwrap(), "systemctl stop -- -.socket");
-        let command = ShellCommand::new(&["printf", "%s\\n"])
-            .arg("[Socket]")
-            .append_to("/etc/a b");
+        let command = ShellCommand::append(["[Socket]"], Path::new("/etc/a b"));
         assert_eq!(
             command.line().unwrap(),
             r"printf '%s\n' '[Socket]' >>'/etc/a b'"
@@ -264,7 +277,7 @@ mod tests {
         fn text_that_is_appended_to_a_file_is_never_a_format(text in "[ -~&&[^\\\\]]{0,20}") {
             let file = std::env::temp_dir().join(format!("sockunit-{}-'a b'$x", std::process::id()));
             let _ = std::fs::remove_file(&file);
-            let command = ShellCommand::new(&["printf", "%s\\n"]).arg(&text).append_to(&file);
+            let command = ShellCommand::append([text.as_str()], &file);
             run(&command.line().unwrap());
             prop_assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{text}\n"));
             std::fs::remove_file(&file).unwrap();

@@ -5,28 +5,48 @@
 //! [`program`] (how a service program starts and ends), [`connection`] (the peer and its bytes),
 //! [`log`] (records and where they go), [`clock`] (the time as `date` prints it), [`services`]
 //! (the file /etc/services), [`units`] (unit files on disk) and [`manager`] (systemd as it runs).
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod attach;
+#[forbid(unsafe_code)]
+mod attach;
+#[forbid(unsafe_code)]
 pub mod celebs;
-pub mod clock;
-pub mod conflicts;
-pub mod connect;
-pub mod connection;
-pub mod doctor;
-pub mod executable;
+#[forbid(unsafe_code)]
+mod clock;
+#[forbid(unsafe_code)]
+mod conflicts;
+#[forbid(unsafe_code)]
+mod connect;
+#[forbid(unsafe_code)]
+mod connection;
+#[forbid(unsafe_code)]
+mod doctor;
+#[forbid(unsafe_code)]
+mod executable;
+#[forbid(unsafe_code)]
 pub mod hello;
-pub mod hint;
-pub mod log;
-pub mod root;
-#[allow(missing_docs)]
-pub mod server;
-pub mod services;
-pub mod session;
-pub mod startup;
-pub mod systemd;
+#[forbid(unsafe_code)]
+mod hint;
+#[forbid(unsafe_code)]
+mod log;
+#[forbid(unsafe_code)]
+mod root;
+#[forbid(unsafe_code)]
+mod server;
+#[forbid(unsafe_code)]
+mod services;
+#[forbid(unsafe_code)]
+mod session;
+#[forbid(unsafe_code)]
+mod startup;
+#[allow(unsafe_code)]
+mod sys;
+#[forbid(unsafe_code)]
+mod systemd;
+#[forbid(unsafe_code)]
 pub mod tool;
 #[cfg(test)]
+#[forbid(unsafe_code)]
 #[path = "../tests/tree.rs"]
 mod tree;

@@ -7,7 +7,7 @@ use super::probe::{self, Answer};
 use super::render::{self, Found, RenderedUnit, dynamic_user};
 use super::store::{Content, Store};
 use super::{Attachment, Error, Kind, TOOL, remove};
-use crate::conflicts::{self, Claim, Finding, UsedBy};
+use crate::conflicts::{self, Claim, Finding, FindingKind};
 use crate::executable::{self, NotExecutable, RunAs, Visibility, user_exists};
 use crate::hint::{Hint, ShellCommand};
 use crate::log::Plain;
@@ -166,7 +166,7 @@ fn check_free(place: &Place, entry: &Entry) -> Result<Option<Entry>, Error> {
     // conflict then.
     let is_entry = |finding: &Finding, tcp_only: bool| {
         let Claim { name, port } = &finding.claim;
-        matches!(finding.used_by, UsedBy::Entry { tcp, .. } if tcp || !tcp_only)
+        matches!(finding.kind, FindingKind::Entry { tcp, .. } if tcp || !tcp_only)
             && name.is_some()
             && port.is_some()
     };

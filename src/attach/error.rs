@@ -83,11 +83,9 @@ impl Error {
             Error::Io(_, error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 Hint::new("run this as root, or with --user for your own services")
             }
-            Error::Io(..)
-            | Error::Units(_)
-            | Error::Services(_)
-            | Error::Systemctl(_)
-            | Error::NoAnswer(_) => return None,
+            Error::Units(error) => error.hint()?.into(),
+            Error::Services(error) => error.hint()?.into(),
+            Error::Io(..) | Error::Systemctl(_) | Error::NoAnswer(_) => return None,
         })
     }
 }

@@ -4,8 +4,10 @@ use super::render::RECORD;
 use super::signature::{Author, author};
 use super::{Error, Kind, served};
 use crate::root::read;
-use crate::services::Name;
-use crate::systemd::{Enablement, Listen, Manager, Place, ReadError, State, Unit, command_lines};
+use crate::services::ServiceName;
+use crate::systemd::{
+    Enablement, ListenDirective, Manager, Place, ReadError, State, Unit, command_lines,
+};
 
 /// The services that the package ships.
 pub(crate) const SHIPPED: [&str; 2] = ["celebs", "hello"];
@@ -49,7 +51,7 @@ pub fn list(place: &Place) -> Result<Vec<Listed>, Error> {
 /// # Errors
 ///
 /// A unit cannot be read.
-pub fn own(place: &Place) -> Result<Vec<(Name, Unit)>, ReadError> {
+pub fn own(place: &Place) -> Result<Vec<(ServiceName, Unit)>, ReadError> {
     let mut all = Vec::new();
     for socket in Unit::names(place, "socket")? {
         let Some(name) = socket.strip_suffix(".socket") else {
@@ -70,7 +72,7 @@ fn listed(
     place: &Place,
     manager: Option<&Manager>,
     socket: &Unit,
-    name: &Name,
+    name: &ServiceName,
 ) -> Result<Listed, Error> {
     let kind = match socket.flag("Socket", "Accept") {
         Some(true) => Kind::PerConnection,
@@ -98,8 +100,8 @@ fn listed(
         .ok()
         .and_then(|commands| served(commands.first()?))
         .map(|words| words.join(" "));
-    let listens = socket.listens();
-    let text = |listen: &Listen<'_>| listen.value.text.to_owned();
+    let listens = socket.listen_directives();
+    let text = |listen: &ListenDirective<'_>| listen.value.text.to_owned();
     Ok(Listed {
         name: name.to_string(),
         listen: listens.iter().map(text).collect(),

@@ -21,12 +21,11 @@ use std::str::FromStr;
 pub use add::{Added, Plan, add, plan};
 pub use error::Error;
 pub use list::{Listed, list, own};
-pub use probe::{Answer, Then, receive};
-pub use remove::{Removed, remove};
-pub use render::RenderedUnit;
+pub use probe::{Then, receive};
+pub use remove::remove;
 pub use sandbox::Level;
 
-use crate::services::Name;
+use crate::services::ServiceName;
 use crate::systemd::CommandLine;
 
 /// The tool as the package installs it.
@@ -36,7 +35,7 @@ pub const TOOL: &str = "/usr/bin/sockunit";
 #[derive(Debug, Clone)]
 pub struct Attachment {
     /// The service name.
-    pub name: Name,
+    pub name: ServiceName,
     /// The TCP port.
     pub port: NonZeroU16,
     /// The addresses; empty means the loopback addresses.
@@ -70,7 +69,7 @@ pub enum Kind {
 
 impl Kind {
     /// The unit that runs the program.
-    pub fn service(self, name: &Name) -> String {
+    pub fn service(self, name: &ServiceName) -> String {
         match self {
             Kind::PerConnection => format!("{name}@.service"),
             Kind::Shared => format!("{name}.service"),

@@ -9,7 +9,7 @@ use super::signature::{Author, author};
 use super::store::{Store, read_unit};
 use super::{Error, Kind};
 use crate::hint::{Hint, ShellCommand};
-use crate::services::{self, Entry, Name, Outcome, Run};
+use crate::services::{self, Entry, Outcome, Run, ServiceName};
 use crate::systemd::{Manager, Place, Scope, UnitFile};
 
 /// What was removed, and what was kept.
@@ -29,7 +29,7 @@ pub struct Removed {
 /// # Errors
 ///
 /// See [`Error`]. If there is no such service or its files were changed, nothing is removed.
-pub fn remove(place: &Place, name: &Name, force: bool) -> Result<Removed, Error> {
+pub fn remove(place: &Place, name: &ServiceName, force: bool) -> Result<Removed, Error> {
     let store = Store::open(place)?;
     let own = Own::find(place, name)?;
     if own.files.is_empty() {
@@ -46,7 +46,7 @@ pub fn remove(place: &Place, name: &Name, force: bool) -> Result<Removed, Error>
 }
 
 /// Removes what a killed `add` has left.
-pub fn recover(place: &Place, store: &Store, name: &Name) -> Result<(), Error> {
+pub fn recover(place: &Place, store: &Store, name: &ServiceName) -> Result<(), Error> {
     let own = Own::find(place, name)?;
     if !own.files.is_empty() && !store.exists(&format!("{name}.socket")) {
         // A killed `add` has changed nothing since it wrote a file.
@@ -64,7 +64,7 @@ pub fn recover(place: &Place, store: &Store, name: &Name) -> Result<(), Error> {
 /// # Errors
 ///
 /// It has.
-pub fn check_unattached(place: &Place, name: &Name) -> Result<(), Error> {
+pub fn check_unattached(place: &Place, name: &ServiceName) -> Result<(), Error> {
     if Own::find(place, name)?.files.is_empty() {
         return Ok(());
     }
@@ -100,7 +100,7 @@ struct Own {
 
 impl Own {
     /// The unit files of this name that `add` wrote.
-    fn find(place: &Place, name: &Name) -> Result<Own, Error> {
+    fn find(place: &Place, name: &ServiceName) -> Result<Own, Error> {
         let folder = place.own_folder();
         let mut files = Vec::new();
         for name in names(name) {
@@ -142,7 +142,7 @@ impl Own {
 
 /// The possible units of a service, in the order of removal: the service unit, which records what
 /// there is to remove, goes last.
-fn names(name: &Name) -> [String; 3] {
+fn names(name: &ServiceName) -> [String; 3] {
     [
         format!("{name}.socket"),
         Kind::Shared.service(name),
@@ -150,14 +150,14 @@ fn names(name: &Name) -> [String; 3] {
     ]
 }
 
-fn recover_temporary(store: &Store, name: &Name) -> Result<bool, Error> {
+fn recover_temporary(store: &Store, name: &ServiceName) -> Result<bool, Error> {
     let [socket, shared, template] = names(name);
     let link = link(&name.to_string());
     store.recover(&[&link, &socket, &shared, &template])
 }
 
 /// Stops the service and removes all that `add` made under this name.
-pub fn dismantle(place: &Place, store: &Store, name: &Name) -> Result<Removed, Error> {
+pub fn dismantle(place: &Place, store: &Store, name: &ServiceName) -> Result<Removed, Error> {
     let own = Own::find(place, name)?;
     let manager = Manager::of(place);
     if let Some(manager) = &manager {
@@ -206,7 +206,7 @@ pub fn dismantle(place: &Place, store: &Store, name: &Name) -> Result<Removed, E
 }
 
 /// Stops the socket first, so that no connection is accepted in between.
-fn stop(place: &Place, manager: &Manager, name: &Name) -> Result<(), Error> {
+fn stop(place: &Place, manager: &Manager, name: &ServiceName) -> Result<(), Error> {
     let socket = format!("{name}.socket");
     // systemctl cannot stop a unit that is not loaded.
     let state = manager.show(&socket, &["ActiveState"])?;
@@ -225,7 +225,7 @@ fn stop(place: &Place, manager: &Manager, name: &Name) -> Result<(), Error> {
 }
 
 /// Removes what systemd keeps about units that no longer exist.
-fn forget(place: &Place, manager: &Manager, name: &Name) {
+fn forget(place: &Place, manager: &Manager, name: &ServiceName) {
     for unit in [
         format!("{name}.socket"),
         Kind::Shared.service(name),
@@ -246,7 +246,7 @@ fn forget(place: &Place, manager: &Manager, name: &Name) {
 }
 
 /// The drop-in directories for these units.
-fn drop_ins(folder: &Path, name: &Name) -> Vec<PathBuf> {
+fn drop_ins(folder: &Path, name: &ServiceName) -> Vec<PathBuf> {
     names(name)
         .iter()
         .map(|name| folder.join(format!("{name}.d")))

@@ -1,7 +1,7 @@
 //! The first lines of a unit file that `sockunit add` wrote. They show later that `add` wrote the file,
 //! and whether it was changed since.
 
-use crate::services::Name;
+use crate::services::ServiceName;
 use crate::systemd::Scope;
 
 /// The beginning of the first line. sockunit-generator and sockunit-sweep look for it too.
@@ -20,7 +20,7 @@ pub enum Author {
 }
 
 /// Puts the first lines before the text of a unit file.
-pub fn sign(text: &str, name: &Name, scope: Scope) -> String {
+pub fn sign(text: &str, name: &ServiceName, scope: Scope) -> String {
     let user = match scope {
         Scope::System => "",
         Scope::User => " --user",

@@ -1,83 +1,85 @@
-//! TCP sockets that listen, and the processes that have them open.
+//! Listening TCP sockets, and the processes that have them open.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::unit::Sockets;
-use super::{Finding, Location, Process, Severity, UsedBy, Wanted};
+use super::unit::ActiveSockets;
+use super::{Finding, FindingKind, Location, Process, Query, Severity};
 use crate::connection::table::{self, Row};
 use crate::systemd::Place;
 
+/// Adds the listening sockets with the port. `active` are the active socket units.
 pub(super) fn find(
     place: &Place,
-    wanted: Wanted<'_>,
-    sockets: &Sockets,
+    query: Query<'_>,
+    active: &ActiveSockets,
     findings: &mut Vec<Finding>,
 ) {
     if !place.live() {
         return;
     }
-    let mut open = match table::read() {
+    let mut sockets = match table::read() {
         Ok(rows) => rows,
         Err((path, error)) => {
             findings.push(Finding::unread(&path, &error));
             return;
         }
     };
-    open.retain(|row| row.listens() && row.local.port() == wanted.port);
-    if open.is_empty() {
+    sockets.retain(|row| row.listens() && row.local.port() == query.port);
+    if sockets.is_empty() {
         return;
     }
-    let mut seen = Processes::default();
-    if let Err(error) = seen.look(&open) {
+    let mut owners = SocketOwners::default();
+    if let Err(error) = owners.search(&sockets) {
         findings.push(Finding::unread(Path::new("/proc"), &error));
     }
     for Row {
         local: address,
         inode,
         ..
-    } in open
+    } in sockets
     {
-        let processes: Vec<_> = seen.of.remove(&inode).unwrap_or_default();
-        // Another process may have the address while a unit that wants it waits.
+        let processes: Vec<_> = owners.by_inode.remove(&inode).unwrap_or_default();
+        // Another process may listen on an address that an active socket unit also has.
         let systemd = |process: &Process| process.pid == 1 || process.command == "systemd";
         let by_systemd = processes.is_empty() || processes.iter().any(systemd);
         findings.push(Finding {
             severity: Severity::Conflict,
-            claim: wanted.claim(false, true),
-            place: Location::Address(address),
-            used_by: UsedBy::Listener {
-                unit: sockets.at(address).filter(|_| by_systemd),
-                hidden: seen.hidden && processes.is_empty(),
+            claim: query.claim(false, true),
+            location: Location::Address(address),
+            kind: FindingKind::Listener {
+                unit: active.at(address).filter(|_| by_systemd),
+                hidden: owners.hidden && processes.is_empty(),
                 processes,
             },
         });
     }
 }
 
-/// The processes that have some sockets open.
+/// The processes that have sockets open.
 #[derive(Default)]
-struct Processes {
-    of: HashMap<u64, Vec<Process>>,
-    /// Whether there are others that could not be looked into.
+struct SocketOwners {
+    by_inode: HashMap<u64, Vec<Process>>,
+    /// Whether there are processes whose file descriptors the caller may not see.
     hidden: bool,
 }
 
-impl Processes {
-    fn look(&mut self, sockets: &[Row]) -> io::Result<()> {
-        let mut wanted = BTreeMap::new();
+impl SocketOwners {
+    /// Searches /proc for the processes that have one of the sockets open.
+    fn search(&mut self, sockets: &[Row]) -> io::Result<()> {
+        let mut inode_of_link = BTreeMap::new();
         for socket in sockets {
-            wanted.insert(format!("socket:[{}]", socket.inode), socket.inode);
+            inode_of_link.insert(format!("socket:[{}]", socket.inode), socket.inode);
         }
         let mut pids: Vec<u32> = fs::read_dir("/proc")?
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .collect();
         pids.sort_unstable();
         for pid in pids {
-            let folder = format!("/proc/{pid}");
-            let open = match fs::read_dir(format!("{folder}/fd")) {
+            let dir = format!("/proc/{pid}");
+            let open = match fs::read_dir(format!("{dir}/fd")) {
                 Ok(open) => open,
                 Err(error) => {
                     self.hidden |= error.kind() == io::ErrorKind::PermissionDenied;
@@ -86,24 +88,24 @@ impl Processes {
             };
             let links = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
             let mut inodes: Vec<u64> = links
-                .filter_map(|link| wanted.get(link.to_str()?).copied())
+                .filter_map(|link| inode_of_link.get(link.to_str()?).copied())
                 .collect();
             inodes.sort_unstable();
             inodes.dedup();
             for inode in inodes {
-                self.of
+                self.by_inode
                     .entry(inode)
                     .or_default()
-                    .push(process(pid, &folder));
+                    .push(process(pid, &dir));
             }
         }
         Ok(())
     }
 }
 
-fn process(pid: u32, folder: &str) -> Process {
-    // It may have ended meanwhile.
-    let read = |file: &str| fs::read(format!("{folder}/{file}")).unwrap_or_default();
+fn process(pid: u32, dir: &str) -> Process {
+    // The process may have exited meanwhile.
+    let read = |file: &str| fs::read(format!("{dir}/{file}")).unwrap_or_default();
     let command = String::from_utf8_lossy(read("comm").trim_ascii_end()).into_owned();
     let groups = String::from_utf8_lossy(&read("cgroup")).into_owned();
     Process {
@@ -113,17 +115,17 @@ fn process(pid: u32, folder: &str) -> Process {
     }
 }
 
-/// The unit that a process is of, by its control group; the first process is of none.
+/// The unit of a process, by its control group (cgroups(7)); `None` for PID 1.
 fn unit(groups: &str) -> Option<String> {
     groups.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let controllers = fields.next()?;
         let path = fields.next()?;
-        // One of the two hierarchies has the units: the unified one, or the older one with a name.
+        // systemd has its units in the unified hierarchy or in the one named systemd.
         if !matches!(controllers, "" | "name=systemd") {
             return None;
         }
-        // A unit may divide its own group further.
+        // A service may have sub-groups of its own.
         let is_unit = |part: &&str| part.ends_with(".service") || part.ends_with(".scope");
         let mut parts = path.rsplit('/').filter(is_unit);
         parts.find(|part| *part != "init.scope").map(str::to_string)
@@ -135,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_belongs_to_the_unit_of_its_control_group_and_the_first_to_none() {
+    fn a_process_belongs_to_the_unit_of_its_control_group_and_pid_1_to_none() {
         for (groups, of) in [
             ("0::/system.slice/ssh.service\n", Some("ssh.service")),
             ("0::/system.slice/a.service/part\n", Some("a.service")),

@@ -10,7 +10,7 @@ use nix::sys::socket::{
 
 use super::subject::Subject;
 use super::{Problem, Report};
-use crate::systemd::{Listen, Scope};
+use crate::systemd::{ListenDirective, Scope};
 
 /// An address of a socket unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Address {
 ///
 /// The first address that systemd cannot listen on.
 pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
-    let listens = subject.socket.listens();
+    let listens = subject.socket.listen_directives();
     let unit = &subject.socket.name;
     if listens.is_empty() {
         let problem = Problem::new(
@@ -71,7 +71,7 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
         );
         return Err(problem);
     }
-    let streams: Vec<(&Listen<'_>, Address)> = listens
+    let streams: Vec<(&ListenDirective<'_>, Address)> = listens
         .iter()
         .filter(|listen| listen.is_stream())
         .map(|listen| (listen, Address::parse(listen.value.text)))
@@ -134,7 +134,10 @@ fn reach(addresses: &[SocketAddr]) -> String {
 }
 
 /// Checks for two lines of the unit that cannot both be bound.
-fn overlapping(subject: &Subject<'_>, streams: &[(&Listen<'_>, Address)]) -> Result<(), Problem> {
+fn overlapping(
+    subject: &Subject<'_>,
+    streams: &[(&ListenDirective<'_>, Address)],
+) -> Result<(), Problem> {
     if subject.socket.flag("Socket", "ReusePort") == Some(true) {
         return Ok(());
     }
@@ -178,18 +181,18 @@ pub fn overlap(a: IpAddr, b: IpAddr, only_v6: bool) -> bool {
     a == b || covers(a, b) || covers(b, a)
 }
 
-fn at(listen: &Listen<'_>) -> String {
+fn at(listen: &ListenDirective<'_>) -> String {
     format!("{}:{}", listen.value.path.display(), listen.value.line)
 }
 
-fn line(listen: &Listen<'_>) -> String {
+fn line(listen: &ListenDirective<'_>) -> String {
     format!("{}: {}={}", at(listen), listen.key, listen.value.text)
 }
 
 /// Checks that the machine has the address, and that the port may be bound.
 fn bindable(
     subject: &Subject<'_>,
-    listen: &Listen<'_>,
+    listen: &ListenDirective<'_>,
     address: SocketAddr,
 ) -> Result<(), Problem> {
     if !subject.place.live() {

@@ -68,7 +68,7 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
 /// An address of the socket that a client on this machine can connect to.
 fn target(subject: &Subject<'_>) -> Option<Target> {
     let only_v6 = subject.only_v6();
-    let listens = subject.socket.listens();
+    let listens = subject.socket.listen_directives();
     let mut streams = listens.iter().filter(|listen| listen.is_stream());
     streams.find_map(|listen| match Address::parse(listen.value.text) {
         Address::Unix(path) if path.starts_with('/') => Some(Target::Unix(path.into())),

@@ -53,7 +53,7 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
         ));
         return Ok(());
     }
-    let listens = subject.socket.listens();
+    let listens = subject.socket.listen_directives();
     let other = listens.iter().find(|listen| listen.port().is_some());
     let written = other.map(|listen| {
         format!(

@@ -7,7 +7,7 @@ use super::fix::Fixer;
 use super::subject::Subject;
 use super::{Problem, Report};
 use crate::hint::ShellCommand;
-use crate::systemd::{Flaw, Manager, Place, Properties, State, Unit, UnitName};
+use crate::systemd::{Manager, Place, Properties, State, SyntaxProblemKind, Unit, UnitName};
 
 /// What clients see if nothing listens.
 pub const REFUSED: &str = "Clients see \"Connection refused\".";
@@ -150,14 +150,14 @@ fn masked(place: &Place, unit: &Unit) -> Problem {
 
 /// Checks for lines that systemd ignores, which nobody intends.
 fn well_formed(unit: &Unit) -> Result<(), Problem> {
-    let Some((path, problem)) = unit.faults().next() else {
+    let Some((path, problem)) = unit.syntax_problems().next() else {
         return Ok(());
     };
     Err(Problem::new(
-        format!("{}:{}: {}", path.display(), problem.line, problem.flaw),
-        match problem.flaw {
-            Flaw::Header => "write the ] at the end of that line",
-            Flaw::NoSection => "put a section such as [Socket] or [Service] above it",
+        format!("{}:{}: {}", path.display(), problem.line, problem.kind),
+        match problem.kind {
+            SyntaxProblemKind::Header => "write the ] at the end of that line",
+            SyntaxProblemKind::NoSection => "put a section such as [Socket] or [Service] above it",
             _ => "correct the line, or put a # before it",
         },
     ))

@@ -34,11 +34,11 @@ impl Fixer<'_> {
         lines: &[&str],
     ) -> Problem {
         let directory = self.place.own_folder().join(format!("{unit}.d"));
-        let print = ShellCommand::new(&["printf", "%s\\n"]).arg(format!("[{section}]"));
-        let print = lines.iter().fold(print, ShellCommand::arg);
+        let section = format!("[{section}]");
+        let lines = [section.as_str()].into_iter().chain(lines.iter().copied());
         let problem = problem
             .command(ShellCommand::new(&["mkdir", "-p"]).arg(&directory))
-            .command(print.append_to(directory.join("doctor.conf")));
+            .command(ShellCommand::append(lines, &directory.join("doctor.conf")));
         self.by_reload(problem)
     }
 

@@ -9,10 +9,10 @@ use super::attempt::must_accept;
 use super::files::REFUSED;
 use super::subject::Subject;
 use super::{Problem, Report, Selection};
-use crate::conflicts::{self, Finding, Location, Process, UsedBy};
+use crate::conflicts::{self, Finding, FindingKind, Location, Process};
 use crate::hint::ShellCommand;
 use crate::systemd::journalctl::{self, Filter};
-use crate::systemd::{Listen, State, Unit};
+use crate::systemd::{ListenDirective, State, Unit};
 
 /// Checks that the socket is active and that the kernel has its addresses. Returns whether the checks
 /// of a running socket can follow.
@@ -43,17 +43,21 @@ pub fn check(
         return Err(not_active(subject));
     }
     let listening = listening(subject);
-    let missing = subject.loaded.all("Listen").iter().find_map(|listen| {
-        let text = listen.strip_suffix(" (Stream)")?;
-        let exists = match Address::parse(text) {
-            // Where the kernel has no IPv6, systemd leaves these addresses out.
-            Address::Tcp(address) if address.is_ipv6() && !has_ipv6() => true,
-            Address::Tcp(address) => listening.iter().any(|(other, _)| *other == address),
-            Address::Unix(path) => address::is_there(&path),
-            Address::Other(_) => true,
-        };
-        (!exists).then_some(text)
-    });
+    let missing = subject
+        .loaded
+        .all("ListenDirective")
+        .iter()
+        .find_map(|listen| {
+            let text = listen.strip_suffix(" (Stream)")?;
+            let exists = match Address::parse(text) {
+                // Where the kernel has no IPv6, systemd leaves these addresses out.
+                Address::Tcp(address) if address.is_ipv6() && !has_ipv6() => true,
+                Address::Tcp(address) => listening.iter().any(|(other, _)| *other == address),
+                Address::Unix(path) => address::is_there(&path),
+                Address::Other(_) => true,
+            };
+            (!exists).then_some(text)
+        });
     if let Some(text) = missing {
         let problem = Problem::new(
             format!("{unit} does not listen on {text}: it was started with other addresses"),
@@ -101,8 +105,8 @@ fn listening(subject: &Subject<'_>) -> Vec<(SocketAddr, Finding)> {
     let mut found = Vec::new();
     for port in subject.ports().into_iter().filter_map(NonZeroU16::new) {
         for finding in conflicts::find(subject.place, &name, port) {
-            if let (Location::Address(address), UsedBy::Listener { .. }) =
-                (&finding.place, &finding.used_by)
+            if let (Location::Address(address), FindingKind::Listener { .. }) =
+                (&finding.location, &finding.kind)
             {
                 found.push((*address, finding));
             }
@@ -192,11 +196,11 @@ fn not_active(subject: &Subject<'_>) -> Problem {
 fn in_use(subject: &Subject<'_>) -> Option<Problem> {
     let unit = &subject.socket.name;
     let found = listening(subject);
-    let listens = subject.socket.listens();
+    let listens = subject.socket.listen_directives();
     let only_v6 = subject.only_v6();
     let streams = listens
         .iter()
-        .filter(|listen: &&Listen<'_>| listen.is_stream());
+        .filter(|listen: &&ListenDirective<'_>| listen.is_stream());
     for listen in streams {
         let Address::Tcp(own) = Address::parse(listen.value.text) else {
             continue;
@@ -209,11 +213,11 @@ fn in_use(subject: &Subject<'_>) -> Option<Problem> {
         let Some((_, finding)) = other else {
             continue;
         };
-        let UsedBy::Listener {
+        let FindingKind::Listener {
             processes,
             unit: socket,
             ..
-        } = &finding.used_by
+        } = &finding.kind
         else {
             continue;
         };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::address::Address;
 use super::fix::Fixer;
-use crate::systemd::{Listen, Manager, Place, Properties, Scope, Unit, command_lines};
+use crate::systemd::{ListenDirective, Manager, Place, Properties, Scope, Unit, command_lines};
 
 /// A socket and the service that it starts.
 pub struct Subject<'a> {
@@ -36,7 +36,7 @@ pub const OF_SOCKET: [&str; 21] = [
     "ActiveState",
     "SubState",
     "Result",
-    "Listen",
+    "ListenDirective",
     "Accept",
     "UnitFileState",
     "NConnections",
@@ -125,11 +125,11 @@ impl Subject<'_> {
 
     /// The TCP ports of the socket.
     pub fn ports(&self) -> Vec<u16> {
-        let listens = self.socket.listens();
+        let listens = self.socket.listen_directives();
         let written = listens.iter().filter(|listen| listen.is_stream());
-        let mut ports: Vec<u16> = written.filter_map(Listen::port).collect();
+        let mut ports: Vec<u16> = written.filter_map(ListenDirective::port).collect();
         // The service manager has expanded specifiers.
-        let loaded = self.loaded.all("Listen").iter();
+        let loaded = self.loaded.all("ListenDirective").iter();
         ports.extend(loaded.filter_map(|listen| {
             match Address::parse(listen.strip_suffix(" (Stream)")?) {
                 Address::Tcp(address) => Some(address.port()),

@@ -7,5 +7,5 @@ mod run_as;
 mod shebang;
 
 pub(crate) use check::PATH;
-pub use check::{Executable, NotExecutable, Visibility, check};
-pub use run_as::{RunAs, Want, exists as user_exists};
+pub use check::{NotExecutable, Visibility, check};
+pub use run_as::{RunAs, exists as user_exists};

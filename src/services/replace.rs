@@ -10,7 +10,7 @@ use nix::fcntl::{OFlag, open, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
-use super::{Error, FILE, Outcome, Run, Taken};
+use super::{EntryConflict, Error, FILE, Outcome, Run};
 use crate::root::{lock, sync};
 
 /// The name of the new file while it is written, beside the old one. It is always the same, so that the
@@ -23,7 +23,7 @@ const OLD: &str = "services";
 pub fn replace(
     root: &Path,
     run: Run,
-    change: impl FnOnce(&[u8]) -> Result<Option<Vec<u8>>, Taken>,
+    change: impl FnOnce(&[u8]) -> Result<Option<Vec<u8>>, EntryConflict>,
 ) -> Result<Outcome, Error> {
     let path = root.join(FILE);
     let failed = |error| match error {
@@ -53,7 +53,8 @@ pub fn replace(
     let mut text = Vec::new();
     old.read_to_end(&mut text)
         .map_err(|error| Error::Io(path.clone(), error))?;
-    let Some(text) = change(&text).map_err(|taken| Error::Taken(path.clone(), taken))? else {
+    let Some(text) = change(&text).map_err(|conflict| Error::Conflict(path.clone(), conflict))?
+    else {
         return Ok(Outcome::Unchanged);
     };
     if run == Run::Real {
@@ -182,23 +183,23 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .contains("etc/services is not a plain file")
+                .contains("etc/services: not a regular file")
         );
     }
 
     #[test]
     fn a_missing_file_is_told_and_not_made() {
         let tree = Tree::new("missing");
-        let error = add(tree.root(), &hello(), Run::Real)
-            .unwrap_err()
-            .to_string();
+        let error = add(tree.root(), &hello(), Run::Real).unwrap_err();
         assert!(
-            error.contains("etc/services: No such file or directory"),
+            error
+                .to_string()
+                .contains("etc/services: No such file or directory"),
             "{error}"
         );
-        assert!(
-            error.ends_with("the package netbase brings the services database"),
-            "{error}"
+        assert_eq!(
+            error.hint(),
+            Some("install the package netbase, which has the services database")
         );
         assert!(!tree.path(FILE).exists());
     }

@@ -6,17 +6,17 @@ use std::num::NonZeroU16;
 use clap::Args;
 
 use super::place::PlaceOptions;
-use super::{failed, say};
+use super::{say, with_hint};
 use crate::attach::{self, Added, Attachment, Kind, Level, ListenAddress, Plan};
 use crate::hint::ShellCommand;
-use crate::services::Name;
+use crate::services::ServiceName;
 use crate::systemd::{Place, Scope};
 
 #[derive(Debug, Args)]
 #[command(override_usage = "sockunit add [OPTIONS] <NAME> <PORT> -- <PROGRAM> [ARG]...")]
 pub struct Options {
     /// The service's name: of its units, in /etc/services and in the journal
-    name: Name,
+    name: ServiceName,
     /// Its TCP port
     #[arg(value_parser = super::port)]
     port: NonZeroU16,
@@ -78,10 +78,10 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     say(&done(&place, &attachment, &added))
 }
 
-fn not_attached(name: &Name) -> impl Fn(attach::Error) -> anyhow::Error {
+fn not_attached(name: &ServiceName) -> impl Fn(attach::Error) -> anyhow::Error {
     move |error| {
         let hint = error.hint();
-        failed(format!("cannot attach {name}"), error, hint)
+        with_hint(format!("cannot attach {name}: {error}"), hint)
     }
 }
 

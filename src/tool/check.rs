@@ -1,4 +1,4 @@
-//! `sockunit check`: are a name and a port free?
+//! `sockunit check`: finds conflicts of a name and a port.
 
 use std::num::NonZeroU16;
 
@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::place::PlaceOptions;
 use crate::conflicts::{self, Finding};
-use crate::services::Name;
+use crate::services::ServiceName;
 
 #[derive(Debug, Args)]
 pub struct Options {
     /// The service's name
-    name: Name,
+    name: ServiceName,
     /// Its TCP port
     #[arg(value_parser = super::port)]
     port: NonZeroU16,
@@ -23,13 +23,13 @@ pub struct Options {
     json: bool,
 }
 
-/// Whether both are free.
+/// Returns whether the name and the port are free.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
     let Options { name, port, .. } = options;
     let findings = conflicts::find(&options.place.place(), name, *port);
-    let taken = || findings.iter().filter(|finding| finding.is_conflict());
-    let name_taken = taken().any(|finding| finding.claim.name.is_some());
-    let port_taken = taken().any(|finding| finding.claim.port.is_some());
+    let conflicts = || findings.iter().filter(|finding| finding.is_conflict());
+    let name_taken = conflicts().any(|finding| finding.claim.name.is_some());
+    let port_taken = conflicts().any(|finding| finding.claim.port.is_some());
     if options.json {
         let findings: Vec<_> = findings.iter().map(conflicts::json).collect();
         let object = json!({

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::place::PlaceOptions;
-use super::{failed, say, say_json};
+use super::{say, say_json, with_hint};
 use crate::attach::{self, Listed};
 use crate::log::Plain;
 
@@ -25,7 +25,7 @@ pub struct Options {
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let listed = attach::list(&options.place.place()).map_err(|error| {
         let hint = error.hint();
-        failed("cannot list services", error, hint)
+        with_hint(format!("cannot list services: {error}"), hint)
     })?;
     if options.json {
         let list: Vec<_> = listed.iter().map(object).collect();

@@ -62,8 +62,7 @@ pub fn command() -> clap::Command {
 
 /// What the arguments ask for.
 fn parse() -> Result<Command, clap::Error> {
-    // A conversation may be over sooner than the parser has its definitions together.
-    match connect::Options::plain(std::env::args_os().skip(1)) {
+    match connect::Options::without_parser(std::env::args_os().skip(1)) {
         Some(options) => Ok(Command::Connect(Deferred(Box::new(options)))),
         None => Options::try_parse().map(|options| options.command),
     }
@@ -111,31 +110,27 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What failed, why, and what the user can do.
+/// An error with what the user can do about it.
 #[derive(Debug)]
 struct Failed {
-    what: String,
-    why: Box<dyn std::error::Error + Send + Sync>,
+    message: String,
     hint: Option<Hint>,
-}
-
-/// The error of a subcommand.
-fn failed(
-    what: impl Into<String>,
-    why: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    hint: Option<Hint>,
-) -> anyhow::Error {
-    let (what, why) = (what.into(), why.into());
-    anyhow::Error::new(Failed { what, why, hint })
 }
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.why)
+        f.write_str(&self.message)
     }
 }
 
 impl std::error::Error for Failed {}
+
+fn with_hint(error: impl fmt::Display, hint: Option<impl Into<Hint>>) -> anyhow::Error {
+    anyhow::Error::new(Failed {
+        message: error.to_string(),
+        hint: hint.map(Into::into),
+    })
+}
 
 /// A port as an argument.
 fn port(text: &str) -> Result<NonZeroU16, &'static str> {
@@ -200,20 +195,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_plain_is_what_the_parser_makes_of_it() {
+    fn the_parser_returns_the_same_options_as_the_by_pass() {
         for line in ["celebs", "3334", "::1 3334", "/run/socket", " ", "help"] {
             let words = || ["connect"].into_iter().chain(line.split(' '));
-            let plain = connect::Options::plain(words().map(Into::into));
+            let by_pass = connect::Options::without_parser(words().map(Into::into));
             let parsed = Options::try_parse_from(["sockunit"].into_iter().chain(words()));
             let Command::Connect(Deferred(parsed)) = parsed.unwrap().command else {
                 panic!("{line} is no connect");
             };
-            assert_eq!(plain.as_ref(), Some(&*parsed), "{line}");
+            assert_eq!(by_pass.as_ref(), Some(&*parsed), "{line}");
         }
     }
 
     #[test]
-    fn what_needs_the_parser_is_not_plain() {
+    fn other_command_lines_need_the_parser() {
         for line in [
             "connect",
             "connect a b c",
@@ -226,7 +221,7 @@ mod tests {
             "",
         ] {
             let words = line.split(' ').map(Into::into);
-            assert_eq!(connect::Options::plain(words), None, "{line}");
+            assert_eq!(connect::Options::without_parser(words), None, "{line}");
         }
     }
 }

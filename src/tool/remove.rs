@@ -5,14 +5,14 @@ use std::fmt::Write;
 use clap::Args;
 
 use super::place::PlaceOptions;
-use super::{failed, say};
+use super::{say, with_hint};
 use crate::attach;
-use crate::services::Name;
+use crate::services::ServiceName;
 
 #[derive(Debug, Args)]
 pub struct Options {
     /// The service's name
-    name: Name,
+    name: ServiceName,
     /// Remove the units also where somebody has changed them
     #[arg(long)]
     force: bool,
@@ -24,7 +24,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let place = options.place.place();
     let removed = attach::remove(&place, &options.name, options.force).map_err(|error| {
         let hint = error.hint();
-        failed(format!("cannot remove {}", options.name), error, hint)
+        with_hint(format!("cannot remove {}: {error}", options.name), hint)
     })?;
     let mut text = String::new();
     // Writing to a String does not fail.

@@ -1,11 +1,11 @@
-//! `sockunit services`: the lines in /etc/services.
+//! `sockunit services`: adds and removes lines of /etc/services.
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::services::{self, Entry, Name, Outcome, Run};
+use crate::services::{self, Entry, Outcome, Run, ServiceName};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -18,7 +18,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Line {
     /// The service's name
-    name: Name,
+    name: ServiceName,
     /// Its TCP port
     #[arg(value_parser = super::port)]
     port: NonZeroU16,
@@ -31,16 +31,16 @@ pub struct Line {
 }
 
 pub fn run(command: Command) -> anyhow::Result<()> {
-    let (change, words, line): (fn(&_, &_, _) -> _, _, _) = match command {
-        Command::Add(line) => (
+    let (change, texts, options): (fn(&_, &_, _) -> _, _, _) = match command {
+        Command::Add(options) => (
             services::add,
-            ["added", "would add", "is there already"],
-            line,
+            ["added", "would add", "exists already"],
+            options,
         ),
-        Command::Remove(line) => (
+        Command::Remove(options) => (
             services::remove,
-            ["removed", "would remove", "is not there"],
-            line,
+            ["removed", "would remove", "does not exist"],
+            options,
         ),
     };
     let Line {
@@ -48,19 +48,20 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         port,
         root,
         dry_run,
-    } = line;
+    } = options;
     let entry = Entry { name, port };
     let run = if dry_run { Run::Dry } else { Run::Real };
-    let outcome = change(&root, &entry, run)?;
-    let [done, would, needless] = words;
+    let outcome =
+        change(&root, &entry, run).map_err(|error| super::with_hint(&error, error.hint()))?;
+    let [done, would, unchanged] = texts;
     let Entry { name, port } = &entry;
-    let file = root.join("etc/services");
+    let file = root.join(services::FILE);
     let file = file.display();
     super::say(&match (outcome, run) {
         (Outcome::Changed, Run::Real) => format!("{file}: {done} {name} {port}/tcp\n"),
         (Outcome::Changed, Run::Dry) => format!("{file}: {would}\n{entry}\n"),
         (Outcome::Unchanged, _) => {
-            format!("{file}: the line of {name} {port}/tcp {needless}\n")
+            format!("{file}: unchanged: the line of {name} {port}/tcp {unchanged}\n")
         }
     })
 }

@@ -40,9 +40,9 @@ fn each_holder_of_a_name_or_a_port_is_told_with_its_place(release: Release) {
     expect(
         &lines,
         &[
-            "hello.socket has the name hello and listens on 127.0.0.1:3333, [::1]:3333 (disabled, inactive)",
-            "/hello@.service: hello@.service has the name hello (static)",
-            "/hello.service: hello.service has the name hello (static, inactive)",
+            "hello.socket uses the name hello and listens on 127.0.0.1:3333, [::1]:3333 (disabled, inactive)",
+            "/hello@.service: hello@.service uses the name hello (static)",
+            "/hello.service: hello.service uses the name hello (static, inactive)",
         ],
     );
     assert!(lines[0].starts_with("note: /etc/services:"), "{lines:#?}");
@@ -54,14 +54,16 @@ fn each_holder_of_a_name_or_a_port_is_told_with_its_place(release: Release) {
         &check(&machine, "hello 3333"),
         &[
             "[::1]:3333 (enabled, active)",
-            "taken: 127.0.0.1:3333: listens: process 1 \"systemd\", for hello.socket",
-            "taken: [::1]:3333: listens: process 1 \"systemd\", for hello.socket",
+            "taken: 127.0.0.1:3333: listening socket: process 1 \"systemd\", for hello.socket",
+            "taken: [::1]:3333: listening socket: process 1 \"systemd\", for hello.socket",
         ],
     );
     let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups";
     expect(
         &check_as(&machine, nobody, "greeter 3333"),
-        &["127.0.0.1:3333: listens: a process that only root may see, for hello.socket"],
+        &[
+            "127.0.0.1:3333: listening socket: a process that is visible only to root, for hello.socket",
+        ],
     );
 
     // One process for all holds the socket too.
@@ -94,8 +96,8 @@ fn each_holder_of_a_name_or_a_port_is_told_with_its_place(release: Release) {
     expect(
         &check(&machine, "ghost 4001"),
         &[
-            "ghost.socket has the name ghost and listens on 127.0.0.1:4001 (static, active)",
-            "127.0.0.1:4001: listens: process 1 \"systemd\", for ghost.socket",
+            "ghost.socket uses the name ghost and listens on 127.0.0.1:4001 (static, active)",
+            "127.0.0.1:4001: listening socket: process 1 \"systemd\", for ghost.socket",
         ],
     );
 
@@ -103,7 +105,7 @@ fn each_holder_of_a_name_or_a_port_is_told_with_its_place(release: Release) {
         "/etc/xinetd.d/greeter",
         "service greeter\n{\n\ttype = UNLISTED\n\tport = 4002\n}\n",
     );
-    let xinetd = "taken: /etc/xinetd.d/greeter:4: the xinetd service greeter has the name greeter and the port 4002";
+    let xinetd = "taken: /etc/xinetd.d/greeter:4: the xinetd service greeter uses the name greeter and the port 4002";
     assert_eq!(check(&machine, "greeter 4002"), [xinetd]);
 
     let mut socat = machine.spawn("echo $$; exec socat TCP-LISTEN:4003,fork /dev/null");
@@ -114,7 +116,7 @@ fn each_holder_of_a_name_or_a_port_is_told_with_its_place(release: Release) {
         reader.read_line(&mut line).unwrap();
         line.trim().to_string()
     };
-    let process = format!("taken: 0.0.0.0:4003: listens: process {pid} \"socat\"");
+    let process = format!("taken: 0.0.0.0:4003: listening socket: process {pid} \"socat\"");
     wait_until("socat listens", || {
         check(&machine, "free 4003") == [process.as_str()]
     });
@@ -139,7 +141,7 @@ fn each_holder_of_a_name_or_a_port_is_told_with_its_place(release: Release) {
     expect(
         &check_as(&machine, someone, "--user mine 4004"),
         &[
-            "/home/someone/.config/systemd/user/mine.socket:2: mine.socket has the name mine and listens on 127.0.0.1:4004 (static, active)",
+            "/home/someone/.config/systemd/user/mine.socket:2: mine.socket uses the name mine and listens on 127.0.0.1:4004 (static, active)",
             ", for mine.socket",
         ],
     );

@@ -58,27 +58,27 @@ fn a_line_of_the_services_database_has_its_names_and_its_port() {
     for (line, told) in [
         (
             "hello 4/tcp # x",
-            "taken: /etc/services:2: \"hello 4/tcp # x\" has the name hello",
+            "taken: /etc/services:2: \"hello 4/tcp # x\" uses the name hello",
         ),
         (
             "x\t4/tcp\thello",
-            "taken: /etc/services:2: \"x 4/tcp hello\" has the name hello",
+            "taken: /etc/services:2: \"x 4/tcp hello\" uses the name hello",
         ),
         (
             "x 3333/tcp",
-            "taken: /etc/services:2: \"x 3333/tcp\" has the port 3333",
+            "taken: /etc/services:2: \"x 3333/tcp\" uses the port 3333",
         ),
         (
             "hello 3333/tcp",
-            "taken: /etc/services:2: \"hello 3333/tcp\" has the name hello and the port 3333",
+            "taken: /etc/services:2: \"hello 3333/tcp\" uses the name hello and the port 3333",
         ),
         (
             "hello 4/udp",
-            "taken: /etc/services:2: \"hello 4/udp\" has the name hello, but not for TCP",
+            "taken: /etc/services:2: \"hello 4/udp\" uses the name hello, but not for TCP",
         ),
         (
             "x 3333/udp",
-            "note: /etc/services:2: \"x 3333/udp\" has the port 3333, but not for TCP",
+            "note: /etc/services:2: \"x 3333/udp\" uses the port 3333, but not for TCP",
         ),
     ] {
         tree.write(
@@ -149,8 +149,8 @@ fn a_unit_has_its_name_and_its_ports_whether_enabled_or_not() {
     assert_eq!(
         found(&tree),
         [
-            "taken: /usr/lib/systemd/system/hello.socket:2: hello.socket has the name hello and listens on 127.0.0.1:3333, [::1]:3333 (disabled)",
-            "taken: /usr/lib/systemd/system/hello@.service: hello@.service has the name hello (static)",
+            "taken: /usr/lib/systemd/system/hello.socket:2: hello.socket uses the name hello and listens on 127.0.0.1:3333, [::1]:3333 (disabled)",
+            "taken: /usr/lib/systemd/system/hello@.service: hello@.service uses the name hello (static)",
             "taken: /usr/lib/systemd/system/other.socket:3: other.socket listens on 3333 (enabled)",
         ]
     );
@@ -179,8 +179,8 @@ fn a_masked_unit_an_alias_and_a_generated_one_have_their_names() {
     assert_eq!(
         found(&tree),
         [
-            "taken: /run/systemd/generator/hello.service: hello.service has the name hello (static)",
-            "taken: /etc/systemd/system/hello.socket: hello.socket has the name hello (masked)",
+            "taken: /run/systemd/generator/hello.service: hello.service uses the name hello (static)",
+            "taken: /etc/systemd/system/hello.socket: hello.socket uses the name hello (masked)",
         ]
     );
     let tree = Tree::new("check-alias");
@@ -195,7 +195,7 @@ fn a_masked_unit_an_alias_and_a_generated_one_have_their_names() {
     assert_eq!(
         found(&tree),
         [
-            "taken: /usr/lib/systemd/system/other.service: hello.service has the name hello as another name of other.service (enabled)"
+            "taken: /usr/lib/systemd/system/other.service: hello.service uses the name hello as an alias of other.service (enabled)"
         ]
     );
 }
@@ -211,7 +211,7 @@ fn drop_ins_that_wait_for_a_unit_are_told() {
     assert_eq!(
         found(&tree),
         [
-            "note: /etc/systemd/system/hello.socket.d/override.conf: there is no hello.socket, but this would be a part of it"
+            "note: /etc/systemd/system/hello.socket.d/override.conf: hello.socket does not exist, but this drop-in would apply to it"
         ]
     );
     // An address in one makes no unit of it.
@@ -246,17 +246,17 @@ fn xinetd_has_what_its_files_enable() {
     assert_eq!(
         told[1..],
         [
-            "taken: /etc/xinetd.d/hello:1: the xinetd service hello has the name hello",
-            "note: /etc/xinetd.d/off:5: the disabled xinetd service off has the name hello and the port 3333",
-            "note: /etc/xinetd.d/off:7: the disabled xinetd service off-here has the name hello",
-            "note: /etc/xinetd.d/udp:4: the xinetd service time has the port 3333, but not for TCP",
-            "taken: /etc/more:4: the xinetd service more has the port 3333",
+            "taken: /etc/xinetd.d/hello:1: the xinetd service hello uses the name hello",
+            "note: /etc/xinetd.d/off:5: the disabled xinetd service off uses the name hello and the port 3333",
+            "note: /etc/xinetd.d/off:7: the disabled xinetd service off-here uses the name hello",
+            "note: /etc/xinetd.d/udp:4: the xinetd service time uses the port 3333, but not for TCP",
+            "taken: /etc/more:4: the xinetd service more uses the port 3333",
         ]
     );
     // Its port is that of its name.
     tree.write("etc/xinetd.d/finger", "service finger\n{\n}\n");
     assert!(found_by(&tree, &["free", "79"]).contains(
-        &"taken: /etc/xinetd.d/finger:1: the xinetd service finger has the port 79".into()
+        &"taken: /etc/xinetd.d/finger:1: the xinetd service finger uses the port 79".into()
     ));
 }
 
@@ -276,9 +276,9 @@ fn inetd_has_what_its_files_enable() {
     assert_eq!(
         told[1..],
         [
-            "taken: /etc/inetd.conf:1: the inetd service hello has the name hello",
-            "note: /etc/inetd.conf:2: the disabled inetd service 3333 has the port 3333",
-            "taken: /etc/inetd.d/finger:1: the inetd service finger has the port 3333",
+            "taken: /etc/inetd.conf:1: the inetd service hello uses the name hello",
+            "note: /etc/inetd.conf:2: the disabled inetd service 3333 uses the port 3333",
+            "taken: /etc/inetd.d/finger:1: the inetd service finger uses the port 3333",
         ]
     );
 }
@@ -308,7 +308,7 @@ fn a_users_names_are_their_own_and_the_ports_are_everyones() {
     assert_eq!(
         told,
         [
-            "taken: /etc/systemd/user/mine.service: mine.service has the name mine (static)",
+            "taken: /etc/systemd/user/mine.service: mine.service uses the name mine (static)",
             "taken: /usr/lib/systemd/system/hello.socket:2: hello.socket listens on 3333 (static)",
         ]
     );
@@ -383,7 +383,7 @@ fn a_listening_socket_is_told_with_its_process() {
         assert_eq!(output.status.code(), Some(1));
         let told = String::from_utf8(output.stdout).unwrap();
         let process = format!(
-            "taken: {address}: listens: process {} \"",
+            "taken: {address}: listening socket: process {} \"",
             std::process::id()
         );
         assert!(told.contains(&process), "{told}");

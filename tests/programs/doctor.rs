@@ -159,14 +159,14 @@ fn mistakes_in_unit_files_are_reported_by_line() {
             SOCKET,
             "[Socket]",
             "[Socket",
-            "/etc/systemd/system/tick.socket:3: a section without its ]",
+            "/etc/systemd/system/tick.socket:3: a section header without ]",
         ),
         (
             "outside",
             TEMPLATE,
             "[Service]\n",
             "",
-            "/etc/systemd/system/tick@.service:1: an assignment outside of a section",
+            "/etc/systemd/system/tick@.service:1: an assignment before the first section header",
         ),
         (
             "accept",

@@ -37,7 +37,9 @@ fn a_taken_name_is_told_with_its_line_and_exit_status_1() {
     let output = run(&tree, &["add", "hello", "3333"]);
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("etc/services, line 2: the port 3333/tcp is taken by \"mine 3333/tcp\""));
+    assert!(
+        told.contains("etc/services:2: the port 3333/tcp is in use by \"mine 3333/tcp\"\nhint: ")
+    );
     assert_eq!(tree.read("etc/services"), "ssh 22/tcp\nmine 3333/tcp\n");
 }
 

@@ -208,13 +208,13 @@ fn a_name_or_port_that_is_invalid_or_in_use_is_refused() {
             "www",
             "4000",
             1,
-            "etc/services:2: \"http 80/tcp www\" has the name www\nhint: use another name or port ",
+            "etc/services:2: \"http 80/tcp www\" uses the name www\nhint: use another name or port ",
         ),
         (
             "greeter",
             "80",
             1,
-            "etc/services:2: \"http 80/tcp www\" has the port 80\nhint: use another name or port ",
+            "etc/services:2: \"http 80/tcp www\" uses the port 80\nhint: use another name or port ",
         ),
         ("a+b", "4000", 1, "a+b is not a valid unit name"),
         (
