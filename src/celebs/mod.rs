@@ -14,21 +14,21 @@ use crate::clock;
 use crate::server;
 use crate::startup::{self, Program};
 
-/// Answers the first names of Linux celebrities on the connection on standard input and output.
+/// Answer first names of Linux celebrities on the connection on standard input and output
 ///
-/// Started by systemd, xinetd, inetd, tcpserver or socat for each connection; at the command line
-/// it talks on the terminal. Handed a listening socket, or with --listen, it serves all
-/// connections. A name that begins with q ends the conversation.
+/// systemd, xinetd, inetd, tcpserver or socat starts the program for each connection. At the
+/// command line it reads and writes the terminal. With listening sockets from systemd, or with
+/// --listen, one process serves all connections. A name that begins with q ends the session.
 #[derive(Debug, PartialEq, Eq, clap::Parser)]
-#[command(name = "celebs", version)]
+#[command(name = "celebs", version, max_term_width = 80)]
 struct Options {
-    /// Whose words to speak
+    /// Use the words of this server
     #[arg(long, value_enum, default_value_t)]
     edition: Edition,
-    /// End the conversation with a client that types no name for this long
+    /// End the session when the client completes no line for this long
     #[arg(long, value_name = "DURATION", default_value = "5min", value_parser = clock::duration)]
     idle_timeout: Duration,
-    /// Drop a client that does not read its answers for this long
+    /// Disconnect a client that does not read its answers for this long
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = clock::duration)]
     write_timeout: Duration,
     #[command(flatten)]
@@ -63,6 +63,11 @@ impl Program for Options {
     fn serve(&self) -> &server::Options {
         &self.serve
     }
+}
+
+/// The command line, for the manual page.
+pub fn command() -> clap::Command {
+    <Options as clap::CommandFactory>::command()
 }
 
 /// The program.

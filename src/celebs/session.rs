@@ -11,10 +11,10 @@ const PROMPT: &[u8] = b"Please type Linux celebs name below:\n";
 /// Whose words are spoken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Edition {
-    /// The shell script's.
+    /// The shell script of the tutorial.
     #[default]
     Shell,
-    /// The Perl server's.
+    /// The Perl server of the tutorial.
     Perl,
 }
 

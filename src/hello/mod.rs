@@ -15,13 +15,13 @@ use crate::startup::{self, Program};
 /// How long the greeting may wait for room, which a new connection always has.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Says Hello World and the time to the connection on standard input and output.
+/// Send Hello World and the time to the connection on standard input and output
 ///
-/// Started by systemd, xinetd, inetd, tcpserver or socat for each connection; at the command line
-/// it says the same on standard output. Handed a listening socket, or with --listen, it serves all
-/// connections. The time zone is the system's, or that of TZ.
+/// systemd, xinetd, inetd, tcpserver or socat starts the program for each connection. At the
+/// command line it writes to standard output. With listening sockets from systemd, or with
+/// --listen, one process serves all connections. The time zone is the system's, or that of TZ.
 #[derive(Debug, Default, PartialEq, Eq, clap::Parser)]
-#[command(name = "hello", version)]
+#[command(name = "hello", version, max_term_width = 80)]
 struct Options {
     #[command(flatten)]
     serve: server::Options,
@@ -41,6 +41,11 @@ impl Program for Options {
     fn serve(&self) -> &server::Options {
         &self.serve
     }
+}
+
+/// The command line, for the manual page.
+pub fn command() -> clap::Command {
+    <Options as clap::CommandFactory>::command()
 }
 
 /// The program.

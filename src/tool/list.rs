@@ -11,7 +11,7 @@ use crate::attach::{self, Listed};
 pub struct Options {
     #[command(flatten)]
     place: PlaceOptions,
-    /// Print a list in JSON
+    /// Print a JSON array
     #[arg(long)]
     json: bool,
 }
