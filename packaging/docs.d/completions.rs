@@ -51,6 +51,9 @@ fn hinted(mut command: Command, shell: Shell) -> Command {
             _ if named && arg.get_id() == "name" => {
                 arg.value_parser(PossibleValuesParser::new([SERVICES]))
             }
+            ValueHint::Unknown if arg.is_last_set() => {
+                arg.value_hint(ValueHint::CommandWithArguments)
+            }
             ValueHint::Unknown => arg.value_hint(ValueHint::Other),
             // The script for bash takes every hint but those of paths for a path.
             ValueHint::Username if shell == Shell::Bash => arg.value_hint(ValueHint::Other),
