@@ -6,7 +6,7 @@ use std::process::Command;
 
 #[path = "../../packaging/docs.d/completions.rs"]
 #[allow(dead_code)]
-mod completions;
+mod script;
 
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -18,7 +18,7 @@ fn folder(name: &str) -> PathBuf {
 /// What bash offers for the last of these words.
 fn offered(folder: &Path, words: &[&str]) -> Vec<String> {
     let script = folder.join("sockunit.bash");
-    let [(_, text), ..] = completions::completions();
+    let [(_, text), ..] = script::completions();
     fs::write(&script, text).unwrap();
     // Outside of a completion there is no compopt.
     let run = r#"
@@ -98,7 +98,7 @@ fn a_number_is_offered_nothing_and_a_path_is_offered_files() {
 
 #[test]
 fn every_shell_has_a_script_without_placeholders() {
-    for (file, text) in completions::completions() {
+    for (file, text) in script::completions() {
         assert!(text.contains("# Made by sockunit add"), "{file}");
         for placeholder in ["@SERVICES@", "@LIST@"] {
             assert!(!text.contains(placeholder), "{file}: {placeholder}");
