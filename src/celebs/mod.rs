@@ -14,21 +14,21 @@ use crate::clock;
 use crate::server;
 use crate::startup::{self, Program};
 
-/// Answer first names of Linux celebrities on the connection on standard input and output
+/// Answers the first names of Linux celebrities on the connection on standard input and output.
 ///
-/// systemd, xinetd, inetd, tcpserver or socat starts the program for each connection. At the
-/// command line it reads and writes the terminal. With listening sockets from systemd, or with
-/// --listen, one process serves all connections. A name that begins with q ends the session.
+/// Started by systemd, xinetd, inetd, tcpserver or socat for each connection; at the command line
+/// it talks on the terminal. Handed a listening socket, or with --listen, it serves all
+/// connections. A name that begins with q ends the conversation.
 #[derive(Debug, PartialEq, Eq, clap::Parser)]
 #[command(name = "celebs", version, max_term_width = 80)]
 struct Options {
-    /// Use the words of this server
+    /// Whose words to speak
     #[arg(long, value_enum, default_value_t)]
     edition: Edition,
-    /// End the session when the client completes no line for this long
+    /// End the conversation with a client that types no name for this long
     #[arg(long, value_name = "DURATION", default_value = "5min", value_parser = clock::duration)]
     idle_timeout: Duration,
-    /// Disconnect a client that does not read its answers for this long
+    /// Drop a client that does not read its answers for this long
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = clock::duration)]
     write_timeout: Duration,
     #[command(flatten)]
@@ -65,14 +65,14 @@ impl Program for Options {
     }
 }
 
-/// The command line, for the manual page.
-pub fn command() -> clap::Command {
-    <Options as clap::CommandFactory>::command()
-}
-
 /// The program.
 pub fn main() -> ExitCode {
     startup::run::<Options>("celebs")
+}
+
+/// The command line, for the manual page.
+pub fn command() -> clap::Command {
+    <Options as clap::CommandFactory>::command()
 }
 
 #[cfg(test)]

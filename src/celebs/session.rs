@@ -11,10 +11,10 @@ const PROMPT: &[u8] = b"Please type Linux celebs name below:\n";
 /// Whose words are spoken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Edition {
-    /// The shell script of the tutorial.
+    /// The shell script's.
     #[default]
     Shell,
-    /// The Perl server of the tutorial.
+    /// The Perl server's.
     Perl,
 }
 

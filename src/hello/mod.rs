@@ -15,11 +15,11 @@ use crate::startup::{self, Program};
 /// How long the greeting may wait for room, which a new connection always has.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Send Hello World and the time to the connection on standard input and output
+/// Says Hello World and the time to the connection on standard input and output.
 ///
-/// systemd, xinetd, inetd, tcpserver or socat starts the program for each connection. At the
-/// command line it writes to standard output. With listening sockets from systemd, or with
-/// --listen, one process serves all connections. The time zone is the system's, or that of TZ.
+/// Started by systemd, xinetd, inetd, tcpserver or socat for each connection; at the command line
+/// it says the same on standard output. Handed a listening socket, or with --listen, it serves all
+/// connections. The time zone is the system's, or that of TZ.
 #[derive(Debug, Default, PartialEq, Eq, clap::Parser)]
 #[command(name = "hello", version, max_term_width = 80)]
 struct Options {
@@ -43,14 +43,14 @@ impl Program for Options {
     }
 }
 
-/// The command line, for the manual page.
-pub fn command() -> clap::Command {
-    <Options as clap::CommandFactory>::command()
-}
-
 /// The program.
 pub fn main() -> ExitCode {
     startup::run::<Options>("hello")
+}
+
+/// The command line, for the manual page.
+pub fn command() -> clap::Command {
+    <Options as clap::CommandFactory>::command()
 }
 
 /// The dialog: one line, and nothing is read.
