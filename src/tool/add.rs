@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::num::NonZeroU16;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::place::PlaceOptions;
 use super::{say, with_hint};
@@ -15,36 +15,38 @@ use crate::systemd::{Place, Scope};
 #[derive(Debug, Args)]
 #[command(override_usage = "sockunit add [OPTIONS] <NAME> <PORT> -- <PROGRAM> [ARG]...")]
 pub struct Options {
-    /// The service's name: of its units, in /etc/services and in the journal
+    /// Name of the service, its units, its line in /etc/services and its log entries
     name: ServiceName,
-    /// Its TCP port
+    /// TCP port
     #[arg(value_parser = super::port)]
     port: NonZeroU16,
-    /// The program, by its full path, and its arguments
-    #[arg(last = true, required = true, value_name = "PROGRAM [ARG]")]
+    /// Program, by its full path, and its arguments
+    #[arg(last = true, required = true, value_name = "PROGRAM", value_hint = ValueHint::CommandWithArguments)]
     command: Vec<String>,
-    /// Listen on this address; repeatable. * is every address [default: 127.0.0.1 and ::1]
+    /// Listen on this IP address, or on every address if it is '*'; repeatable [default: 127.0.0.1
+    /// and ::1]
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<ListenAddress>,
-    /// Run the program as this user [default: one that systemd makes up for the service]
-    #[arg(long, value_name = "USER")]
+    /// Run the program as this user [default: a dynamic user, which systemd allocates]
+    #[arg(long, value_name = "USER", value_hint = ValueHint::Username)]
     user_name: Option<String>,
-    /// One process that serves all connections, and not a unit for each
+    /// Serve all connections from one process instead of starting one unit per connection
     #[arg(long)]
     shared: bool,
-    /// What is taken away from the program
+    /// Restrict what the program can see and do
     #[arg(long, value_enum, default_value_t)]
     sandbox: Level,
-    /// Serve at most this many connections at once
+    /// Serve at most N connections at once; systemd closes further ones, and with --shared they wait
+    /// in the backlog
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
-    /// Serve at most this many connections of one address
+    /// Serve at most N connections from one address at once, and close further ones
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     per_source: u32,
-    /// Start it at every boot as well
+    /// Start the socket at every boot as well
     #[arg(long)]
     enable: bool,
-    /// Print what would be written, file by file, and change nothing
+    /// Check everything, print each file that would be written, and change nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]

@@ -11,14 +11,14 @@ use crate::services::ServiceName;
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The service's name
+    /// Name of the service
     name: ServiceName,
-    /// Its TCP port
+    /// TCP port
     #[arg(value_parser = super::port)]
     port: NonZeroU16,
     #[command(flatten)]
     place: PlaceOptions,
-    /// Print one object of JSON
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }

@@ -12,20 +12,20 @@ use crate::connect::{RelayOptions, Target, dial, relay};
 #[derive(Debug, PartialEq, Eq, Args)]
 #[command(override_usage = "sockunit connect [OPTIONS] [HOST] <NAME|PORT|PATH>")]
 pub struct Options {
-    /// The service: its name in the services database, its port, or the path of an AF_UNIX socket;
-    /// before it the host, if it is not localhost
+    /// Service name, port, or path of an AF_UNIX socket; a host may stand before a name or a port
+    /// [default: localhost]
     #[arg(value_name = "NAME|PORT|PATH", required = true, num_args = 1..=2)]
     to: Vec<String>,
-    /// End when the server has sent a line that is this word
+    /// Exit when the server has sent a line that equals WORD
     #[arg(long, value_name = "WORD")]
     until: Option<String>,
-    /// Send CR LF at the end of each line
+    /// Send CR LF where a line of the input ends in LF alone
     #[arg(long)]
     crlf: bool,
-    /// Give up connecting after this long
+    /// Wait at most this long for the connection, then fail
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = clock::duration)]
     timeout: Duration,
-    /// Give up when neither side has said anything for this long
+    /// Fail when no byte has moved in either direction for this long [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
     idle_timeout: Option<Duration>,
 }

@@ -11,11 +11,12 @@ use crate::systemd::Place;
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The service, or one of its units [default: each service that sockunit made or brought]
+    /// Name of the service or of one of its units [default: every service that sockunit added or
+    /// ships]
     name: Option<String>,
     #[command(flatten)]
     place: PlaceOptions,
-    /// Print one object of JSON
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }

@@ -17,7 +17,7 @@ const TERMINAL_WIDTH: usize = 80;
 pub struct Options {
     #[command(flatten)]
     place: PlaceOptions,
-    /// Print a list in JSON
+    /// Print a JSON array
     #[arg(long)]
     json: bool,
 }

@@ -23,9 +23,14 @@ use crate::hint::Hint;
 use crate::log::{Plain, is_unprintable};
 use crate::startup::{self, FAILED};
 
-/// Looks after services that systemd starts when a client connects.
+/// Attach programs to network ports, with systemd as the listener
 #[derive(Debug, Parser)]
-#[command(name = "sockunit", version, arg_required_else_help = true)]
+#[command(
+    name = "sockunit",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 80
+)]
 struct Options {
     #[command(subcommand)]
     command: Command,
@@ -35,22 +40,22 @@ struct Options {
 enum Command {
     /// Attach a program to a port
     Add(Deferred<add::Options>),
-    /// Find out whether a name and a port are free, and who has them
+    /// Check whether a name and a port are free
     Check(Deferred<check::Options>),
-    /// Talk to a service, and end when it does
+    /// Connect to a service and exchange text with it
     Connect(Deferred<connect::Options>),
-    /// Say why a service does not work: the first fault, what shows it and what mends it
+    /// Find out why a service does not work, and how to fix it
     Doctor(Deferred<doctor::Options>),
-    /// Say what is attached, where, and how many connections there are
+    /// List attached services with their addresses and connections
     List(Deferred<list::Options>),
-    /// Take away what add has attached
+    /// Detach a program and delete its units
     Remove(Deferred<remove::Options>),
-    /// Serve listening sockets, and start a program for each connection
+    /// Serve listening sockets and start a program for each connection
     ///
-    /// The connection is the program's standard input and output. The sockets are those that systemd
-    /// hands over, or those that --listen names.
+    /// The connection is the standard input and output of the program. systemd passes the listening
+    /// sockets, or --listen names their addresses.
     Serve(Deferred<serve::Options>),
-    /// Add or remove the line of a service in /etc/services
+    /// Add or remove a line in /etc/services
     #[command(subcommand)]
     Services(services::Command),
 }

@@ -11,9 +11,9 @@ use crate::services::ServiceName;
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The service's name
+    /// Name of the service
     name: ServiceName,
-    /// Remove the units also where somebody has changed them
+    /// Remove unit files even if they were edited after add wrote them
     #[arg(long)]
     force: bool,
     #[command(flatten)]

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueHint};
 
 use crate::services::{self, Entry, Outcome, Run, ServiceName};
 
@@ -11,21 +11,21 @@ use crate::services::{self, Entry, Outcome, Run, ServiceName};
 pub enum Command {
     /// Add the line, unless the name or the port is taken
     Add(Line),
-    /// Take the line away, unless somebody changed it
+    /// Remove the line, unless it was edited
     Remove(Line),
 }
 
 #[derive(Debug, Args)]
 pub struct Line {
-    /// The service's name
+    /// Name of the service
     name: ServiceName,
-    /// Its TCP port
+    /// TCP port
     #[arg(value_parser = super::port)]
     port: NonZeroU16,
     /// Work on the system in this directory
-    #[arg(long, value_name = "DIR", default_value = "/")]
+    #[arg(long, value_name = "DIR", default_value = "/", value_hint = ValueHint::DirPath)]
     root: PathBuf,
-    /// Say what would be done, and do nothing
+    /// Print what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
 }

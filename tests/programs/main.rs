@@ -21,6 +21,7 @@ mod client;
 mod command_line;
 mod completions;
 mod connect;
+mod contributing;
 mod doctor;
 mod hello;
 mod log;
