@@ -28,5 +28,5 @@ pub mod startup;
 pub mod systemd;
 pub mod tool;
 #[cfg(test)]
-#[path = "../tests/tree.rs"]
+#[path = "../tests/support/tree.rs"]
 mod tree;
