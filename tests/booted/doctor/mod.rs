@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use self::broken::Mended::{self, By, ByItsCommands};
 use self::broken::{BROKEN, RELOAD, SHARED};
-use crate::conversation::expect;
-use crate::machine::{Machine, Mode, Release};
+use crate::machine::{Machine, Release};
+use crate::support::{Mode, expect};
 
 on_both_releases!(
     every_broken_service_is_told_with_what_mends_it,
@@ -217,7 +217,7 @@ fn services_that_work_have_nothing_to_find(release: Release) {
          sockunit add one 4000 -- /usr/local/bin/upper
          sockunit add all 4001 --shared -- /usr/local/bin/upper",
     );
-    for mode in [Mode::Single, Mode::Shared] {
+    for mode in [Mode::PerConnection, Mode::Shared] {
         machine.switch(&["hello", "celebs"], mode);
         let told = machine.run("sockunit doctor");
         assert_eq!(told.matches("answers \"").count(), 2, "{told}");
