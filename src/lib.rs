@@ -48,5 +48,5 @@ mod systemd;
 pub mod tool;
 #[cfg(test)]
 #[forbid(unsafe_code)]
-#[path = "../tests/tree.rs"]
+#[path = "../tests/support/tree.rs"]
 mod tree;

@@ -1,5 +1,5 @@
-/* The limit: hello as one loop that accepts, writes the line and closes. No program is started, nothing is logged, no
-   client is waited for. Usage: accept-loop PORT */
+/* The upper bound for hello: a loop that accepts, writes the line and closes. It starts no program, logs nothing and does
+   not wait for a client. Usage: accept-loop PORT */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ int main(int argc, char **argv)
         time_t now = time(NULL);
         if (client < 0)
             continue;
-        if (now != second) { /* as hello does, once a second */
+        if (now != second) { /* once per second, as hello does */
             length = strftime(line, sizeof line, "Hello World:%a %b %e %H:%M:%S %Z %Y\n", localtime(&now));
             second = now;
         }

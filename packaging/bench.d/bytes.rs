@@ -1,4 +1,4 @@
-//! Bytes a second through command line clients, in each direction, the other one silent.
+//! Bytes per second through command line clients, in one direction at a time.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,55 +11,56 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::tools::{Dice, Named, TIMEOUT, cpu_of_children, named, percentile};
+use crate::tools::{Named, Rng, TIMEOUT, cpu_of_children, named, percentile};
 
-/// A line; what is sent is made of them.
+/// The data is copies of this line.
 const LINE: &[u8] = b"The quick brown fox jumps over the lazy dog, and runs on to the river.\n";
 
 #[derive(Debug, Args)]
 pub struct Options {
+    /// Measure each client this many times
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How much is moved each time
+    /// Transfer this much each time
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     size: usize,
-    /// Commands that connect to the port that takes the place of PORT; a space between words
+    /// Commands of clients, words separated by spaces; PORT stands for the port of the server
     #[arg(value_name = "NAME=COMMAND", value_parser = named, required = true)]
     clients: Vec<Named>,
 }
 
-/// Which way the bytes go.
+/// Where the bytes go from and to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Direction {
     ToNull,
     ToCat,
     FromPipe,
 }
 
-const WAYS: [(Way, &str); 3] = [
-    (Way::ToNull, "server to client, into /dev/null"),
-    (Way::ToCat, "server to client, into a pipe to cat"),
-    (Way::FromPipe, "client to server, lines from a pipe"),
+const DIRECTIONS: [(Direction, &str); 3] = [
+    (Direction::ToNull, "server to client, into /dev/null"),
+    (Direction::ToCat, "server to client, into a pipe to cat"),
+    (Direction::FromPipe, "client to server, lines from a pipe"),
 ];
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    // Whole lines.
+    // A whole number of lines.
     let block = LINE.repeat(1000);
     let blocks = (options.size << 20) / block.len();
     let size = blocks * block.len();
     println!(
-        "\nbytes through a client at the command line, {} MiB at a time, median of {}\n",
+        "\nbytes through a client at the command line, {} MiB each time, median of {}\n",
         options.size, options.rounds
     );
     println!("{:<38} {:<18} {:>8} {:>12}", "", "", "MB/s", "CPU s/GB");
-    for (way, what) in WAYS {
+    for (direction, what) in DIRECTIONS {
         let mut times = vec![Vec::new(); options.clients.len()];
         let mut cpus = times.clone();
-        let mut dice = Dice(1);
+        let mut rng = Rng(1);
         for round in 0..=options.rounds {
-            for index in dice.order(options.clients.len()) {
+            for index in rng.order(options.clients.len()) {
                 let client = &options.clients[index];
-                let (time, cpu) = once(client, way, &block, blocks)
+                let (time, cpu) = once(client, direction, &block, blocks)
                     .with_context(|| format!("{}, {what}", client.name))?;
                 if round > 0 {
                     times[index].push(time);
@@ -80,10 +81,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// From the start of the client to its end, and the processor time of it (and of cat).
+/// The time from the start of the client to its exit, and the processor time of the client (and of cat).
 fn once(
     client: &Named,
-    way: Way,
+    direction: Direction,
     block: &[u8],
     blocks: usize,
 ) -> anyhow::Result<(Duration, Duration)> {
@@ -96,12 +97,11 @@ fn once(
     let before = cpu_of_children()?;
     let start = Instant::now();
     let mut command = client.command();
-    // Nothing is typed before the server is done. Some take the end of their input for the end of it all, others want
-    // to see it.
+    // The input stays open until the server is done: some clients exit at the end of their input, others need it to exit.
     command.stdin(Stdio::piped());
-    command.stdout(match way {
-        Way::ToCat => Stdio::piped(),
-        Way::ToNull | Way::FromPipe => Stdio::null(),
+    command.stdout(match direction {
+        Direction::ToCat => Stdio::piped(),
+        Direction::ToNull | Direction::FromPipe => Stdio::null(),
     });
     let mut child = command
         .spawn()
@@ -109,12 +109,12 @@ fn once(
     let input = child.stdin.take();
     let cat = child.stdout.take().map(cat).transpose()?;
     let served = thread::scope(|scope| {
-        let server = scope.spawn(|| match way {
-            Way::ToNull | Way::ToCat => flood(&listener, block, blocks),
-            Way::FromPipe => discard(&listener, block.len() * blocks),
+        let server = scope.spawn(|| match direction {
+            Direction::ToNull | Direction::ToCat => flood(&listener, block, blocks),
+            Direction::FromPipe => discard(&listener, block.len() * blocks),
         });
         let mut input = input.context("the client has no input")?;
-        if way == Way::FromPipe {
+        if direction == Direction::FromPipe {
             for _ in 0..blocks {
                 input.write_all(block)?;
             }
@@ -127,7 +127,7 @@ fn once(
         }
     });
     if served.is_err() {
-        // It may wait for ever for what does not come.
+        // The client may wait for data that does not arrive.
         let _ = child.kill();
     }
     served?;
@@ -149,12 +149,12 @@ fn cat(output: std::process::ChildStdout) -> anyhow::Result<Child> {
 fn wait(child: &mut Child) -> anyhow::Result<()> {
     let status = child.wait()?;
     if !status.success() {
-        bail!("the client ended with {status}");
+        bail!("the client failed: {status}");
     }
     Ok(())
 }
 
-/// The client's connection; a client that has failed is not waited for for ever.
+/// Accepts the connection of the client. Fails if the client does not connect in time.
 fn accept(listener: &TcpListener) -> anyhow::Result<TcpStream> {
     let timeout = PollTimeout::try_from(TIMEOUT)?;
     if poll(
@@ -162,7 +162,7 @@ fn accept(listener: &TcpListener) -> anyhow::Result<TcpStream> {
         timeout,
     )? == 0
     {
-        bail!("it does not connect");
+        bail!("the client does not connect");
     }
     let (connection, _) = listener.accept()?;
     connection.set_read_timeout(Some(TIMEOUT))?;
@@ -186,7 +186,7 @@ fn discard(listener: &TcpListener, size: usize) -> anyhow::Result<()> {
     loop {
         match connection.read(&mut scrap)? {
             0 if got == size => return Ok(()),
-            0 => bail!("{got} bytes came instead of {size}"),
+            0 => bail!("received {got} bytes instead of {size}"),
             n => got += n,
         }
     }

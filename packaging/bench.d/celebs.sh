@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by packaging/bench: the parts about celebs, about a start of hello, and about sockunit connect.
+# Sourced by packaging/bench: the parts memory, start and connect.
 # shellcheck disable=SC2154  # the variables are those of packaging/bench
 
 measure_memory() {
@@ -16,14 +16,14 @@ measure_start() {
 }
 
 measure_connect() {
-    # -N: netcat-openbsd tells the server of the end of its input, as the others do. ncat is nmap's.
+    # -N: netcat-openbsd closes its sending half at the end of its input, as the others do.
     run packaging/machine exec "$name" -- load bytes \
         'sockunit connect=sockunit connect 127.0.0.1 PORT' 'netcat-openbsd=nc -N 127.0.0.1 PORT' \
         'ncat=ncat 127.0.0.1 PORT' 'socat=socat - TCP:127.0.0.1:PORT'
     shared celebs 4101
-    # The client in C is linked as the tool is, so that both pay for the loader.
-    run packaging/machine exec "$name" -- load talk --server 127.0.0.1:4101 \
-        'C, dynamically linked=talk-c 4101' 'C, static=talk-c-static 4101' \
+    # The first client in C is linked dynamically, as sockunit is: both need the dynamic loader.
+    run packaging/machine exec "$name" -- load sessions --server 127.0.0.1:4101 \
+        'C, dynamically linked=celebs-client 4101' 'C, static=celebs-client-static 4101' \
         'sockunit connect=sockunit connect 127.0.0.1 4101' 'netcat-openbsd=nc -N 127.0.0.1 4101' \
         'ncat=ncat 127.0.0.1 4101' 'socat=socat - TCP:127.0.0.1:4101'
     inside systemctl stop shared-celebs.socket shared-celebs.service

@@ -1,26 +1,26 @@
-//! The chart of connections a second, as SVG. Its colours are seen on light and on dark ground, and its fonts are the
-//! reader's.
+//! The chart of connections per second, as SVG. Its colours are visible on light and dark backgrounds, and it uses the
+//! default font of the viewer.
 
 use std::fmt::Write as _;
 use std::io::Read;
 
 use anyhow::{Context, bail};
 
-/// The connections at once that are shown.
+/// The chart shows the results with this many clients.
 const CLIENTS: &str = "8";
 const COLOURS: [&str; 2] = ["#2f81f7", "#db7a1c"];
-/// For text and lines: as far from white as from black.
+/// For text and lines: halfway between white and black.
 const GREY: &str = "#7a7f87";
 
 const WIDTH: f64 = 860.0;
-/// Where the bars begin and where the axis ends; the labels at the ends of the bars need the rest.
+/// Where the bars begin and where the axis ends. The labels at the ends of the bars need the rest of the width.
 const LEFT: f64 = 215.0;
 const RIGHT: f64 = 700.0;
 const TOP: f64 = 74.0;
 const BAR: f64 = 13.0;
 const GAP: f64 = 10.0;
 
-/// A contender in one of the runs.
+/// A service in one of the runs.
 #[derive(Debug, Clone, PartialEq)]
 struct Row {
     label: String,
@@ -40,7 +40,7 @@ fn read(data: &str) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for line in data.lines() {
         let [label, clients, name, rate, median] = line.split('\t').collect::<Vec<_>>()[..] else {
-            bail!("{line:?} is not what hello --data writes");
+            bail!("not a line of hello --data: {line:?}");
         };
         if clients == CLIENTS {
             rows.push(Row {
@@ -59,11 +59,11 @@ fn draw(rows: &[Row]) -> anyhow::Result<String> {
     labels.dedup();
     if labels.is_empty() || labels.len() > COLOURS.len() {
         bail!(
-            "a chart has one or two runs with {CLIENTS} clients, and these are {}",
+            "a chart needs one or two runs with {CLIENTS} clients, not {}",
             labels.len()
         );
     }
-    // The fastest first, by the run that is named first.
+    // In the order of the first run, the fastest first.
     let mut first: Vec<&Row> = rows.iter().filter(|row| row.label == labels[0]).collect();
     first.sort_by(|a, b| b.rate.total_cmp(&a.rate));
     let rates = rows.iter().map(|row| row.rate);
@@ -80,8 +80,8 @@ fn draw(rows: &[Row]) -> anyhow::Result<String> {
 
     let mut svg = format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" font-family="sans-serif" font-size="13" fill="{GREY}">
-<title>hello: connections a second with {CLIENTS} clients</title>
-<text x="{LEFT}" y="20" font-size="15" font-weight="bold">hello: connections a second, and median time, with {CLIENTS} clients (log scale)</text>
+<title>hello: connections per second with {CLIENTS} clients</title>
+<text x="{LEFT}" y="20" font-size="15" font-weight="bold">hello: connections per second, and median time, with {CLIENTS} clients (log scale)</text>
 "#,
         height = bottom + 30.0,
     );
@@ -105,19 +105,19 @@ fn draw(rows: &[Row]) -> anyhow::Result<String> {
             tick = grouped(tick),
         );
     }
-    for (line, contender) in first.iter().enumerate() {
+    for (line, service) in first.iter().enumerate() {
         let top = TOP + step * line as f64;
         let _ = writeln!(
             svg,
             r#"<text x="{}" y="{:.1}" text-anchor="end">{}</text>"#,
             LEFT - 10.0,
             top + (step - GAP) / 2.0 + 4.5,
-            escape(&contender.name),
+            escape(&service.name),
         );
         for (number, (label, colour)) in labels.iter().zip(COLOURS).enumerate() {
             let Some(row) = rows
                 .iter()
-                .find(|row| row.label == *label && row.name == contender.name)
+                .find(|row| row.label == *label && row.name == service.name)
             else {
                 continue;
             };
@@ -140,7 +140,7 @@ fn draw(rows: &[Row]) -> anyhow::Result<String> {
     Ok(svg)
 }
 
-/// A whole number with a space before each three digits that can be counted.
+/// A whole number with a space before each group of three digits, if it has more than four digits.
 fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut grouped = String::new();
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_data_of_eight_clients_is_drawn_and_its_text_escaped() {
+    fn the_results_of_eight_clients_are_drawn_with_escaped_text() {
         let data =
             "a & b\t1\tslow\t5\t2\na & b\t8\t<slow>\t50.5\t160.25\na & b\t8\tfast\t20000\t0.4\n";
         let rows = read(data).unwrap();
@@ -184,7 +184,7 @@ mod tests {
             "{svg}"
         );
         let (fast, slow) = (svg.find(">fast<").unwrap(), svg.find("slow&gt;").unwrap());
-        assert!(fast < slow, "the fastest comes first: {svg}");
+        assert!(fast < slow, "the fastest is first: {svg}");
         assert!(
             svg.contains(">20 000 /s, 0.40 ms<") && svg.contains(">50 /s, 160 ms<"),
             "{svg}"
@@ -192,11 +192,11 @@ mod tests {
     }
 
     #[test]
-    fn other_data_is_refused() {
+    fn other_data_is_an_error() {
         assert!(read("one\ttwo\n").is_err());
         assert!(
             draw(&read("a\t1\tx\t5\t2\n").unwrap()).is_err(),
-            "nothing with 8 clients"
+            "no result with 8 clients"
         );
     }
 }

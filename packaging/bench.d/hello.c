@@ -1,4 +1,4 @@
-/* What hello does at the command line, as a C program: one line with the time, in one write. */
+/* hello at the command line, in C: prints one line with the time, in one write. */
 #include <time.h>
 #include <unistd.h>
 

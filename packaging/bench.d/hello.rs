@@ -1,8 +1,10 @@
-//! Connections to hello services: from connect to the end of the data, the answer checked each time.
+//! Connections to services that answer as hello does. Each is timed from connect to the end of the data, and its answer
+//! is checked.
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, SocketAddrV4, TcpStream};
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -14,40 +16,40 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, connect, setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
-use std::os::fd::AsRawFd;
 
-use crate::tools::{Dice, Named, TIMEOUT, millis, named, percentile};
+use crate::tools::{Named, Rng, TIMEOUT, millis, named, percentile};
 
-/// Processor time of all processes in the machine, PID 1 included. The clients are not in its cgroup.
+/// The processor time of all processes of the machine, including PID 1. The clients are not in its cgroup.
 const CPU: &str = "/sys/fs/cgroup/cpu.stat";
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Connections at once
+    /// Open this many connections at once
     #[arg(long)]
     clients: usize,
-    /// Turns that each contender has
+    /// Measure each service this many times
     #[arg(long, default_value_t = 6)]
     rounds: usize,
-    /// How long a turn takes; the process for all connections logs 200 of them singly each second, so that a shorter
-    /// one would have more records a connection
+    /// Measure for this long each time; hello as one process logs 200 connections per second, so a shorter time has more
+    /// log entries per connection
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000)]
     turn: u64,
-    /// Connections that end a turn before its time is over
+    /// End a measurement early after this many connections
     #[arg(long, default_value_t = 50_000)]
     most: usize,
-    /// Times are compared with this contender's
+    /// Compare times with this service
     #[arg(long, value_name = "NAME")]
     times_of: String,
-    /// Rates are compared with this contender's
+    /// Compare rates with this service
     #[arg(long, value_name = "NAME")]
     rates_of: String,
-    /// Add the results to this file
+    /// Append the results to this file
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
-    /// What is measured, in the data
+    /// Label of the results in that file
     #[arg(long)]
     label: String,
+    /// The services to compare
     #[arg(value_name = "NAME=ADDRESS:PORT", value_parser = named, required = true)]
     contenders: Vec<Named>,
 }
@@ -56,9 +58,9 @@ struct Contender {
     name: String,
     address: SocketAddrV4,
     times: Vec<Duration>,
-    /// How long its turns took together.
+    /// The total time of its measurements.
     busy: Duration,
-    /// Processor time that the server side took, until it was quiet again.
+    /// The processor time of the server side, until it is idle again.
     cpu: Duration,
 }
 
@@ -96,15 +98,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 
 fn measure(options: &Options, contenders: &mut [Contender]) -> anyhow::Result<()> {
     let length = Duration::from_millis(options.turn);
-    let mut dice = Dice(1);
-    // A short round that is not counted: the first connections read programs and units from the disk.
+    let mut rng = Rng(1);
+    // A short first round does not count: the first connections read programs and units from disk.
     for round in 0..=options.rounds {
-        for index in dice.order(contenders.len()) {
+        for index in rng.order(contenders.len()) {
             let contender = &mut contenders[index];
             let before = settled()?;
             let length = if round == 0 { length / 4 } else { length };
-            let (times, busy) = turn(contender.address, options.clients, length, options.most)
-                .with_context(|| format!("{} at {}", contender.name, contender.address))?;
+            let (times, busy) =
+                measure_once(contender.address, options.clients, length, options.most)
+                    .with_context(|| format!("{} at {}", contender.name, contender.address))?;
             let cpu = settled()? - before;
             if round > 0 {
                 contender.times.extend(times);
@@ -116,8 +119,8 @@ fn measure(options: &Options, contenders: &mut [Contender]) -> anyhow::Result<()
     Ok(())
 }
 
-/// As many connections as `clients` get in this time.
-fn turn(
+/// Opens connections for this long; returns the time of each, and the elapsed time.
+fn measure_once(
     address: SocketAddrV4,
     clients: usize,
     length: Duration,
@@ -149,7 +152,7 @@ fn turn(
     Ok((times, start.elapsed()))
 }
 
-/// One connection, with no more system calls than it takes, so that the client does not hide what the server costs.
+/// One connection, with as few system calls as possible, so that the cost of the client does not hide that of the server.
 pub fn connection(address: SocketAddrV4) -> anyhow::Result<Duration> {
     let mut answer = [0; 256];
     let mut length = 0;
@@ -161,7 +164,7 @@ pub fn connection(address: SocketAddrV4) -> anyhow::Result<Duration> {
         SockFlag::SOCK_CLOEXEC,
         None,
     )?;
-    // Both hold for connect too.
+    // The timeouts hold for connect too.
     setsockopt(&client, sockopt::SendTimeout, &timeout)?;
     setsockopt(&client, sockopt::ReceiveTimeout, &timeout)?;
     connect(client.as_raw_fd(), &SockaddrIn::from(address))?;
@@ -177,12 +180,12 @@ pub fn connection(address: SocketAddrV4) -> anyhow::Result<Duration> {
     if answer.starts_with(b"Hello World:") && answer.ends_with(b"\n") {
         Ok(elapsed)
     } else {
-        bail!("answered {:?}", String::from_utf8_lossy(answer))
+        bail!("unexpected answer: {:?}", String::from_utf8_lossy(answer))
     }
 }
 
-/// The processor time that the machine has used, once what the last connections left to do is done: systemd is still
-/// at it when the client has its answer.
+/// The processor time of the machine, once it is idle: systemd still works for a connection when the client has its
+/// answer.
 fn settled() -> anyhow::Result<Duration> {
     let deadline = Instant::now() + TIMEOUT;
     let mut used = cpu()?;
@@ -194,7 +197,7 @@ fn settled() -> anyhow::Result<Duration> {
         }
         used = now;
     }
-    bail!("the machine does not come to rest: some other process works in it")
+    bail!("the machine does not become idle: another process is active in it")
 }
 
 fn cpu() -> anyhow::Result<Duration> {
@@ -212,12 +215,12 @@ fn print(options: &Options, contenders: &[Contender]) -> anyhow::Result<()> {
         contenders
             .iter()
             .find(|contender| contender.name == name)
-            .with_context(|| format!("there is no contender {name:?} to compare with"))
+            .with_context(|| format!("unknown service {name:?}"))
     };
     let base_rate = find(&options.rates_of)?.rate();
     let base_time = percentile(&find(&options.times_of)?.times, 50);
     println!(
-        "\nhello, {} client{}; rates against \"{}\", times against \"{}\"\n",
+        "\nhello, {} client{}; rates relative to \"{}\", times relative to \"{}\"\n",
         options.clients,
         if options.clients == 1 { "" } else { "s" },
         options.rates_of,
@@ -225,7 +228,7 @@ fn print(options: &Options, contenders: &[Contender]) -> anyhow::Result<()> {
     );
     println!(
         "{:<30} {:>8} {:>7} {:>10} {:>7} {:>9} {:>10} {:>7}",
-        "", "a second", "x", "median ms", "x", "99 % ms", "CPU s/1000", "count"
+        "", "per s", "x", "median ms", "x", "99 % ms", "CPU s/1000", "count"
     );
     for contender in contenders {
         let median = percentile(&contender.times, 50);
@@ -244,7 +247,7 @@ fn print(options: &Options, contenders: &[Contender]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A line a contender, with tabs between label, clients, name, connections a second, and milliseconds in the median.
+/// Writes a line per service, with tabs between label, clients, name, connections per second and median in ms.
 fn save(options: &Options, contenders: &[Contender]) -> anyhow::Result<()> {
     let mut file = OpenOptions::new()
         .create(true)

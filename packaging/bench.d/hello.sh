@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced by packaging/bench: ways to serve hello. A contender is a function that serves it on a port and adds
-# NAME=ADDRESS:PORT to the list, and is called by measure_hello; those that others had before are in superservers.sh.
+# Sourced by packaging/bench: the part hello. Each function serves hello on a port and adds NAME=ADDRESS:PORT to
+# contenders. The functions for other super-servers are in superservers.sh.
 # shellcheck disable=SC2154  # the variables are those of packaging/bench
 
 hello=/usr/libexec/sockunit/hello
@@ -10,7 +10,7 @@ shipped() {
     contenders+=('systemd, as shipped=127.0.0.1:3333')
 }
 
-bare_unit() { # what a connection costs under systemd before any sandbox
+bare_unit() { # the cost of a connection under systemd without a sandbox
     put /run/systemd/system/bare.socket <<'UNIT'
 [Socket]
 ListenStream=127.0.0.1:4001
@@ -18,7 +18,7 @@ Accept=yes
 MaxConnections=256
 TriggerLimitIntervalSec=0
 UNIT
-    # As for the units as shipped: only a systemd that knows the setting is given it.
+    # As in the shipped units: older versions of systemd warn about the setting.
     if inside test -d /run/systemd/generator/hello.socket.d; then
         printf '[Socket]\nPollLimitIntervalSec=0\n' | put /run/systemd/system/bare.socket.d/poll-limit.conf
     fi
@@ -38,17 +38,17 @@ UNIT
     contenders+=('systemd, bare unit=127.0.0.1:4001')
 }
 
-one_process() { # hello.service as shipped, with its records in the journal
+one_process() { # hello.service as shipped, with its log entries
     shared hello 4002
     contenders+=('systemd, one process=127.0.0.1:4002')
 }
 
-one_process_unlogged() { # what the records and the sandbox cost it
+one_process_unlogged() { # without log entries and sandbox
     background unlogged --property=StandardError=null "$hello" --listen 127.0.0.1:4003
     contenders+=('one process, no log=127.0.0.1:4003')
 }
 
-c_loop() { # the limit
+c_loop() { # the upper bound
     background accept-loop /usr/local/bin/accept-loop 4004
     contenders+=('accept loop in C, no log=127.0.0.1:4004')
 }

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# Sourced by packaging/bench: the machine that is measured, and what is put into it.
+# Sourced by packaging/bench: the measured machine and its files.
 # shellcheck disable=SC2154  # the variables are those of packaging/bench
 
 load=${CARGO_TARGET_DIR:-target}/release/examples/load
 
 inside() { packaging/machine exec "$name" -- "$@"; }
 
-put() { # FILE: standard input becomes a file in the machine
+put() { # FILE: writes standard input to a file in the machine
     # shellcheck disable=SC2016  # "$1" is for the shell in the machine
     inside sh -c 'mkdir -p "${1%/*}" && cat >"$1"' put "$1"
 }
@@ -16,9 +16,9 @@ put_program() { # FILE PATH
     inside chmod 755 "$2"
 }
 
-compile() { # the programs in C that the others are compared with
+compile() { # the programs in C
     local source
-    for source in accept-loop hello spawn-loop talk; do
+    for source in accept-loop hello spawn-loop celebs-client; do
         gcc -O2 -Wall -Wextra -Werror -static -o "$scratch/$source-static" "packaging/bench.d/$source.c"
         gcc -O2 -Wall -Wextra -Werror -o "$scratch/$source" "packaging/bench.d/$source.c"
     done
@@ -35,18 +35,18 @@ set_up() { # RELEASE
     put_program "$scratch/hello-static" /usr/local/bin/hello-c-static
     put_program "$scratch/hello-musl" /usr/local/bin/hello-c-musl
     put_program "$scratch/hello" /usr/local/bin/hello-c
-    put_program "$scratch/talk-static" /usr/local/bin/talk-c-static
-    put_program "$scratch/talk" /usr/local/bin/talk-c
+    put_program "$scratch/celebs-client-static" /usr/local/bin/celebs-client-static
+    put_program "$scratch/celebs-client" /usr/local/bin/celebs-client
     put_program tests/reference/hello.sh /usr/local/bin/hello.sh
 }
 
-background() { # UNIT CMD...: runs in the machine's own cgroup, so that its processor time is counted
+background() { # UNIT CMD...: runs CMD in the cgroup of the machine, so that its processor time counts
     local unit=$1
     shift
     inside systemd-run --quiet --unit="$unit" --property=LimitNOFILE=16384 "$@"
 }
 
-# shared PROGRAM PORT [ARGUMENT...]: PROGRAM as one process for all connections, by copies of the units as installed
+# shared PROGRAM PORT [ARGUMENT...]: starts PROGRAM as a shared service, in copies of the installed units
 shared() {
     local program=$1 port=$2 units
     shift 2

@@ -1,6 +1,6 @@
-//! The clients of packaging/bench. They run in the machine that is measured, in its network, and outside of its cgroup.
+//! The clients of packaging/bench. They run in the measured machine and its network, but outside of its cgroup.
 //!
-//! What takes turns does so in a new order every round, so that whatever else the machine does hits all alike.
+//! Each round measures in a new order, so that other load of the machine affects all measurements alike.
 
 #![forbid(unsafe_code)]
 
@@ -9,9 +9,9 @@ mod chart;
 mod hello;
 mod memory;
 mod programs;
+mod session;
+mod sessions;
 mod start;
-mod talk;
-mod talker;
 mod tools;
 
 use std::process::ExitCode;
@@ -21,19 +21,19 @@ use clap::Parser;
 /// The clients of packaging/bench.
 #[derive(Debug, Parser)]
 enum Command {
-    /// Connections to hello services: how many a second, how long each, what they cost the server
+    /// Measures connections to hello: per second, time of each, processor time of the server
     Hello(hello::Options),
-    /// Many celebs conversations in one process
+    /// Measures the memory of a celebs process with many sessions
     Memory(memory::Options),
-    /// The memory of a process that starts a program for each connection
+    /// Measures the memory of a process that starts a program for each connection
     Programs(programs::Options),
-    /// What it costs to start programs
+    /// Measures the processor time of program starts
     Start(start::Options),
-    /// Bytes through command line clients
+    /// Measures bytes per second through command line clients
     Bytes(bytes::Options),
-    /// Conversations with celebs through command line clients
-    Talk(talk::Options),
-    /// Draws what `hello --data` has written, from standard input, as SVG on standard output
+    /// Measures celebs sessions through command line clients
+    Sessions(sessions::Options),
+    /// Reads the file that `hello --data` wrote from standard input, and prints an SVG chart
     Chart,
 }
 
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Command::Programs(options) => programs::run(&options),
         Command::Start(options) => start::run(&options),
         Command::Bytes(options) => bytes::run(&options),
-        Command::Talk(options) => talk::run(&options),
+        Command::Sessions(options) => sessions::run(&options),
         Command::Chart => chart::run(),
     };
     match result {

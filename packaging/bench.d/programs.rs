@@ -1,4 +1,4 @@
-//! What a process takes of memory that starts a program for each connection.
+//! The memory of a process that starts a program for each connection.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpStream};
@@ -12,32 +12,34 @@ use clap::Args;
 use crate::hello::connection;
 use crate::tools::{TIMEOUT, allow_descriptors, pss};
 
-/// Connections at once while they are short.
+/// The number of clients that open short connections.
 const CLIENTS: usize = 8;
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The process that serves hello
+    /// The process ID of the service that runs hello
     #[arg(long)]
     pid: u32,
-    /// The process that serves an echo
+    /// The process ID of the service that runs an echo
     #[arg(long)]
     held_pid: u32,
-    /// Counts of short connections after which to look
+    /// Measure the memory after these numbers of short connections
     #[arg(long, num_args = 1.., default_values_t = [1_000, 100_000, 1_000_000])]
     short: Vec<usize>,
-    /// Connections that are open at once
+    /// Open this many connections at once
     #[arg(long, default_value_t = 1_000)]
     held: usize,
-    #[arg(value_name = "ADDRESS:PORT")]
+    /// The address of hello
+    #[arg(value_name = "HELLO:PORT")]
     hello: SocketAddrV4,
-    #[arg(value_name = "ADDRESS:PORT")]
+    /// The address of the echo
+    #[arg(value_name = "ECHO:PORT")]
     echo: SocketAddrV4,
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
     println!(
-        "\nsockunit serve, memory of the process itself, without its programs and what the kernel keeps\n"
+        "\nsockunit serve: memory of the process, without its programs and the memory of the kernel\n"
     );
     let mut done = 0;
     for &count in &options.short {
@@ -51,13 +53,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         done = count;
     }
     allow_descriptors(options.held as u64 + 100)?;
-    // The first leave what the allocator keeps in any case.
+    // Memory that the allocator keeps after the first connections does not count.
     drop(held(options.echo, 10)?);
     let empty = pss(options.held_pid)?;
     let open = held(options.echo, options.held)?;
     let full = pss(options.held_pid)?;
     println!(
-        "with {} open: {full} KiB, {:.2} KiB for each (goal: at most 4); empty: {empty} KiB",
+        "with {} open connections: {full} KiB, {:.2} KiB per connection (goal: at most 4); without: {empty} KiB",
         options.held,
         full.saturating_sub(empty) as f64 / options.held as f64
     );
@@ -85,7 +87,7 @@ fn short(server: SocketAddrV4, count: usize) -> anyhow::Result<()> {
     })
 }
 
-/// Connections whose programs run, as their echo shows.
+/// Opens connections, and waits until the program of each echoes a byte.
 fn held(server: SocketAddrV4, count: usize) -> anyhow::Result<Vec<TcpStream>> {
     (0..count)
         .map(|number| {

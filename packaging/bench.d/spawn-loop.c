@@ -1,5 +1,5 @@
-/* The limit of a program for each connection: accept, start it on the connection, wait for it. Nothing is logged, watched
-   or limited. Usage: spawn-loop PORT PROCESSES PROGRAM */
+/* The upper bound for a program for each connection: accepts, starts the program on the connection, and waits for it.
+   Logs, watches and limits nothing. Usage: spawn-loop PORT PROCESSES PROGRAM */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <spawn.h>

@@ -1,4 +1,4 @@
-//! What it costs to start a program that says one line and ends.
+//! The processor time of the start of a program that prints one line and exits.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::tools::{Dice, Named, cpu_of_children, millis, named, percentile};
+use crate::tools::{Named, Rng, cpu_of_children, millis, named, percentile};
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// How often each is started
+    /// Start each program this many times
     #[arg(long, default_value_t = 400)]
     runs: usize,
-    /// The first is what the others are compared with
+    /// Commands; the others are compared with the first
     #[arg(value_name = "NAME=COMMAND", value_parser = named, required = true)]
     programs: Vec<Named>,
 }
@@ -22,10 +22,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let programs = &options.programs;
     let mut spent = vec![Vec::new(); programs.len()];
     let mut took = spent.clone();
-    let mut dice = Dice(1);
-    // The first round is not counted: it reads the programs from the disk.
+    let mut rng = Rng(1);
+    // The first round does not count: it reads the programs from disk.
     for round in 0..=options.runs {
-        for index in dice.order(programs.len()) {
+        for index in rng.order(programs.len()) {
             let (cpu, time) = once(&programs[index])?;
             if round > 0 {
                 spent[index].push(cpu);
@@ -34,7 +34,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     println!(
-        "\nhello at the command line, output to /dev/null, {} runs each; user and system time against \"{}\"\n",
+        "\nhello at the command line, output to /dev/null, {} runs each; user and system time relative to \"{}\"\n",
         options.runs, programs[0].name
     );
     println!("{:<30} {:>8} {:>7} {:>12}", "", "CPU ms", "x", "elapsed ms");
@@ -52,7 +52,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts it and waits for its end: its processor time with that of its children, and how long it took.
+/// Runs a program; returns the processor time of it and its children, and the elapsed time.
 fn once(program: &Named) -> anyhow::Result<(Duration, Duration)> {
     let before = cpu_of_children()?;
     let start = Instant::now();

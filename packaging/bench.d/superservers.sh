@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced by packaging/bench: programs that start another for each connection. Each function is told a port and the
-# program, serves it there and adds NAME=ADDRESS:PORT to the list of contenders.
+# Sourced by packaging/bench: servers that start a program for each connection. Each function takes a port and the
+# program, serves it there and adds NAME=ADDRESS:PORT to contenders.
 # shellcheck disable=SC2154  # the variables are those of packaging/bench
 
 contenders=()
@@ -12,7 +12,7 @@ wait_for_contenders() {
     done
 }
 
-xinetd_service() { # PORT PROGRAM: limits out of the way, as they are with the others
+xinetd_service() { # PORT PROGRAM: without limits, as the others
     cat <<CONF
 service bench-$1
 {
@@ -31,7 +31,7 @@ service bench-$1
 CONF
 }
 
-xinetd() { # PORT PROGRAM [PORT PROGRAM]: the caller names the contenders
+xinetd() { # PORT PROGRAM [PORT PROGRAM]: the caller adds to contenders
     local unit=bench-xinetd-$1
     while [ $# -gt 0 ]; do
         xinetd_service "$1" "$2"
@@ -40,7 +40,7 @@ xinetd() { # PORT PROGRAM [PORT PROGRAM]: the caller names the contenders
     background "$unit" xinetd -dontfork -f "/etc/$unit.conf" -pidfile "/run/$unit.pid"
 }
 
-tcpserver() { # -H -R -l0: looks nothing up; -c: as many at once as the units as shipped
+tcpserver() { # -H -R -l0: no lookups; -c: the connection limit of the shipped units
     background "tcpserver-$1" tcpserver -H -R -l0 -c 256 127.0.0.1 "$1" "$2"
     contenders+=("tcpserver=127.0.0.1:$1")
 }
@@ -50,10 +50,10 @@ socat() {
     contenders+=("socat=127.0.0.1:$1")
 }
 
-# What the image cannot have is unpacked by hand into /opt/PACKAGE, with its libraries: apt works in the machine's files,
-# but with this machine's network, as the other has none. Debian has one inetd at a time, and the image's is xinetd.
-fetch() { # PACKAGE PATTERN: PATTERN finds those of its dependencies that the image lacks
-    # shellcheck disable=SC2094  # one is here and the other in the machine
+# Unpacks into /opt/PACKAGE a package that cannot be installed in the image: Debian allows one inetd at a time, and the
+# image has xinetd. apt runs with the files of the machine and the network of the host, because the machine has none.
+fetch() { # PACKAGE PATTERN: PATTERN matches the dependencies that the image lacks
+    # shellcheck disable=SC2094  # one file is on the host and the other in the machine
     put /etc/resolv.conf </etc/resolv.conf
     # shellcheck disable=SC2016  # for the shell in the machine
     run nsenter --mount --root --target "$(packaging/machine pid "$name")" --wdns=/tmp /usr/bin/env -i \
@@ -69,9 +69,9 @@ fetch() { # PACKAGE PATTERN: PATTERN finds those of its dependencies that the im
             ldconfig' fetch "$1" "$2"
 }
 
-inetd() { # -R: so many starts a minute, where 0 would not do
+inetd() { # -R: starts per minute; 0 does not mean unlimited
     if ! fetch openbsd-inetd 'lib(event|tirpc).*'; then
-        say "openbsd-inetd is NOT MEASURED: it could not be downloaded (above)"
+        say "NOT MEASURED: openbsd-inetd: the download failed (messages above)"
         return
     fi
     printf '127.0.0.1:%s stream tcp4 nowait _sockunit %s hello\n' "$1" "$2" | put "/etc/bench-inetd-$1.conf"
@@ -81,7 +81,7 @@ inetd() { # -R: so many starts a minute, where 0 would not do
 
 s6_tcpserver() {
     if ! inside apt-cache show s6-networking >/dev/null 2>&1 || ! fetch s6-networking '(lib)?(s6|skarnet|execline|nsss|bearssl|tls).*'; then
-        say "s6-tcpserver is not measured: $release has no package s6-networking"
+        say "NOT MEASURED: s6-tcpserver: $release has no package s6-networking, or its download failed"
         return
     fi
     background "s6-tcpserver-$1" /usr/bin/env PATH=/opt/s6-networking/usr/bin:/opt/s6-networking/bin:/usr/bin \

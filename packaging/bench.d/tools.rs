@@ -1,4 +1,4 @@
-//! What the measurements have in common.
+//! Functions that several measurements use.
 
 use std::process::Command;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 
-/// Longer than anything takes that is going to happen at all.
+/// The time limit of everything that a measurement waits for.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A command line, and what it is called in the table.
+/// A value with its name in the table.
 #[derive(Debug, Clone)]
 pub struct Named {
     pub name: String,
@@ -28,7 +28,7 @@ pub fn named(text: &str) -> Result<Named, String> {
 }
 
 impl Named {
-    /// The value as a program and its arguments, which have no blanks in them.
+    /// The value as a program and its arguments, which contain no blanks.
     pub fn command(&self) -> Command {
         let mut words = self.value.split_whitespace();
         let mut command = Command::new(words.next().unwrap_or_default());
@@ -37,10 +37,10 @@ impl Named {
     }
 }
 
-/// The same orders in every run (SplitMix64), so that two runs can be compared.
-pub struct Dice(pub u64);
+/// A random number generator (SplitMix64) with a fixed seed: two runs measure in the same order.
+pub struct Rng(pub u64);
 
-impl Dice {
+impl Rng {
     fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -49,7 +49,7 @@ impl Dice {
         ((mixed ^ (mixed >> 31)) % limit as u64) as usize
     }
 
-    /// The numbers below `count` in some order.
+    /// The numbers below `count` in a random order.
     pub fn order(&mut self, count: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..count).collect();
         for last in (1..count).rev() {
@@ -59,11 +59,11 @@ impl Dice {
     }
 }
 
-/// The time that so many hundredths of all do not exceed.
-pub fn percentile(times: &[Duration], hundredth: usize) -> Duration {
+/// The percentile of the times: one of them, or zero if there is none.
+pub fn percentile(times: &[Duration], percent: usize) -> Duration {
     let mut sorted = times.to_vec();
     sorted.sort_unstable();
-    let index = (sorted.len() * hundredth).div_ceil(100).max(1) - 1;
+    let index = (sorted.len() * percent).div_ceil(100).max(1) - 1;
     sorted.get(index).copied().unwrap_or_default()
 }
 
@@ -71,7 +71,7 @@ pub fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// User and system time of the children that have ended, and theirs.
+/// The user and system time of all descendants that have exited and were waited for.
 pub fn cpu_of_children() -> anyhow::Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("getrusage")?;
     let micros = |time: nix::sys::time::TimeVal| {
@@ -80,23 +80,25 @@ pub fn cpu_of_children() -> anyhow::Result<Duration> {
     Ok(micros(usage.user_time()) + micros(usage.system_time()))
 }
 
-/// Sees that so many descriptors may be open.
+/// Raises the limit on open files to at least `count`.
 pub fn allow_descriptors(count: u64) -> anyhow::Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft < count && setrlimit(Resource::RLIMIT_NOFILE, count, hard.max(count)).is_err() {
-        bail!("{count} open files are needed, and {hard} allowed: raise the limit (ulimit -Hn)");
+        bail!(
+            "{count} open files are needed, but {hard} are allowed: raise the limit (ulimit -Hn)"
+        );
     }
     Ok(())
 }
 
-/// The process's own memory, with its share of what it has in common with others, in KiB.
+/// The proportional set size of a process in KiB: its own memory, and its share of what it shares with others.
 pub fn pss(pid: u32) -> anyhow::Result<u64> {
     let path = format!("/proc/{pid}/smaps_rollup");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     text.lines()
         .find_map(|line| line.strip_prefix("Pss:"))
         .and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok())
-        .with_context(|| format!("{path} has no Pss"))
+        .with_context(|| format!("{path}: no Pss line"))
 }
 
 #[cfg(test)]
@@ -104,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_times_that_were_measured() {
+    fn a_percentile_is_one_of_the_times() {
         let times: Vec<_> = (1..=200).rev().map(Duration::from_millis).collect();
         assert_eq!(percentile(&times, 50), Duration::from_millis(100));
         assert_eq!(percentile(&times, 99), Duration::from_millis(198));
@@ -113,10 +115,10 @@ mod tests {
     }
 
     #[test]
-    fn every_order_has_everyone_once() {
-        let mut dice = Dice(1);
+    fn every_order_has_each_number_once() {
+        let mut rng = Rng(1);
         for _ in 0..10 {
-            let mut order = dice.order(7);
+            let mut order = rng.order(7);
             order.sort_unstable();
             assert_eq!(order, [0, 1, 2, 3, 4, 5, 6]);
         }

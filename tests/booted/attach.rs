@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::client::Client;
-use crate::machine::{Machine, Release, said, wait_until};
+use crate::machine::{Machine, Release, stdout_of};
+use crate::support::wait_for;
 
 on_both_releases!(
     the_tutorials_steps_are_one_command_each,
@@ -82,7 +83,7 @@ fn the_tutorials_steps_are_one_command_each(release: Release) {
         let line = format!(
             "greeter  127.0.0.1:4000,[::1]:4000  {kind:14}  strict   disabled  active    0    {program}"
         );
-        wait_until("it is listed, without a connection", || {
+        wait_for("it is listed, without a connection", || {
             machine
                 .run("sockunit list")
                 .lines()
@@ -116,7 +117,7 @@ fn programs_of_every_kind_are_attached_in_both_kinds(release: Release) {
         "#include <ctype.h>\n#include <stdio.h>\nint main(void) { int c; while ((c = getchar()) != EOF) putchar(toupper(c)); return 0; }\n",
     )
     .unwrap();
-    said(
+    stdout_of(
         Command::new("cc")
             .args(["-static", "-o"])
             .args([&program, &source]),
@@ -416,10 +417,10 @@ fn wherever_add_or_remove_is_killed_remove_brings_the_tree_back(release: Release
         assert!(runs > 10, "{told}");
         machine.run("rm /tmp/before");
     }
-    wait_until("systemd knows nothing of it", || {
+    wait_for("systemd knows nothing of it", || {
         known(&machine, "greeter").is_empty()
     });
-    wait_until("the user's manager knows nothing of it", || {
+    wait_for("the user's manager knows nothing of it", || {
         known_to_you(&machine, "greeter").is_empty()
     });
 }

@@ -1,28 +1,33 @@
-//! What `sockunit check` finds in a running system.
+//! `sockunit check` on a running system.
 
-use crate::machine::{Machine, Mode, Release, wait_until};
+use std::io::{BufRead, BufReader};
 
-on_both_releases!(each_holder_of_a_name_or_a_port_is_told_with_its_place);
+use crate::machine::{CELEBS, Machine, Release};
+use crate::support::{Mode, wait_for};
 
-/// What is said, without the last line, which has to go with the exit status.
+on_both_releases!(every_conflict_is_reported_with_its_location);
+
+/// The lines before the verdict. Asserts that the exit status agrees with the verdict.
 #[track_caller]
 fn check(machine: &Machine, arguments: &str) -> Vec<String> {
     check_as(machine, "", arguments)
 }
 
+/// As `check`, run by a command such as setpriv.
 #[track_caller]
-fn check_as(machine: &Machine, through: &str, arguments: &str) -> Vec<String> {
-    let output = machine.output(&format!("{through} sockunit check {arguments}"));
-    let told = String::from_utf8(output.stdout).unwrap();
-    let mut lines: Vec<_> = told.lines().map(str::to_string).collect();
+fn check_as(machine: &Machine, by: &str, arguments: &str) -> Vec<String> {
+    let output = machine.output(&format!("{by} sockunit check {arguments}"));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let mut lines: Vec<_> = printed.lines().map(str::to_string).collect();
     let free = lines.pop().unwrap().starts_with("free: ");
-    assert_eq!(output.status.code(), Some(i32::from(!free)), "{told}");
+    assert_eq!(output.status.code(), Some(i32::from(!free)), "{printed}");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     lines
 }
 
+/// Asserts that each text is the end of one of the lines.
 #[track_caller]
-fn expect(lines: &[String], wanted: &[&str]) {
+fn assert_lines_end_with(lines: &[String], wanted: &[&str]) {
     for line in wanted {
         assert!(
             lines.iter().any(|l| l.ends_with(line)),
@@ -31,13 +36,13 @@ fn expect(lines: &[String], wanted: &[&str]) {
     }
 }
 
-fn each_holder_of_a_name_or_a_port_is_told_with_its_place(release: Release) {
+fn every_conflict_is_reported_with_its_location(release: Release) {
     let machine = Machine::installed(release);
     assert_eq!(check(&machine, "greeter 4000"), [""; 0]);
 
-    // Installed, and nothing else.
+    // Installed only.
     let lines = check(&machine, "hello 3333");
-    expect(
+    assert_lines_end_with(
         &lines,
         &[
             "hello.socket uses the name hello and listens on 127.0.0.1:3333, [::1]:3333 (disabled, inactive)",
@@ -48,9 +53,9 @@ fn each_holder_of_a_name_or_a_port_is_told_with_its_place(release: Release) {
     assert!(lines[0].starts_with("note: /etc/services:"), "{lines:#?}");
     assert_eq!(lines.len(), 4);
 
-    // Enabled and started, a unit for each connection.
+    // Enabled and started, with a unit for each connection.
     machine.run("systemctl --quiet enable --now hello.socket");
-    expect(
+    assert_lines_end_with(
         &check(&machine, "hello 3333"),
         &[
             "[::1]:3333 (enabled, active)",
@@ -59,41 +64,41 @@ fn each_holder_of_a_name_or_a_port_is_told_with_its_place(release: Release) {
         ],
     );
     let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups";
-    expect(
+    assert_lines_end_with(
         &check_as(&machine, nobody, "greeter 3333"),
         &[
             "127.0.0.1:3333: listening socket: a process that is visible only to root, for hello.socket",
         ],
     );
 
-    // One process for all holds the socket too.
+    // A shared process holds the socket too.
     machine.switch(&["celebs"], Mode::Shared);
-    assert!(!machine.converse("127.0.0.1:3334", b"quit\n").is_empty());
-    let pid = machine.run("systemctl show --property=MainPID --value celebs.service");
+    assert!(!machine.converse(CELEBS, b"quit\n").is_empty());
+    let pid = machine.property("celebs.service", "MainPID");
     let both = format!(
         "process 1 \"systemd\", process {pid} \"celebs\" of celebs.service, for celebs.socket"
     );
-    expect(&check(&machine, "greeter 3334"), &[&both]);
+    assert_lines_end_with(&check(&machine, "greeter 3334"), &[&both]);
 
-    // The file says one thing and systemd still another.
+    // The drop-in has one port, and systemd has still loaded another.
     machine.write(
         "/etc/systemd/system/hello.socket.d/port.conf",
         "[Socket]\nListenStream=\nListenStream=127.0.0.1:4000\n",
     );
-    expect(
+    assert_lines_end_with(
         &check(&machine, "greeter 4000"),
         &["hello.socket.d/port.conf:3: hello.socket listens on 127.0.0.1:4000 (enabled, active)"],
     );
-    expect(
+    assert_lines_end_with(
         &check(&machine, "greeter 3333"),
         &["hello.socket listens on 127.0.0.1:3333, [::1]:3333 (enabled, active)"],
     );
 
-    // Nobody wrote a file for this one.
+    // A transient unit has no file that anybody wrote.
     machine.run(
         "systemd-run --quiet --unit=ghost --socket-property=ListenStream=127.0.0.1:4001 /bin/true",
     );
-    expect(
+    assert_lines_end_with(
         &check(&machine, "ghost 4001"),
         &[
             "ghost.socket uses the name ghost and listens on 127.0.0.1:4001 (static, active)",
@@ -109,21 +114,18 @@ fn each_holder_of_a_name_or_a_port_is_told_with_its_place(release: Release) {
     assert_eq!(check(&machine, "greeter 4002"), [xinetd]);
 
     let mut socat = machine.spawn("echo $$; exec socat TCP-LISTEN:4003,fork /dev/null");
-    let pid = {
-        use std::io::BufRead;
-        let mut line = String::new();
-        let mut reader = std::io::BufReader::new(socat.stdout.take().unwrap());
-        reader.read_line(&mut line).unwrap();
-        line.trim().to_string()
-    };
+    let mut pid = String::new();
+    let mut stdout = BufReader::new(socat.stdout.take().unwrap());
+    stdout.read_line(&mut pid).unwrap();
+    let pid = pid.trim();
     let process = format!("taken: 0.0.0.0:4003: listening socket: process {pid} \"socat\"");
-    wait_until("socat listens", || {
+    wait_for("socat listens", || {
         check(&machine, "free 4003") == [process.as_str()]
     });
     machine.run(&format!("kill {pid}"));
     socat.wait().unwrap();
 
-    // A user's own manager.
+    // Units of a user's service manager.
     machine.run("useradd --create-home --uid 1000 someone");
     machine.write(
         "/home/someone/.config/systemd/user/mine.socket",
@@ -138,7 +140,7 @@ fn each_holder_of_a_name_or_a_port_is_told_with_its_place(release: Release) {
     machine.run(&format!(
         "{someone} XDG_RUNTIME_DIR=/run/user/1000 systemctl --user start mine.socket"
     ));
-    expect(
+    assert_lines_end_with(
         &check_as(&machine, someone, "--user mine 4004"),
         &[
             "/home/someone/.config/systemd/user/mine.socket:2: mine.socket uses the name mine and listens on 127.0.0.1:4004 (static, active)",
@@ -146,7 +148,7 @@ fn each_holder_of_a_name_or_a_port_is_told_with_its_place(release: Release) {
         ],
     );
     assert_eq!(check(&machine, "mine 4005"), [""; 0]);
-    expect(
+    assert_lines_end_with(
         &check_as(&machine, someone, "--user hello 3333"),
         &["hello.socket listens on 127.0.0.1:3333, [::1]:3333 (enabled, active)"],
     );

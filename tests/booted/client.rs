@@ -1,4 +1,5 @@
-//! A real client in a machine, telnet or another, fed as a person feeds it: the next line when the answer is there.
+//! A client program in a machine, such as telnet. The tests type the next line when the answer has arrived, as a person
+//! does.
 
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin};
@@ -6,37 +7,38 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Instant;
 
-use crate::machine::{Machine, PATIENCE};
+use crate::machine::Machine;
+use crate::support::PATIENCE;
 
 pub struct Client {
     child: Child,
-    typed: ChildStdin,
-    shown: Receiver<Vec<u8>>,
-    /// All that it has shown.
+    stdin: ChildStdin,
+    stdout: Receiver<Vec<u8>>,
+    /// Everything that the client has printed.
     transcript: String,
-    /// How much of that `expect` has passed.
+    /// The end of the last text that `expect` found in the transcript.
     passed: usize,
 }
 
 impl Client {
-    /// Telnet with its standard input and output at pipes, as a script uses it.
+    /// telnet with pipes as standard input and output, as a script runs it.
     pub fn telnet_at_pipes(machine: &Machine, host: &str, port: &str) -> Client {
         Client::at_pipes(machine, &format!("telnet {host} {port}"))
     }
 
-    /// Telnet at a terminal, as a person uses it: what is typed is echoed, and Ctrl-C is a signal.
+    /// telnet on a terminal, as a person uses it: the terminal echoes input, and Ctrl-C is a signal.
     pub fn telnet_at_a_terminal(machine: &Machine, host: &str, port: &str) -> Client {
         Client::at_a_terminal(machine, &format!("telnet {host} {port}"))
     }
 
-    /// A command with its standard input and output at pipes.
+    /// A command with pipes as standard input and output.
     pub fn at_pipes(machine: &Machine, command: &str) -> Client {
         Client::spawn(machine, &format!("exec {command} 2>&1"))
     }
 
-    /// A command at a terminal.
+    /// A command on a terminal.
     pub fn at_a_terminal(machine: &Machine, command: &str) -> Client {
-        // Whoever runs the tests in the background ignores the interrupt, and so would what they start.
+        // A shell ignores SIGINT for what it runs in the background, and child processes inherit that.
         Client::spawn(
             machine,
             &format!("exec env --default-signal=INT script -qec '{command}' /dev/null"),
@@ -45,60 +47,60 @@ impl Client {
 
     fn spawn(machine: &Machine, script: &str) -> Client {
         let mut child = machine.spawn(script);
-        let typed = child.stdin.take().unwrap();
-        let (sender, shown) = channel();
-        let mut stdout = child.stdout.take().unwrap();
-        thread::spawn(move || relay(&mut stdout, &sender));
+        let stdin = child.stdin.take().unwrap();
+        let (sender, stdout) = channel();
+        let mut output = child.stdout.take().unwrap();
+        thread::spawn(move || relay(&mut output, &sender));
         Client {
             child,
-            typed,
-            shown,
+            stdin,
+            stdout,
             transcript: String::new(),
             passed: 0,
         }
     }
 
-    /// Waits until it has shown a text after the last one expected.
+    /// Waits until the client has printed a text after the last one expected.
     #[track_caller]
     pub fn expect(&mut self, text: &str) {
-        let until = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(at) = self.transcript[self.passed..].find(text) {
                 self.passed += at + text.len();
                 return;
             }
             match self
-                .shown
-                .recv_timeout(until.saturating_duration_since(Instant::now()))
+                .stdout
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
             {
                 Ok(bytes) => self.take(&bytes),
                 Err(why) => panic!(
-                    "the client never showed {text:?} ({why}), but:\n{}",
+                    "the client did not print {text:?} ({why}), but:\n{}",
                     self.transcript
                 ),
             }
         }
     }
 
-    /// Types something.
+    /// Types a text.
     #[track_caller]
-    pub fn say(&mut self, text: &str) {
-        self.typed.write_all(text.as_bytes()).unwrap();
+    pub fn type_text(&mut self, text: &str) {
+        self.stdin.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Waits until it ends by itself, and returns all that it has shown, without the terminal's carriage returns.
+    /// Waits until the client exits; returns everything that it has printed, without the carriage returns of the terminal.
     #[track_caller]
     pub fn ended(mut self) -> String {
-        let until = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             match self
-                .shown
-                .recv_timeout(until.saturating_duration_since(Instant::now()))
+                .stdout
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
             {
                 Ok(bytes) => self.take(&bytes),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
-                    panic!("the client did not end after:\n{}", self.transcript)
+                    panic!("the client did not exit after:\n{}", self.transcript)
                 }
             }
         }
@@ -113,7 +115,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // Does nothing where it has ended by itself.
+        // Does nothing if the client has exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -121,7 +123,8 @@ impl Drop for Client {
 
 fn relay(from: &mut impl Read, to: &Sender<Vec<u8>>) {
     let mut buffer = [0; 4096];
-    while let Ok(count) = from.read(&mut buffer) {
+    loop {
+        let count = from.read(&mut buffer).expect("the pipe is readable");
         if count == 0 || to.send(buffer[..count].to_vec()).is_err() {
             return;
         }

@@ -1,31 +1,28 @@
-//! `sockunit connect` with the installed services, and the clients it is measured by: telnet, nc, ncat and socat.
+//! `sockunit connect` with the installed services, compared with telnet, nc, ncat and socat.
 
 use std::net::TcpStream;
 
 use crate::client::Client;
-use crate::conversation::expect;
 use crate::deb::deb;
-use crate::machine::{Machine, Mode, Release};
+use crate::machine::{CELEBS, Machine, Release};
+use crate::support::{Mode, PROMPT, expect};
 
 on_both_releases!(
-    a_service_that_is_not_started_is_told,
-    a_name_that_is_not_in_the_services_database_is_told,
-    a_service_that_has_reached_its_limit_is_told,
-    an_address_without_a_route_is_told,
+    a_refused_connection_is_reported_with_each_address,
+    an_unknown_service_name_is_reported,
+    a_connection_above_the_limit_is_reported,
+    an_unreachable_address_is_reported,
 );
 
 on_both_releases_in_both_modes!(
     services_are_reached_by_name_and_by_port_over_both_loopbacks,
-    a_pipeline_prints_the_whole_conversation,
-    it_ends_at_the_line_that_is_waited_for,
-    at_a_terminal_it_prompts_first_and_ctrl_c_ends_it,
-    telnet_nc_ncat_and_socat_are_told_the_same,
+    a_pipeline_prints_the_whole_session,
+    the_client_exits_at_the_awaited_line,
+    a_terminal_shows_the_prompt_and_ctrl_c_ends_the_client,
+    telnet_nc_ncat_and_socat_print_the_same,
 );
 
-const PROMPT: &str = "Please type Linux celebs name below:\n";
-const CELEBS: &str = "127.0.0.1:3334";
-
-/// What a client shows, which must end well and complain of nothing.
+/// The output of a client, which must succeed and write no error.
 #[track_caller]
 fn shown(machine: &Machine, command: &str) -> String {
     let output = machine.output(command);
@@ -79,7 +76,7 @@ fn services_are_reached_by_name_and_by_port_over_both_loopbacks(release: Release
         );
     }
     for to in ["celebs", "localhost celebs", "127.0.0.1 3334", "::1 celebs"] {
-        // Its standard input is at its end from the beginning.
+        // Standard input is /dev/null.
         assert_eq!(
             shown(&machine, &format!("sockunit connect {to}")),
             format!("{PROMPT}\nFinished\n"),
@@ -90,9 +87,9 @@ fn services_are_reached_by_name_and_by_port_over_both_loopbacks(release: Release
     machine.expect_nothing_left_of("celebs");
 }
 
-fn a_pipeline_prints_the_whole_conversation(release: Release, mode: Mode) {
+fn a_pipeline_prints_the_whole_session(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
-    for (typed, conversation) in [
+    for (typed, session) in [
         (
             r"linus\nquit\n",
             "P:linus, \ntorvalds\nP:quit, \n\nFinished\n",
@@ -102,9 +99,9 @@ fn a_pipeline_prints_the_whole_conversation(release: Release, mode: Mode) {
             "P:richard, \nstallman\nP:maddog, \nhall\nP:who, \nUnknown celeb\n\
              P:, \nUnknown celeb\nP:quit, \n\nFinished\n",
         ),
-        // The end of the input instead of a quit, and of a line.
+        // The input ends without quit and without a line end.
         (r"linus", "P:linus, \ntorvalds\nP\nFinished\n"),
-        // More than anybody answers.
+        // Input after quit.
         (r"quit\nnever asked\n", "P:quit, \n\nFinished\n"),
     ] {
         assert_eq!(
@@ -112,11 +109,11 @@ fn a_pipeline_prints_the_whole_conversation(release: Release, mode: Mode) {
                 &machine,
                 &format!("printf '{typed}' | sockunit connect celebs")
             ),
-            conversation.replace('P', PROMPT),
+            session.replace('P', PROMPT),
             "{typed}"
         );
     }
-    // More than any buffer on the way holds, in both directions.
+    // More than all buffers hold, in both directions.
     let names = 20_000;
     let script = format!("{{ yes linus | head -{names}; echo quit; }} | sockunit connect celebs");
     assert_eq!(
@@ -128,7 +125,7 @@ fn a_pipeline_prints_the_whole_conversation(release: Release, mode: Mode) {
     );
 }
 
-fn it_ends_at_the_line_that_is_waited_for(release: Release, mode: Mode) {
+fn the_client_exits_at_the_awaited_line(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
     assert_eq!(
         shown(
@@ -137,10 +134,10 @@ fn it_ends_at_the_line_that_is_waited_for(release: Release, mode: Mode) {
         ),
         format!("{PROMPT}:quit, \n\nFinished\n")
     );
-    // It ends while the service would go on, and while its own input has not ended.
+    // The client exits although the session and its standard input are open.
     let mut client = Client::at_pipes(&machine, "sockunit connect --until torvalds celebs");
     client.expect(PROMPT);
-    client.say("linus\n");
+    client.type_text("linus\n");
     assert_eq!(client.ended(), format!("{PROMPT}:linus, \ntorvalds\n"));
 
     let output = machine.output(r"printf 'quit\n' | sockunit connect --until stallman celebs");
@@ -151,59 +148,59 @@ fn it_ends_at_the_line_that_is_waited_for(release: Release, mode: Mode) {
     );
 }
 
-fn at_a_terminal_it_prompts_first_and_ctrl_c_ends_it(release: Release, mode: Mode) {
+fn a_terminal_shows_the_prompt_and_ctrl_c_ends_the_client(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
     let mut client = Client::at_a_terminal(&machine, "sockunit connect celebs");
     client.expect("Please type Linux celebs name below:");
-    client.say("linus\n");
+    client.type_text("linus\n");
     client.expect(":linus, ");
     client.expect("torvalds");
     client.expect("Please type Linux celebs name below:");
-    client.say("\x03");
+    client.type_text("\x03");
     let shown = client.ended();
     assert!(!shown.contains("Finished"), "{shown}");
-    machine.journal_until("-t celebs -o cat", "how it ended", |text| {
+    machine.journal_until("-t celebs -o cat", "the end of the session", |text| {
         text.contains(" end of input: 6 bytes received, ")
     });
 
     let mut client = Client::at_a_terminal(&machine, "sockunit connect celebs");
     client.expect("Please type Linux celebs name below:");
-    client.say("quit\n");
+    client.type_text("quit\n");
     assert!(
         client
             .ended()
             .ends_with(&format!("{PROMPT}quit\n:quit, \n\nFinished\n"))
     );
-    // Ctrl-D: the last words are seen.
+    // After Ctrl-D the client prints what the service still sends.
     let mut client = Client::at_a_terminal(&machine, "sockunit connect celebs");
     client.expect("Please type Linux celebs name below:");
-    client.say("\x04");
+    client.type_text("\x04");
     assert!(client.ended().ends_with("\n\nFinished\n"));
     machine.expect_nothing_left_of("celebs");
 }
 
-/// What telnet shows of a conversation, without what it says itself. It leaves when its own input ends, so each line is
-/// typed when the prompt is there.
+/// What telnet prints of a session, without its own messages. telnet exits at the end of its input, so each line is typed
+/// after its prompt.
 fn by_telnet(machine: &Machine, service: &str, typed: &str) -> String {
     let mut telnet = Client::telnet_at_pipes(machine, "localhost", service);
     for line in typed.split_inclusive('\n') {
         telnet.expect(PROMPT);
-        telnet.say(line);
+        telnet.type_text(line);
     }
     let shown = telnet.ended();
-    let (_, conversation) = shown.split_once("Escape character is '^]'.\n").unwrap();
-    conversation
+    let (_, session) = shown.split_once("Escape character is '^]'.\n").unwrap();
+    session
         .replace("Connection closed by foreign host.\n", "")
         .to_string()
 }
 
-fn telnet_nc_ncat_and_socat_are_told_the_same(release: Release, mode: Mode) {
+fn telnet_nc_ncat_and_socat_print_the_same(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
-    // By default socat leaves half a second after the end of its input.
+    // By default socat exits half a second after the end of its input.
     let others = [
         "nc -N localhost celebs",
         "nc -N 127.0.0.1 3334",
-        // It takes no names.
+        // ncat takes no service names.
         "ncat localhost 3334",
         "ncat -4 127.0.0.1 3334",
         "socat -t 60 - TCP4:localhost:celebs",
@@ -226,7 +223,7 @@ fn telnet_nc_ncat_and_socat_are_told_the_same(release: Release, mode: Mode) {
         }
         assert_eq!(by_telnet(&machine, "celebs", typed), ours);
     }
-    // Without a last line end, which telnet's person cannot leave out.
+    // Without a last line end; telnet cannot send that.
     machine.write("/root/typed", "linus\nrichard");
     let ours = shown(&machine, "sockunit connect celebs </root/typed");
     assert!(ours.contains(":richard, \nstallman\n"), "{ours:?}");
@@ -246,7 +243,7 @@ fn telnet_nc_ncat_and_socat_are_told_the_same(release: Release, mode: Mode) {
     assert_eq!(form(by_telnet(&machine, "hello", "")), ours);
 }
 
-fn a_service_that_is_not_started_is_told(release: Release) {
+fn a_refused_connection_is_reported_with_each_address(release: Release) {
     let machine = Machine::installed(release);
     for (to, place, addresses) in [
         (
@@ -268,7 +265,7 @@ fn a_service_that_is_not_started_is_told(release: Release) {
             )
         );
     }
-    // Every address of the name is told.
+    // The error has every address of the name.
     let told = complaint(&machine, "sockunit connect celebs");
     assert!(
         told.starts_with("cannot connect: localhost celebs: ")
@@ -276,7 +273,7 @@ fn a_service_that_is_not_started_is_told(release: Release) {
             && told.contains("systemctl start NAME.socket"),
         "{told}"
     );
-    // What it says helps.
+    // The command in the error helps.
     machine.run("systemctl start celebs.socket");
     assert_eq!(
         shown(&machine, "sockunit connect celebs"),
@@ -284,7 +281,7 @@ fn a_service_that_is_not_started_is_told(release: Release) {
     );
 }
 
-fn a_name_that_is_not_in_the_services_database_is_told(release: Release) {
+fn an_unknown_service_name_is_reported(release: Release) {
     let machine = Machine::start(release);
     machine.run("echo sockunit sockunit/services-entries boolean false | debconf-set-selections");
     machine.install(deb());
@@ -296,19 +293,19 @@ fn a_name_that_is_not_in_the_services_database_is_told(release: Release) {
              hint: give the port number, or add the name: sockunit services add hello PORT"
         );
     }
-    // Both ways out.
+    // Both hints help.
     assert!(shown(&machine, "sockunit connect 3333").starts_with("Hello World:"));
     machine.run("sockunit services add hello 3333");
     assert!(shown(&machine, "sockunit connect hello").starts_with("Hello World:"));
 }
 
-fn a_service_that_has_reached_its_limit_is_told(release: Release) {
+fn a_connection_above_the_limit_is_reported(release: Release) {
     let machine = Machine::serving(release);
     let mut clients: Vec<TcpStream> = (0..64).map(|_| machine.connect(CELEBS)).collect();
     for client in &mut clients {
         expect(client, PROMPT);
     }
-    // systemd closes it without a word, before or after its own words are under way.
+    // systemd closes the connection at once, before or after the client sends something.
     for typed in ["</dev/null", "</root/typed"] {
         machine.write("/root/typed", "linus\nquit\n");
         let told = complaint(
@@ -322,7 +319,7 @@ fn a_service_that_has_reached_its_limit_is_told(release: Release) {
             "{told}"
         );
     }
-    // Another address has places of its own.
+    // The limit is per source address.
     assert_eq!(
         shown(&machine, "sockunit connect ::1 celebs"),
         format!("{PROMPT}\nFinished\n")
@@ -335,9 +332,9 @@ fn a_service_that_has_reached_its_limit_is_told(release: Release) {
     );
 }
 
-fn an_address_without_a_route_is_told(release: Release) {
+fn an_unreachable_address_is_reported(release: Release) {
     let machine = Machine::serving(release);
-    // Its network is the loopback device alone.
+    // The machine has only the loopback device.
     for (address, place) in [
         ("192.0.2.1", "192.0.2.1:3333"),
         ("2001:db8::1", "[2001:db8::1]:3333"),

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::machine::{repository, said};
+use crate::machine::{repository, stdout_of};
 
-/// The one that SOCKUNIT_DEB names, or one built now.
+/// The package that SOCKUNIT_DEB names; without it, a package that is built now.
 pub fn deb() -> &'static Path {
     static DEB: OnceLock<PathBuf> = OnceLock::new();
     DEB.get_or_init(|| match std::env::var_os("SOCKUNIT_DEB") {
@@ -15,7 +15,7 @@ pub fn deb() -> &'static Path {
             fs::canonicalize(&path).unwrap_or_else(|e| panic!("SOCKUNIT_DEB={path:?}: {e}"))
         }
         None => {
-            let output = said(&mut Command::new(repository().join("packaging/build-deb")));
+            let output = stdout_of(&mut Command::new(repository().join("packaging/build-deb")));
             PathBuf::from(
                 output
                     .lines()
@@ -26,15 +26,15 @@ pub fn deb() -> &'static Path {
     })
 }
 
-/// The same once more, as a higher version.
+/// The same package with a higher version.
 pub fn next_deb() -> &'static Path {
     static DEB: OnceLock<PathBuf> = OnceLock::new();
     DEB.get_or_init(|| {
         let tree =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("next-{}", std::process::id()));
-        let next = tree.with_file_name("sockunit_next.deb");
+        let next = tree.with_extension("deb");
         let _ = fs::remove_dir_all(&tree);
-        said(
+        stdout_of(
             Command::new("dpkg-deb")
                 .arg("--raw-extract")
                 .args([deb(), &tree]),
@@ -52,7 +52,7 @@ pub fn next_deb() -> &'static Path {
             })
             .collect();
         fs::write(&control, fields).unwrap();
-        said(
+        stdout_of(
             Command::new("dpkg-deb")
                 .args(["--root-owner-group", "--build"])
                 .args([&tree, &next]),

@@ -1,22 +1,24 @@
-//! A hostile program attached in place of a good one, at each level of the sandbox and in both kinds: what the manual
-//! says of each level.
+//! A hostile program at each sandbox level, as a per-connection and as a shared service: what the manual says of each
+//! level.
 
-use std::io::{Read, Write};
+use std::io::Write;
 
-use crate::conversation::expect;
-use crate::machine::{Machine, Release, wait_until};
+use nix::libc;
+
+use crate::machine::{Machine, Release};
+use crate::support::{expect, rest, wait_for};
 
 on_both_releases!(
-    a_strict_sandbox_leaves_next_to_nothing,
-    a_standard_sandbox_leaves_what_the_user_may,
-    a_users_own_strict_sandbox_hides_what_is_the_users,
-    what_is_eaten_and_forked_is_bounded,
-    nothing_outlives_its_connection,
+    a_strict_sandbox_permits_almost_nothing,
+    standard_and_off_permit_what_the_user_may,
+    a_strict_user_service_cannot_read_the_files_of_the_user,
+    memory_and_processes_are_limited,
+    no_process_outlives_its_service,
 );
 
 const ADDRESS: &str = "127.0.0.1:4000";
 
-/// Says what it can do, a line each.
+/// Prints what it can do, one line each. SYS_ names are replaced by the numbers of this architecture.
 const PROBES: &str = r#"#!/bin/bash
 exec 2>/dev/null
 can() { if "${@:2}" >/dev/null; then echo "$1: yes"; else echo "$1: no"; fi; }
@@ -43,12 +45,12 @@ for family in 1 2 10 16 17; do # AF_UNIX, INET, INET6, NETLINK, PACKET
     perl -e 'exit !(socket(my $s, $ARGV[0], 2, 0) || socket(my $t, $ARGV[0], 3, 0))' "$family" \
         && echo "socket of family $family: yes"
 done
-can 'io_uring' perl -e 'exit(syscall(425, 1, "\0" x 120) < 0)'
-can 'leave shared memory behind' perl -e 'exit(syscall(29, 0, 4096, 01666) < 0)'
+can 'io_uring' perl -e 'exit(syscall(SYS_io_uring_setup, 1, "\0" x 120) < 0)'
+can 'leave shared memory behind' perl -e 'exit(!defined shmget(0, 4096, 01666))'
 echo done
 "#;
 
-/// A machine with what a hostile program looks for.
+/// A machine with the files and processes that the hostile program looks for.
 fn prepared(release: Release) -> Machine {
     let machine = Machine::serving(release);
     machine.run(
@@ -63,7 +65,11 @@ fn prepared(release: Release) -> Machine {
          su ann -c 'test \"$(/usr/local/bin/who-am-i -u)\" = 0'
          su ann -c 'sleep 1000 >/dev/null 2>&1 & echo $!' >/etc/daemon.pid",
     );
-    program(&machine, PROBES);
+    let io_uring_setup = libc::SYS_io_uring_setup.to_string();
+    program(
+        &machine,
+        &PROBES.replace("SYS_io_uring_setup", &io_uring_setup),
+    );
     machine
 }
 
@@ -72,26 +78,27 @@ fn program(machine: &Machine, text: &str) {
     machine.run("chmod 755 /usr/local/bin/hostile");
 }
 
-/// Attaches the program, and returns what it says.
+/// Attaches the program, and returns what it can do.
 fn found(machine: &Machine, options: &str) -> Vec<String> {
     machine.run(&format!(
         "sockunit add {options} hostile 4000 -- /usr/local/bin/hostile"
     ));
-    let found = told(machine);
+    let found = permitted(machine);
     machine.run("sockunit remove hostile");
     found
 }
 
-/// What the program says that it can do.
-fn told(machine: &Machine) -> Vec<String> {
-    let told = String::from_utf8(machine.converse(ADDRESS, b"")).unwrap();
-    told.lines()
+/// What the attached program can do.
+fn permitted(machine: &Machine) -> Vec<String> {
+    let printed = String::from_utf8(machine.converse(ADDRESS, b"")).unwrap();
+    printed
+        .lines()
         .filter(|line| line.ends_with("yes") || line.starts_with("capabilities") || *line == "done")
         .map(str::to_owned)
         .collect()
 }
 
-fn a_strict_sandbox_leaves_next_to_nothing(release: Release) {
+fn a_strict_sandbox_permits_almost_nothing(release: Release) {
     let machine = prepared(release);
     for user in ["", "--user-name fixed"] {
         assert_eq!(
@@ -111,7 +118,7 @@ fn a_strict_sandbox_leaves_next_to_nothing(release: Release) {
     }
 }
 
-fn a_standard_sandbox_leaves_what_the_user_may(release: Release) {
+fn standard_and_off_permit_what_the_user_may(release: Release) {
     let machine = prepared(release);
     let seen = [
         "capabilities: 0000000000000000",
@@ -125,7 +132,7 @@ fn a_standard_sandbox_leaves_what_the_user_may(release: Release) {
         "write in /dev/shm: yes",
         "write in /dev/mqueue: yes",
     ];
-    // A user that systemd makes up sees the system read-only, and has a /tmp of its own.
+    // For a dynamic user the system is read-only, and /tmp is private.
     let open = ["write in /run/lock: yes", "write in /mnt/open: yes"];
     let gained = "become root by a setuid program: yes";
     let namespace = "make a namespace: yes";
@@ -155,7 +162,7 @@ fn a_standard_sandbox_leaves_what_the_user_may(release: Release) {
     }
 }
 
-fn a_users_own_strict_sandbox_hides_what_is_the_users(release: Release) {
+fn a_strict_user_service_cannot_read_the_files_of_the_user(release: Release) {
     let machine = prepared(release);
     machine.run("systemctl start user@$(id -u ann).service");
     let ann = |command: &str| machine.run(&format!("su - ann -c '{command}'"));
@@ -163,7 +170,7 @@ fn a_users_own_strict_sandbox_hides_what_is_the_users(release: Release) {
         ann(&format!(
             "sockunit add --user {kind} hostile 4000 -- /usr/local/bin/hostile"
         ));
-        let found = told(&machine);
+        let found = permitted(&machine);
         ann("sockunit remove --user hostile");
         let own = [
             "capabilities: 0000000000000000",
@@ -174,9 +181,9 @@ fn a_users_own_strict_sandbox_hides_what_is_the_users(release: Release) {
     }
 }
 
-fn what_is_eaten_and_forked_is_bounded(release: Release) {
+fn memory_and_processes_are_limited(release: Release) {
     let machine = Machine::serving(release);
-    // It holds the connection, so that the unit can be looked at, and then tries the limits.
+    // It keeps the connection open while the test reads the properties of the unit, and then tries the limits.
     program(
         &machine,
         r#"#!/bin/bash
@@ -192,11 +199,9 @@ perl -e '
         $made++;
     }
     print "made $made\n"' 2>/dev/null
-perl -e 'my $eaten = "x" x (400 << 20); print "ate\n"' 2>/dev/null
+perl -e 'my $memory = "x" x (400 << 20); print "allocated\n"' 2>/dev/null
 "#,
     );
-    let controllers = machine.run("cat /sys/fs/cgroup/cgroup.controllers");
-    let held_to = |controller: &str| controllers.split_whitespace().any(|c| c == controller);
     for (sandbox, limits) in [
         (
             "strict",
@@ -214,7 +219,7 @@ perl -e 'my $eaten = "x" x (400 << 20); print "ate\n"' 2>/dev/null
         machine.run(&format!(
             "sockunit add --sandbox {sandbox} hostile 4000 -- /usr/local/bin/hostile"
         ));
-        wait_until("the first connection is gone", || {
+        wait_for("the first connection has ended", || {
             machine.instances("hostile").is_empty()
         });
         let mut stream = machine.connect(ADDRESS);
@@ -226,17 +231,20 @@ perl -e 'my $eaten = "x" x (400 << 20); print "ate\n"' 2>/dev/null
         assert!(shown.starts_with(limits), "{shown}");
         if sandbox != "off" {
             stream.write_all(b"go\n").unwrap();
-            let mut found = String::new();
-            stream.read_to_string(&mut found).unwrap();
+            let found = rest(&stream);
             assert!(
                 found.starts_with("open files 256, core 0\nmade "),
                 "{found}"
             );
             let made: usize = found.lines().nth(1).unwrap()[5..].parse().unwrap();
-            // The kernel holds a unit to its limits where its cgroup has the controller; a machine in a container has
-            // those that its host hands down. Where one is missing, the setting above is all that can be judged.
-            assert!(made < 32 || !held_to("pids"), "{found}");
-            assert!(!found.contains("ate") || !held_to("memory"), "{found}");
+            // The kernel enforces a limit if the cgroup has the controller. A machine in a container has only the
+            // controllers that its host delegates; without one, the properties above are all that can be checked.
+            if machine.has_controller("pids") {
+                assert!(made < 32, "{found}");
+            }
+            if machine.has_controller("memory") {
+                assert!(!found.contains("allocated"), "{found}");
+            }
         }
         drop(stream);
         machine.expect_nothing_left_of("hostile");
@@ -252,9 +260,9 @@ perl -e 'my $eaten = "x" x (400 << 20); print "ate\n"' 2>/dev/null
     machine.run("sockunit remove hostile");
 }
 
-fn nothing_outlives_its_connection(release: Release) {
+fn no_process_outlives_its_service(release: Release) {
     let machine = Machine::serving(release);
-    // A daemon of its own session that ignores every polite request and holds no end of the connection.
+    // A daemon in a session of its own that ignores SIGTERM, SIGHUP and SIGINT and does not hold the connection.
     program(
         &machine,
         r#"#!/bin/bash
@@ -269,9 +277,9 @@ echo started
                 "sockunit add {kind} --sandbox {sandbox} hostile 4000 -- /usr/local/bin/hostile"
             ));
             assert_eq!(machine.converse(ADDRESS, b""), b"started\n");
-            let left = || machine.run("pgrep -f ^outlives || true");
+            let left = || machine.pgrep("-f ^outlives");
             if kind.is_empty() {
-                wait_until("nothing of it is left", || left().is_empty());
+                wait_for("the daemon is killed", || left().is_empty());
                 machine.expect_nothing_left_of("hostile");
             }
             machine.run("sockunit remove hostile");

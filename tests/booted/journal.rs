@@ -1,71 +1,67 @@
-//! What the journal shows, and that it never stands in a client's way.
+//! What the services log, and that logging does not delay a session.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::machine::{Machine, Mode, Release};
-use crate::shared::told;
+use crate::machine::{CELEBS, HELLO, Machine, Release};
+use crate::shared::count_ended;
+use crate::support::{Mode, PROMPT, rest, wait_for};
 
 on_both_releases!(
-    records_of_200_short_connections_keep_their_unit_and_their_connection,
-    an_ended_connection_leaves_one_record_and_systemd_none,
-    a_drop_in_brings_debug_records_back,
-    under_xinetd_the_record_goes_to_syslog_and_only_the_dialog_to_the_client,
+    entries_of_200_short_connections_have_unit_and_connection,
+    systemd_logs_nothing_about_a_connection,
+    a_drop_in_enables_debug_entries,
+    under_xinetd_entries_go_to_syslog_and_not_to_the_client,
 );
 
 on_both_releases_in_both_modes!(
-    what_a_client_forges_ends_as_one_bounded_escaped_record,
-    a_journald_that_is_stopped_delays_no_conversation,
+    forged_fields_are_logged_as_one_escaped_entry,
+    a_stopped_journald_delays_no_session,
 );
 
-const HELLO: &str = "127.0.0.1:3333";
-const CELEBS: &str = "127.0.0.1:3334";
-
-/// The fields of a record.
+/// The fields of a log entry.
 pub type Fields = HashMap<String, String>;
 
-/// The records that these arguments find, once there are as many as expected.
+/// The log entries that journalctl finds. Waits until there are as many as expected, and asserts that there are no more.
 #[track_caller]
-pub fn records(machine: &Machine, arguments: &str, expected: usize) -> Vec<Fields> {
+pub fn entries(machine: &Machine, arguments: &str, expected: usize) -> Vec<Fields> {
     let export = machine.journal_until(
         &format!("{arguments} -o export"),
-        &format!("{expected} records"),
+        &format!("{expected} entries"),
         |text| text.matches("\nMESSAGE=").count() >= expected,
     );
-    let records: Vec<Fields> = export
+    let entries: Vec<Fields> = export
         .split("\n\n")
-        .map(|record| {
-            let fields = record.lines().filter_map(|line| line.split_once('='));
+        .map(|entry| {
+            let fields = entry.lines().filter_map(|line| line.split_once('='));
             fields
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect()
         })
-        .filter(|record: &Fields| record.contains_key("MESSAGE"))
+        .filter(|entry: &Fields| entry.contains_key("MESSAGE"))
         .collect();
     assert_eq!(
-        records.len(),
+        entries.len(),
         expected,
-        "records of journalctl {arguments}: {records:#?}"
+        "journalctl {arguments}: {entries:#?}"
     );
-    records
+    entries
 }
 
-fn records_of_200_short_connections_keep_their_unit_and_their_connection(release: Release) {
+fn entries_of_200_short_connections_have_unit_and_connection(release: Release) {
     let machine = Machine::serving(release);
     for _ in 0..200 {
         assert!(machine.converse(HELLO, b"").starts_with(b"Hello World:"));
     }
-    for record in records(&machine, "-t hello", 200) {
-        let unit = record
-            .get("_SYSTEMD_UNIT")
-            .expect("a record keeps its unit");
-        let connection = record
+    for entry in entries(&machine, "-t hello", 200) {
+        let unit = entry.get("_SYSTEMD_UNIT").expect("the entry has the unit");
+        let connection = entry
             .get("CONNECTION")
-            .expect("a record names its connection");
+            .expect("the entry has the connection");
         assert_eq!(*unit, format!("hello@{connection}.service"));
-        assert_eq!(record["PRIORITY"], "5");
-        let message = &record["MESSAGE"];
+        assert_eq!(entry["PRIORITY"], "5");
+        let message = &entry["MESSAGE"];
         assert!(
             message.starts_with("127.0.0.1:") && message.contains(" served: "),
             "{message}"
@@ -73,17 +69,17 @@ fn records_of_200_short_connections_keep_their_unit_and_their_connection(release
     }
 }
 
-fn an_ended_connection_leaves_one_record_and_systemd_none(release: Release) {
+fn systemd_logs_nothing_about_a_connection(release: Release) {
     let machine = Machine::serving(release);
     machine.converse(CELEBS, b"linus\nquit\n");
-    records(&machine, "-t celebs", 2);
-    // Whoever wrote it: systemd's own lines about the instance are not there.
-    records(&machine, "_SYSTEMD_UNIT=init.scope UNIT=celebs.socket", 1);
+    entries(&machine, "-t celebs", 2);
+    entries(&machine, "_SYSTEMD_UNIT=init.scope UNIT=celebs.socket", 1);
+    // journalctl -u also finds what systemd logs about the instances.
     let all = machine.journal("-o cat -u 'celebs@*.service'");
     assert_eq!(all.lines().count(), 2, "{all}");
 }
 
-fn a_drop_in_brings_debug_records_back(release: Release) {
+fn a_drop_in_enables_debug_entries(release: Release) {
     let machine = Machine::serving(release);
     machine.write(
         "/etc/systemd/system/celebs@.service.d/debug.conf",
@@ -91,28 +87,28 @@ fn a_drop_in_brings_debug_records_back(release: Release) {
     );
     machine.run("systemctl daemon-reload");
     machine.converse(CELEBS, b"quit\n");
-    machine.journal_until("-o cat -u 'celebs@*.service'", "debug records", |text| {
+    machine.journal_until("-o cat -u 'celebs@*.service'", "debug entries", |text| {
         text.contains(" connected\n") && text.contains(" quit: ") && text.contains("Started ")
     });
 }
 
-fn what_a_client_forges_ends_as_one_bounded_escaped_record(release: Release, mode: Mode) {
+fn forged_fields_are_logged_as_one_escaped_entry(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
     let mut sent = b"x\r<0>forged\x1b[2J\x1b]0;title\x07\xff\xff\0\n".to_vec();
-    // As the journal's own protocol would have another field, or another record.
+    // Fields in the native protocol of the journal.
     sent.extend(b"MESSAGE=forged\rCONNECTION=1-forged\r_UID=0\n");
     sent.extend(vec![b'y'; 3 << 20]);
     sent.extend(b"\nquit\n");
     machine.converse(CELEBS, &sent);
-    let told = records(&machine, "-t celebs -p debug", 4);
-    let connection = told[0]["CONNECTION"].clone();
+    let entries = entries(&machine, "-t celebs -p debug", 4);
+    let connection = entries[0]["CONNECTION"].clone();
     assert!(!connection.is_empty());
-    let messages: Vec<String> = told
+    let messages: Vec<String> = entries
         .into_iter()
-        .map(|record| {
-            assert_eq!(record["PRIORITY"], "5");
-            assert_eq!(record["CONNECTION"], connection);
-            record["MESSAGE"].split_once(' ').unwrap().1.into()
+        .map(|entry| {
+            assert_eq!(entry["PRIORITY"], "5");
+            assert_eq!(entry["CONNECTION"], connection);
+            entry["MESSAGE"].split_once(' ').unwrap().1.into()
         })
         .collect();
     assert_eq!(
@@ -127,7 +123,7 @@ fn what_a_client_forges_ends_as_one_bounded_escaped_record(release: Release, mod
     assert!(messages[3].starts_with("quit: "), "{}", messages[3]);
 }
 
-/// Serves celebs by xinetd, on a port of its own.
+/// Starts xinetd with celebs on port 4444, and with a wrong argument for celebs on port 4445.
 fn start_xinetd(machine: &Machine) {
     machine.write(
         "/etc/xinetd.d/celebs",
@@ -139,80 +135,81 @@ fn start_xinetd(machine: &Machine) {
          server = /usr/libexec/sockunit/celebs\n server_args = --idle-timeout soon\n}\n",
     );
     machine.run("systemctl start xinetd.service");
-    crate::machine::wait_until("xinetd listens", || {
+    wait_for("xinetd listens", || {
         machine
             .run("ss --no-header --listening --tcp --numeric 'sport = :4445'")
             .contains("4445")
     });
 }
 
-fn under_xinetd_the_record_goes_to_syslog_and_only_the_dialog_to_the_client(release: Release) {
+fn under_xinetd_entries_go_to_syslog_and_not_to_the_client(release: Release) {
     let machine = Machine::installed(release);
     start_xinetd(&machine);
     let output = machine.converse("127.0.0.1:4444", b"maddog\nquit\n");
-    let prompt = "Please type Linux celebs name below:\n";
     assert_eq!(
         String::from_utf8_lossy(&output),
-        format!("{prompt}:maddog, \nhall\n{prompt}:quit, \n\nFinished\n")
+        format!("{PROMPT}:maddog, \nhall\n{PROMPT}:quit, \n\nFinished\n")
     );
-    let told = records(&machine, "-t celebs", 2);
-    assert!(told[0]["MESSAGE"].ends_with(r#" asked "maddog", answered "hall""#));
-    assert!(told[1]["MESSAGE"].contains(" quit: 12 bytes received, "));
-    for record in told {
-        assert_eq!(record["_TRANSPORT"], "syslog");
-        assert_eq!(record["PRIORITY"], "5");
-        assert_eq!(record["SYSLOG_FACILITY"], "3");
-        assert!(record.contains_key("SYSLOG_PID"));
+    let logged = entries(&machine, "-t celebs", 2);
+    assert!(logged[0]["MESSAGE"].ends_with(r#" asked "maddog", answered "hall""#));
+    assert!(logged[1]["MESSAGE"].contains(" quit: 12 bytes received, "));
+    for entry in logged {
+        assert_eq!(entry["_TRANSPORT"], "syslog");
+        assert_eq!(entry["PRIORITY"], "5");
+        assert_eq!(entry["SYSLOG_FACILITY"], "3");
+        assert!(entry.contains_key("SYSLOG_PID"));
     }
 
     assert_eq!(
         machine.converse("127.0.0.1:4445", b""),
         b"",
-        "a mistake is not for the client"
+        "the client does not get the usage error"
     );
-    let told = records(&machine, "-t celebs -p err", 1);
-    assert!(told[0]["MESSAGE"].contains("give a duration such as 30s"));
+    let logged = entries(&machine, "-t celebs -p err", 1);
+    assert!(logged[0]["MESSAGE"].contains("give a duration such as 30s"));
 }
 
-fn a_journald_that_is_stopped_delays_no_conversation(release: Release, mode: Mode) {
+fn a_stopped_journald_delays_no_session(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
     let mut addresses = vec![CELEBS];
-    if mode == Mode::Single {
+    if mode == Mode::PerConnection {
         start_xinetd(&machine);
         addresses.push("127.0.0.1:4444");
     }
     let converse = |address| {
         let begun = Instant::now();
-        let mut stream = machine.connect(address);
-        // More names than any queue of a journal that reads nothing could hold.
+        let stream = machine.connect(address);
+        // More log entries than the socket buffers hold while journald does not read.
         let names = "linus\n".repeat(2000);
         let mut writer = stream.try_clone().unwrap();
         let writing = std::thread::spawn(move || {
             writer.write_all(names.as_bytes()).unwrap();
             writer.write_all(b"quit\n").unwrap();
         });
-        let mut output = String::new();
-        stream.read_to_string(&mut output).unwrap();
+        let output = rest(stream);
         writing.join().unwrap();
         assert!(output.ends_with(":quit, \n\nFinished\n"));
         begun.elapsed()
     };
-    machine.run("kill -STOP $(systemctl show --property MainPID --value systemd-journald.service)");
-    // The test would take minutes if anything waited for journald; it says nothing of speed.
+    let journald = machine.property("systemd-journald.service", "MainPID");
+    machine.run(&format!("kill -STOP {journald}"));
+    // A session that waits for journald would not end at all.
     for address in addresses {
         for _ in 0..20 {
             assert!(converse(address) < Duration::from_secs(20));
         }
     }
-    machine.run("kill -CONT $(systemctl show --property MainPID --value systemd-journald.service)");
-    // The queue of one process's records may have been full; it tells so with the next.
+    machine.run(&format!("kill -CONT {journald}"));
+    // A shared process whose queue was full logs the number of lost entries with the next entry.
     machine.converse(CELEBS, b"quit\n");
     machine.journal_until(
         "-t celebs -o cat",
-        "the records that had to wait",
+        "the entries that were queued",
         |text| match mode {
-            Mode::Single => text.matches(" quit: 12005 bytes received, ").count() >= 20,
-            Mode::Shared => told(text, "quit") == 21 || text.contains(" records were lost: "),
+            Mode::PerConnection => text.matches(" quit: 12005 bytes received, ").count() >= 20,
+            Mode::Shared => {
+                count_ended(text, "quit") == 21 || text.contains(" records were lost: ")
+            }
         },
     );
 }

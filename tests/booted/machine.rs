@@ -1,7 +1,7 @@
-//! A throwaway Debian system, by way of `packaging/machine`.
+//! A throwaway Debian system, which `packaging/machine` boots.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,11 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 
 use crate::deb::deb;
+use crate::support::{Mode, PATIENCE, wait_for};
 
-/// How long anything may take that a test waits for. Long, because only a failing test ever waits it out.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Where hello and celebs listen.
+pub const HELLO: &str = "127.0.0.1:3333";
+pub const CELEBS: &str = "127.0.0.1:3334";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
@@ -33,28 +35,20 @@ impl Release {
     }
 }
 
-/// How a service's connections are served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// A unit for each connection, as installed.
-    Single,
-    /// One process for all: `Accept=no` in a drop-in for the socket.
-    Shared,
-}
-
 impl Mode {
-    /// The unit that runs a service's program; for single connections the template.
+    /// The unit that runs the program of a service; a template if there is a unit for each connection.
     pub fn unit(self, service: &str) -> String {
         match self {
-            Mode::Single => format!("{service}@.service"),
+            Mode::PerConnection => format!("{service}@.service"),
             Mode::Shared => format!("{service}.service"),
         }
     }
 }
 
-/// A booted machine; dropping it ends and removes it.
+/// A booted machine. Dropping it stops and removes it.
 pub struct Machine {
     name: String,
+    /// The process ID of its PID 1 outside the machine.
     leader: String,
 }
 
@@ -63,50 +57,50 @@ impl Machine {
     pub fn start(release: Release) -> Machine {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        // tests/run removes what is called after it, also when this process is killed.
+        // tests/run removes the machines with its own number, also after this process was killed.
         let run =
             std::env::var("SOCKUNIT_TEST_RUN").unwrap_or_else(|_| std::process::id().to_string());
         let name = format!("test-{run}-{count}");
-        let leader = said(Command::new(tool()).args(["start", &name, release.name()]));
+        let leader = stdout_of(Command::new(tool()).args(["start", &name, release.name()]));
         Machine { name, leader }
     }
 
-    /// Boots a fresh machine and installs the package in it. No socket is started.
+    /// Boots a fresh machine and installs the package in it. Starts no socket.
     pub fn installed(release: Release) -> Machine {
         let machine = Machine::start(release);
-        // For most tests this is only the way to the services; dpkg alone takes half a second less than apt-get.
+        // dpkg takes half a second less than apt-get, and most tests do not test the installation.
         let there = machine.copy_in(deb());
         machine.run(&format!("dpkg --install --force-unsafe-io {there}"));
         machine
     }
 
-    /// As `installed`, with both sockets started.
+    /// As `installed`, and starts both sockets.
     pub fn serving(release: Release) -> Machine {
         let machine = Machine::installed(release);
         machine.run("systemctl start hello.socket celebs.socket");
         machine
     }
 
-    /// As `serving`, in a mode.
+    /// As `serving`, in the given mode.
     pub fn serving_in(release: Release, mode: Mode) -> Machine {
         let machine = Machine::installed(release);
         machine.switch(&["hello", "celebs"], mode);
         machine
     }
 
-    /// Switches services to a mode the way the README says, and starts them in it.
+    /// Switches services to a mode with the drop-in of the README, and restarts their sockets.
     pub fn switch(&self, services: &[&str], mode: Mode) {
         let mut sockets = String::new();
         for service in services {
-            let drop_ins = format!("/etc/systemd/system/{service}.socket.d");
+            let drop_in = format!("/etc/systemd/system/{service}.socket.d/override.conf");
             match mode {
-                Mode::Single => {
-                    let _ = fs::remove_file(self.outside(&format!("{drop_ins}/override.conf")));
-                }
-                Mode::Shared => {
-                    let drop_in = format!("{drop_ins}/override.conf");
-                    self.write(&drop_in, "[Socket]\nAccept=no\n");
-                }
+                Mode::PerConnection => match fs::remove_file(self.outside(&drop_in)) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => {
+                        panic!("{drop_in}: {error}")
+                    }
+                    _ => {}
+                },
+                Mode::Shared => self.write(&drop_in, "[Socket]\nAccept=no\n"),
             }
             sockets += &format!(" {service}.socket");
         }
@@ -115,7 +109,7 @@ impl Machine {
         ));
     }
 
-    /// Gives celebs other arguments, by a drop-in for the unit that runs it.
+    /// Restarts celebs with other arguments, through a drop-in.
     pub fn celebs_with(&self, mode: Mode, arguments: &str) {
         let unit = mode.unit("celebs");
         self.write(
@@ -125,13 +119,13 @@ impl Machine {
         self.run("systemctl daemon-reload && systemctl restart celebs.socket");
     }
 
-    /// Installs a .deb from this side as a user does, without a network.
+    /// Installs a .deb with apt-get, as a user does, but without a network.
     pub fn install(&self, deb: &Path) {
         let there = self.copy_in(deb);
         self.run(&format!("apt-get install --yes --quiet {there}"));
     }
 
-    /// Puts a file from this side into the machine's /root, and returns its path there.
+    /// Copies a file from outside into the machine's /root; returns its path there.
     pub fn copy_in(&self, file: &Path) -> String {
         let there = format!("/root/{}", file.file_name().unwrap().to_str().unwrap());
         fs::copy(file, self.outside(&there))
@@ -139,7 +133,7 @@ impl Machine {
         there
     }
 
-    /// Where a path of the machine is on this side. Not for /run, /tmp and the like: they are mounts inside it.
+    /// The path outside of a path in the machine. It does not hold for /run, /tmp and other mounts in the machine.
     pub fn outside(&self, path: &str) -> PathBuf {
         repository()
             .join("target/machines")
@@ -148,28 +142,28 @@ impl Machine {
             .join(path.trim_start_matches('/'))
     }
 
-    /// Writes a file in the machine, with the folders above it.
+    /// Writes a file in the machine and creates its parent directories.
     pub fn write(&self, path: &str, content: &str) {
         let outside = self.outside(path);
         fs::create_dir_all(outside.parent().unwrap()).unwrap();
         fs::write(outside, content).unwrap();
     }
 
-    /// Runs a shell script in the machine and returns what happened, whatever it is.
+    /// Runs a shell script in the machine; its exit status may be any.
     pub fn output(&self, script: &str) -> Output {
         self.command(script)
             .stdin(Stdio::null())
             .output()
-            .expect("packaging/machine can be started")
+            .expect("packaging/machine starts")
     }
 
-    /// Runs a shell script that has to succeed, and returns its standard output.
+    /// Runs a shell script that must succeed; returns its standard output.
     #[track_caller]
     pub fn run(&self, script: &str) -> String {
-        said(self.command(script).stdin(Stdio::null()))
+        stdout_of(self.command(script).stdin(Stdio::null()))
     }
 
-    /// A shell script in the machine, for tests that keep its ends.
+    /// A shell script in the machine, for tests that choose its standard input and output.
     pub fn command(&self, script: &str) -> Command {
         let mut command = Command::new(tool());
         command.args(["exec", &self.name, "--", "sh", "-e", "-c", script]);
@@ -185,21 +179,21 @@ impl Machine {
             .unwrap()
     }
 
-    /// Reboots the machine and waits until it runs again. Its disk is kept.
+    /// Reboots the machine and waits until it runs again. The disk is kept.
     pub fn reboot(&mut self) {
-        self.leader = said(Command::new(tool()).args(["reboot", &self.name]));
+        self.leader = stdout_of(Command::new(tool()).args(["reboot", &self.name]));
     }
 
-    /// Runs a closure in the machine's network. A socket made there stays there, whoever uses it.
+    /// Runs a closure in the machine's network namespace. A socket keeps the namespace that it was created in.
     pub fn in_network<T: Send>(&self, closure: impl FnOnce() -> T + Send) -> T {
-        let namespace =
-            fs::File::open(format!("/proc/{}/ns/net", self.leader)).expect("the machine runs");
-        // A thread of its own: it moves alone and does not come back.
+        let namespace = fs::File::open(format!("/proc/{}/ns/net", self.leader))
+            .expect("the machine is running");
+        // setns moves one thread, and this thread ends with the closure.
         thread::scope(|scope| {
             scope
                 .spawn(|| {
                     setns(namespace, CloneFlags::CLONE_NEWNET)
-                        .expect("root may enter the machine's network");
+                        .expect("entering a network namespace needs root");
                     closure()
                 })
                 .join()
@@ -207,7 +201,7 @@ impl Machine {
         })
     }
 
-    /// A connection to an address in the machine, such as `127.0.0.1:3333` or `[::1]:3333`.
+    /// Connects to an address in the machine, such as `127.0.0.1:3333` or `[::1]:3333`.
     #[track_caller]
     pub fn connect(&self, address: &str) -> TcpStream {
         let parsed: SocketAddr = address.parse().unwrap();
@@ -219,7 +213,7 @@ impl Machine {
         stream
     }
 
-    /// The same from another of the loopback addresses than 127.0.0.1.
+    /// Connects from the given loopback address.
     pub fn connect_from(&self, source: Ipv4Addr, address: &str) -> TcpStream {
         let address: SocketAddrV4 = address.parse().unwrap();
         let stream = self.in_network(|| {
@@ -240,7 +234,7 @@ impl Machine {
         stream
     }
 
-    /// Sends bytes, ends its own half, and returns everything that came back.
+    /// Sends bytes, closes the sending half, and returns everything that the service sent.
     #[track_caller]
     pub fn converse(&self, address: &str, sent: &[u8]) -> Vec<u8> {
         let mut stream = self.connect(address);
@@ -253,14 +247,14 @@ impl Machine {
         received
     }
 
-    /// What journalctl shows for these arguments, after all that journald has received is written.
+    /// What journalctl prints, after journald has written everything that it received.
     pub fn journal(&self, arguments: &str) -> String {
         self.run(&format!(
             "journalctl --sync && journalctl --quiet --no-pager {arguments}"
         ))
     }
 
-    /// Waits until the journal, asked so, satisfies a condition, and returns it.
+    /// Waits until the output of journalctl satisfies a condition; returns the output.
     #[track_caller]
     pub fn journal_until(
         &self,
@@ -269,18 +263,43 @@ impl Machine {
         mut holds: impl FnMut(&str) -> bool,
     ) -> String {
         let mut journal = String::new();
-        let until = Instant::now() + PATIENCE;
-        while Instant::now() < until {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
             journal = self.journal(arguments);
             if holds(&journal) {
                 return journal;
             }
             thread::sleep(Duration::from_millis(50));
         }
-        panic!("journalctl {arguments} never showed {what}; it shows:\n{journal}");
+        panic!("journalctl {arguments} did not print {what}, but:\n{journal}");
     }
 
-    /// The instances of a template that are loaded, failed ones included.
+    /// A property of a unit, as `systemctl show` prints it.
+    #[track_caller]
+    pub fn property(&self, unit: &str, property: &str) -> String {
+        self.run(&format!(
+            "systemctl show --property {property} --value '{unit}'"
+        ))
+    }
+
+    /// The processes that pgrep finds, one per line.
+    #[track_caller]
+    pub fn pgrep(&self, arguments: &str) -> String {
+        // Exit status 1 means that no process matches.
+        self.run(&format!("pgrep {arguments} || [ $? -eq 1 ]"))
+    }
+
+    /// Whether the cgroups of the machine have a controller. Says so if not, because tests then check less.
+    pub fn has_controller(&self, controller: &str) -> bool {
+        let controllers = self.run("cat /sys/fs/cgroup/cgroup.controllers");
+        let has = controllers.split_whitespace().any(|c| c == controller);
+        if !has {
+            eprintln!("NOT CHECKED: limits that need the cgroup controller {controller}");
+        }
+        has
+    }
+
+    /// The loaded instances of a template, including failed ones.
     pub fn instances(&self, template: &str) -> Vec<String> {
         self.run(&format!(
             "systemctl list-units --all --plain --no-legend '{template}@*.service'"
@@ -290,10 +309,10 @@ impl Machine {
         .collect()
     }
 
-    /// Waits until no instance of a template is left, and checks that none of the machine's units has failed.
+    /// Waits until no instance of a template is loaded, and asserts that no unit of the machine has failed.
     #[track_caller]
     pub fn expect_nothing_left_of(&self, template: &str) {
-        wait_until(&format!("no {template}@ instance is loaded"), || {
+        wait_for(&format!("no {template}@ instance is loaded"), || {
             self.instances(template).is_empty()
         });
         assert_eq!(
@@ -307,7 +326,7 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         let stopped = Command::new(tool()).args(["stop", &self.name]).status();
-        // While a test fails, its own message matters more.
+        // A second panic would hide the message of the test.
         if !thread::panicking() {
             assert!(
                 stopped.unwrap().success(),
@@ -315,19 +334,6 @@ impl Drop for Machine {
                 self.name
             );
         }
-    }
-}
-
-/// Waits until a condition holds.
-#[track_caller]
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(
-            Instant::now() < until,
-            "waited {PATIENCE:?} in vain for this: {what}"
-        );
-        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -339,9 +345,9 @@ fn tool() -> PathBuf {
     repository().join("packaging/machine")
 }
 
-/// Runs a command that has to succeed, and returns what it printed, without the last line end.
+/// Runs a command that must succeed; returns its standard output without the last line end.
 #[track_caller]
-pub fn said(command: &mut Command) -> String {
+pub fn stdout_of(command: &mut Command) -> String {
     let output = command
         .output()
         .unwrap_or_else(|e| panic!("{command:?}: {e}"));

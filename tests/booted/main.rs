@@ -2,15 +2,15 @@
 //!
 //! Needs root. `tests/run` calls it; by hand:
 //!
-//!     cargo test --features booted --test booted -- conversation
+//!     cargo test --features booted --test booted -- session
 //!
-//! Each test is a function that takes a `Release`, and is named once in its file's `on_both_releases!`. It runs as
-//! `FILE::bookworm::NAME` and `FILE::trixie::NAME`, each time on a fresh machine of its own.
-//! SOCKUNIT_DEB names the package to test; without it `packaging/build-deb` builds one.
+//! A test is a function that takes a `Release` and is listed once in the `on_both_releases!` of its file. It runs as
+//! `FILE::bookworm::NAME` and `FILE::trixie::NAME`, each time on a fresh machine.
+//! SOCKUNIT_DEB is the path of the package to test; without it, `packaging/build-deb` builds one.
 
 #![forbid(unsafe_code)]
 
-/// Makes a test per release of each function named. One that is not named is dead code, and clippy says so.
+/// Defines a test per release for each function listed. Clippy reports a function that is not listed as dead code.
 macro_rules! on_both_releases {
     ($($name:ident),+ $(,)?) => {
         mod bookworm {
@@ -22,12 +22,12 @@ macro_rules! on_both_releases {
     };
 }
 
-/// The same, once with a unit for each connection and once with one process for all: of functions that take a
-/// `Release` and a `Mode`. They run as `FILE::single::bookworm::NAME` and so on.
+/// Defines a test per release and mode for each function listed. The functions take a `Release` and a `Mode`, and run
+/// as `FILE::per_connection::bookworm::NAME` and so on.
 macro_rules! on_both_releases_in_both_modes {
     ($($name:ident),+ $(,)?) => {
-        mod single {
-            on_both_releases_in_both_modes!(@releases Single $($name)+);
+        mod per_connection {
+            on_both_releases_in_both_modes!(@releases PerConnection $($name)+);
         }
         mod shared {
             on_both_releases_in_both_modes!(@releases Shared $($name)+);
@@ -35,11 +35,13 @@ macro_rules! on_both_releases_in_both_modes {
     };
     (@releases $mode:ident $($name:ident)+) => {
         mod bookworm {
-            use crate::machine::{Mode, Release};
+            use crate::machine::Release;
+            use crate::support::Mode;
             $(#[test] fn $name() { super::super::$name(Release::Bookworm, Mode::$mode) })+
         }
         mod trixie {
-            use crate::machine::{Mode, Release};
+            use crate::machine::Release;
+            use crate::support::Mode;
             $(#[test] fn $name() { super::super::$name(Release::Trixie, Mode::$mode) })+
         }
     };
@@ -49,7 +51,6 @@ mod attach;
 mod check;
 mod client;
 mod connect;
-mod conversation;
 mod deb;
 mod doctor;
 mod hostile;
@@ -60,6 +61,9 @@ mod package;
 mod reference;
 mod sandbox;
 mod serve;
+mod session;
 mod shared;
+#[path = "../support/mod.rs"]
+mod support;
 mod sweep;
 mod units;

@@ -1,22 +1,22 @@
-//! The package by itself: what installing, configuring, upgrading, removing and purging it do to a system.
+//! Installation, configuration, upgrade, removal and purge of the package.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read;
 
 use crate::deb::{deb, next_deb};
-use crate::machine::{Machine, Release, repository};
+use crate::machine::{CELEBS, HELLO, Machine, Release, repository};
+use crate::support::{PROMPT, expect, rest};
 
 on_both_releases!(
     installing_starts_enables_and_opens_nothing,
-    services_lines_keep_the_file_as_it_was,
-    a_taken_name_and_a_taken_port_are_left_alone,
-    a_system_without_a_services_file_is_served_too,
-    a_services_line_that_the_user_changed_stays,
-    the_services_question_is_preseeded_and_answered_anew,
-    an_upgrade_leaves_listeners_and_services_alone,
-    removing_ends_everything_and_installing_begins_anew,
-    purging_leaves_nothing_but_the_user,
+    services_lines_are_appended_and_purge_restores_the_file,
+    a_name_or_port_in_use_gets_no_line,
+    the_package_works_without_a_services_file,
+    a_services_line_that_the_user_changed_is_kept,
+    the_services_question_can_be_preseeded_and_reconfigured,
+    an_upgrade_keeps_listeners_and_services_lines,
+    removal_ends_all_sessions_and_a_new_installation_works,
+    purge_leaves_only_the_user,
     the_autopkgtest_passes,
 );
 
@@ -32,7 +32,7 @@ impl Machine {
         self.run("apt-get purge --yes --quiet sockunit");
     }
 
-    /// Every unit in the manager's memory that belongs to the package, slices and remains included.
+    /// Every loaded unit of the package, including slices and units that have no file any more.
     fn units(&self) -> String {
         self.run("systemctl list-units --all --plain --no-legend '*hello*' '*celebs*' '*sockunit*'")
     }
@@ -48,11 +48,11 @@ impl Machine {
     }
 }
 
-/// The lines that a text has more than another that it goes on from.
+/// The lines that `after` has in addition to `before`, which it begins with.
 #[track_caller]
 fn added<'t>(before: &str, after: &'t str) -> Vec<&'t str> {
     let added = after.strip_prefix(before);
-    let added = added.unwrap_or_else(|| panic!("not a continuation:\n{before}\n=====\n{after}"));
+    let added = added.unwrap_or_else(|| panic!("not an extension:\n{before}\n=====\n{after}"));
     added.lines().collect()
 }
 
@@ -62,10 +62,8 @@ fn installing_starts_enables_and_opens_nothing(release: Release) {
     machine.install(deb());
     assert_eq!(machine.listeners(), listeners);
     for socket in SOCKETS {
-        let enabled = machine.output(&format!("systemctl is-enabled {socket}"));
-        assert_eq!(enabled.stdout, b"disabled\n");
-        let active = machine.output(&format!("systemctl is-active {socket}"));
-        assert_eq!(active.stdout, b"inactive\n");
+        assert_eq!(machine.property(socket, "UnitFileState"), "disabled");
+        assert_eq!(machine.property(socket, "ActiveState"), "inactive");
     }
     assert_eq!(machine.run("systemctl is-system-running"), "running");
     let version = machine.run("dpkg-query --show --showformat '${Version}' sockunit");
@@ -79,7 +77,7 @@ fn installing_starts_enables_and_opens_nothing(release: Release) {
         let path = format!("/usr/share/man/{page}.gz");
         assert!(files.lines().any(|file| file == path), "{path}");
     }
-    // The user cannot log in, and owns nothing of the package.
+    // The user cannot log in, and owns no file of the package.
     let user = machine.run("getent passwd _sockunit");
     assert!(user.ends_with("/nologin"), "{user}");
     let owned = machine.run("dpkg --listfiles sockunit | xargs stat --format '%U %G %n'");
@@ -88,7 +86,7 @@ fn installing_starts_enables_and_opens_nothing(release: Release) {
     }
 }
 
-fn services_lines_keep_the_file_as_it_was(release: Release) {
+fn services_lines_are_appended_and_purge_restores_the_file(release: Release) {
     let machine = Machine::start(release);
     machine.run("chown daemon:adm /etc/services && chmod 640 /etc/services");
     let stat = || machine.run("stat --format '%U %G %a' /etc/services");
@@ -116,7 +114,7 @@ fn services_lines_keep_the_file_as_it_was(release: Release) {
     assert_eq!(stat(), "daemon adm 640");
 }
 
-fn a_taken_name_and_a_taken_port_are_left_alone(release: Release) {
+fn a_name_or_port_in_use_gets_no_line(release: Release) {
     for (own, refused, accepted) in [
         ("hello 4000/tcp\n", "hello", "celebs"),
         ("somebody 3334/tcp\n", "celebs", "hello"),
@@ -125,42 +123,39 @@ fn a_taken_name_and_a_taken_port_are_left_alone(release: Release) {
         let before = machine.services() + own;
         machine.write(SERVICES, &before);
         let there = machine.copy_in(deb());
-        let said = machine.run(&format!("apt-get install --yes --quiet {there} 2>&1"));
-        // It says who has it.
-        let own_words = own.split_whitespace().next().unwrap();
+        let output = machine.run(&format!("apt-get install --yes --quiet {there} 2>&1"));
+        // The message names the entry that has the name or the port.
+        let owner = own.split_whitespace().next().unwrap();
         assert!(
-            said.lines()
-                .any(|line| line.contains(SERVICES) && line.contains(own_words)),
-            "{said}"
+            output
+                .lines()
+                .any(|line| line.contains(SERVICES) && line.contains(owner)),
+            "{output}"
         );
         let services = machine.services();
         let lines = added(&before, &services);
         assert_eq!(lines.len(), 1, "{refused} must not be added: {lines:?}");
         assert!(lines[0].starts_with(accepted), "{lines:?}");
-        // Nothing else depends on the entry.
+        // The sockets do not need the entry.
         machine.run("systemctl start hello.socket celebs.socket");
-        assert!(
-            machine
-                .converse("127.0.0.1:3333", b"")
-                .starts_with(b"Hello World:")
-        );
+        assert!(machine.converse(HELLO, b"").starts_with(b"Hello World:"));
         machine.purge();
         assert_eq!(machine.services(), before);
     }
 }
 
-fn a_system_without_a_services_file_is_served_too(release: Release) {
+fn the_package_works_without_a_services_file(release: Release) {
     let machine = Machine::start(release);
     machine.run("rm /etc/services");
     machine.install(deb());
     machine.run("systemctl start hello.socket");
-    let greeting = machine.converse("127.0.0.1:3333", b"");
+    let greeting = machine.converse(HELLO, b"");
     assert!(greeting.starts_with(b"Hello World:"));
     machine.purge();
     assert!(!machine.outside(SERVICES).exists());
 }
 
-fn a_services_line_that_the_user_changed_stays(release: Release) {
+fn a_services_line_that_the_user_changed_is_kept(release: Release) {
     let machine = Machine::start(release);
     let before = machine.services();
     machine.install(deb());
@@ -170,7 +165,7 @@ fn a_services_line_that_the_user_changed_stays(release: Release) {
     assert_eq!(
         machine.services(),
         changed,
-        "the name is taken, by the user now"
+        "the line of the user has the name"
     );
     machine.purge();
     let services = machine.services();
@@ -179,7 +174,7 @@ fn a_services_line_that_the_user_changed_stays(release: Release) {
     assert!(lines[0].ends_with(", known to the firewall"), "{lines:?}");
 }
 
-fn the_services_question_is_preseeded_and_answered_anew(release: Release) {
+fn the_services_question_can_be_preseeded_and_reconfigured(release: Release) {
     let machine = Machine::start(release);
     let before = machine.services();
     machine.answer_services_question(false);
@@ -195,7 +190,7 @@ fn the_services_question_is_preseeded_and_answered_anew(release: Release) {
     machine.run("dpkg-reconfigure sockunit");
     assert_eq!(machine.services(), before);
 
-    // The answer outlives a removal, and goes with the purge.
+    // The answer is kept on removal, and removed on purge.
     machine.run("apt-get remove --yes --quiet sockunit");
     machine.install(deb());
     assert_eq!(machine.services(), before);
@@ -204,12 +199,12 @@ fn the_services_question_is_preseeded_and_answered_anew(release: Release) {
     assert_eq!(machine.services(), with_lines);
 }
 
-fn an_upgrade_leaves_listeners_and_services_alone(release: Release) {
+fn an_upgrade_keeps_listeners_and_services_lines(release: Release) {
     let machine = Machine::serving(release);
-    // What the user took away does not come back with each upgrade.
+    // An upgrade does not add a line that the user removed.
     machine.run("sed --in-place '/^hello /d' /etc/services");
     let services = machine.services();
-    // With the inode of each: a listener that was closed and opened again would have another.
+    // ss prints the inode of each: a listener that was closed and opened again has another.
     let listeners = || {
         machine.run("ss --no-header --listening --tcp --numeric --extended 'sport = :3333 or sport = :3334'")
     };
@@ -221,34 +216,33 @@ fn an_upgrade_leaves_listeners_and_services_alone(release: Release) {
     assert_eq!(listeners(), before);
     assert_eq!(machine.services(), services);
     for socket in SOCKETS {
-        let reload = machine.run(&format!(
-            "systemctl show --property NeedDaemonReload --value {socket}"
-        ));
-        assert_eq!(reload, "no", "{socket}");
+        assert_eq!(
+            machine.property(socket, "NeedDaemonReload"),
+            "no",
+            "{socket}"
+        );
     }
 }
 
-fn removing_ends_everything_and_installing_begins_anew(release: Release) {
+fn removal_ends_all_sessions_and_a_new_installation_works(release: Release) {
     let machine = Machine::start(release);
-    let services = machine.services();
+    let (services, listeners) = (machine.services(), machine.listeners());
     machine.install(deb());
     let with_lines = machine.services();
     machine.run("systemctl start hello.socket celebs.socket");
-    let listeners = machine.listeners();
-    let mut conversation = machine.connect("127.0.0.1:3334");
-    conversation.read_exact(&mut [0; 6]).unwrap();
+    let mut session = machine.connect(CELEBS);
+    expect(&mut session, PROMPT);
     machine.run("systemctl start sockunit-sweep.service");
-    machine.converse("127.0.0.1:3333", b"");
+    machine.converse(HELLO, b"");
     assert_ne!(machine.units(), "");
 
     machine.run("apt-get remove --yes --quiet sockunit");
-    // The conversation ends with the program that held it.
-    let mut rest = Vec::new();
-    conversation.read_to_end(&mut rest).unwrap();
+    // SIGTERM ends the program, and the kernel closes the connection.
+    assert_eq!(rest(session), "");
     assert_eq!(machine.units(), "");
     assert_eq!(machine.services(), services);
-    assert_ne!(machine.listeners(), listeners);
-    assert!(!machine.output("pgrep --uid _sockunit").status.success());
+    assert_eq!(machine.listeners(), listeners);
+    assert_eq!(machine.pgrep("--uid _sockunit"), "");
     let left =
         machine.run("find /run /etc -name '*hello*' -o -name '*celebs*' -o -name '*sockunit*'");
     assert_eq!(left, "", "files in /run and /etc");
@@ -257,15 +251,14 @@ fn removing_ends_everything_and_installing_begins_anew(release: Release) {
     machine.install(deb());
     assert_eq!(machine.services(), with_lines);
     for socket in SOCKETS {
-        let active = machine.output(&format!("systemctl is-active {socket}"));
-        assert_eq!(active.stdout, b"inactive\n");
+        assert_eq!(machine.property(socket, "ActiveState"), "inactive");
     }
     machine.run("systemctl start hello.socket celebs.socket");
     let greeting = machine.converse("[::1]:3333", b"");
     assert!(greeting.starts_with(b"Hello World:"));
 }
 
-/// Every file with its type, mode, owner, target and, in /etc, its content; without the records of dpkg and apt,
+/// Every file with its type, mode, owner, target and, in /etc, its content; without the databases of dpkg and apt,
 /// the logs, and the databases of users.
 fn everything(machine: &Machine) -> String {
     machine.run(
@@ -281,13 +274,13 @@ fn everything(machine: &Machine) -> String {
     )
 }
 
-fn purging_leaves_nothing_but_the_user(release: Release) {
+fn purge_leaves_only_the_user(release: Release) {
     let machine = Machine::start(release);
     let users = machine.run("cut -d: -f1 /etc/passwd");
     let before = everything(&machine);
     machine.install(deb());
     machine.run("systemctl enable --now hello.socket celebs.socket");
-    let received = machine.converse("127.0.0.1:3334", b"linus\nquit\n");
+    let received = machine.converse(CELEBS, b"linus\nquit\n");
     assert!(received.ends_with(b"Finished\n"));
     assert_ne!(everything(&machine), before);
 
@@ -299,33 +292,29 @@ fn purging_leaves_nothing_but_the_user(release: Release) {
     let lost: Vec<_> = had.difference(&has).collect();
     assert!(
         left.is_empty() && lost.is_empty(),
-        "left behind: {left:#?}, lost: {lost:#?}"
+        "not removed: {left:#?}, lost: {lost:#?}"
     );
     assert_eq!(machine.units(), "");
     assert_eq!(
         machine.run("cut -d: -f1 /etc/passwd"),
         format!("{users}\n_sockunit")
     );
-    // debconf has forgotten question and answer, deb-systemd-helper the sockets.
+    // debconf has no question and answer, and dpkg no package.
     for file in [
         "/var/cache/debconf/config.dat",
         "/var/cache/debconf/templates.dat",
         "/var/lib/dpkg/status",
     ] {
-        assert!(
-            !machine
-                .output(&format!("grep sockunit {file}"))
-                .status
-                .success(),
-            "{file}"
-        );
+        // Exit status 1 means that no line matches.
+        let grep = machine.output(&format!("grep sockunit {file}"));
+        assert_eq!(grep.status.code(), Some(1), "{file}: {grep:?}");
     }
 }
 
 fn the_autopkgtest_passes(release: Release) {
     let machine = Machine::start(release);
     let there = machine.copy_in(deb());
-    // All of the source that the test needs, as a tree that is built already: from any other, autopkgtest wants dpkg-dev.
+    // The part of the source that the test needs. debian/files marks it as built; otherwise autopkgtest needs dpkg-dev.
     for file in ["changelog", "control", "tests/control", "tests/converse"] {
         let source = repository().join("debian").join(file);
         machine.write(
@@ -338,12 +327,13 @@ fn the_autopkgtest_passes(release: Release) {
     let output = machine.output(&format!(
         "autopkgtest --no-built-binaries {there} /root/source/ -- null 2>&1"
     ));
-    let said = String::from_utf8_lossy(&output.stdout);
-    // 0 means that all tests passed; skipped ones are 2 or 8.
-    assert!(output.status.success(), "{}:\n{said}", output.status);
+    let report = String::from_utf8_lossy(&output.stdout);
+    // Exit status 0 means that all tests passed; 2 and 8 mean that tests were skipped.
+    assert!(output.status.success(), "{}:\n{report}", output.status);
     assert!(
-        said.lines()
+        report
+            .lines()
             .any(|line| line.starts_with("converse") && line.ends_with("PASS")),
-        "{said}"
+        "{report}"
     );
 }

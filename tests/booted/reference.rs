@@ -1,25 +1,22 @@
-//! The programs against shell scripts as a tutorial would have them (tests/reference), which talk under the units for
-//! single connections; the programs do in both modes. For ordinary input the bytes are equal; where they differ, they differ on purpose.
+//! The programs against shell scripts as a tutorial has them (tests/reference). The scripts run with a unit for each
+//! connection, the programs in both modes. For ordinary input the bytes are equal; other differences are intended.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
 
 use crate::lifecycle::attach;
-use crate::machine::{Machine, Mode, Release, repository};
+use crate::machine::{CELEBS, HELLO, Machine, Release, repository};
+use crate::support::{Mode, PROMPT};
 
 on_both_releases_in_both_modes!(
-    hello_says_what_the_script_says,
-    celebs_says_what_the_script_says_to_ordinary_names,
-    celebs_takes_line_ends_of_telnet_and_the_script_does_not,
-    celebs_gives_no_meaning_to_a_name_and_the_script_does,
+    hello_answers_like_the_script,
+    celebs_answers_ordinary_names_like_the_script,
+    celebs_accepts_cr_lf_and_the_script_does_not,
+    celebs_does_not_expand_names_and_the_script_does,
     celebs_ends_at_end_of_input_and_the_script_never_does,
 );
 
-const HELLO: &str = "127.0.0.1:3333";
-const CELEBS: &str = "127.0.0.1:3334";
-const PROMPT: &str = "Please type Linux celebs name below:\n";
-
-/// Puts the script in the place of the program.
+/// Attaches the script in place of the program.
 fn attach_reference(machine: &Machine, service: &str) {
     let script = repository()
         .join("tests/reference")
@@ -27,8 +24,8 @@ fn attach_reference(machine: &Machine, service: &str) {
     let path = format!("/usr/local/bin/{service}.sh");
     machine.write(&path, &std::fs::read_to_string(script).unwrap());
     machine.run(&format!("chmod 755 {path}"));
-    // A script knows nothing of listening sockets.
-    machine.switch(&[service], Mode::Single);
+    // The script cannot accept connections.
+    machine.switch(&[service], Mode::PerConnection);
     attach(machine, service, &path);
 }
 
@@ -50,9 +47,9 @@ fn both(
     (program, ask())
 }
 
-fn hello_says_what_the_script_says(release: Release, mode: Mode) {
+fn hello_answers_like_the_script(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
-    // The seconds go on in between, so the time is compared by its form and by all that is not a digit.
+    // The time differs, so the test compares everything but the digits.
     let form = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "0");
     for zone in ["Etc/UTC", "America/New_York", "Asia/Kolkata"] {
         machine.run(&format!(
@@ -65,7 +62,7 @@ fn hello_says_what_the_script_says(release: Release, mode: Mode) {
     }
 }
 
-fn celebs_says_what_the_script_says_to_ordinary_names(release: Release, mode: Mode) {
+fn celebs_answers_ordinary_names_like_the_script(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
     let inputs = [
         "richard\nlinus\nmaddog\nquit\n",
@@ -81,21 +78,21 @@ fn celebs_says_what_the_script_says_to_ordinary_names(release: Release, mode: Mo
     assert!(program[0].contains("torvalds"), "{}", program[0]);
 }
 
-fn celebs_takes_line_ends_of_telnet_and_the_script_does_not(release: Release, mode: Mode) {
+fn celebs_accepts_cr_lf_and_the_script_does_not(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
     let (program, script) = both(&machine, "celebs", CELEBS, &["linus\r\nquit\r\n"]);
     assert_eq!(
         program[0],
         format!("{PROMPT}:linus, \ntorvalds\n{PROMPT}:quit, \n\nFinished\n")
     );
-    // To the script the carriage return is part of the name, so it knows nobody.
+    // For the script the carriage return is part of the name.
     assert_eq!(
         script[0],
         format!("{PROMPT}:linus\r, \nUnknown celeb\n{PROMPT}:quit\r, \n\nFinished\n")
     );
 }
 
-fn celebs_gives_no_meaning_to_a_name_and_the_script_does(release: Release, mode: Mode) {
+fn celebs_does_not_expand_names_and_the_script_does(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
     let inputs = [
         "*\nquit\n",
@@ -107,17 +104,17 @@ fn celebs_gives_no_meaning_to_a_name_and_the_script_does(release: Release, mode:
     let unknown =
         |name: &str| format!("{PROMPT}:{name}, \nUnknown celeb\n{PROMPT}:quit, \n\nFinished\n");
 
-    // Unquoted, a star is every file of the current directory: the client looks around in the server.
+    // An unquoted star expands to every file of the current directory of the server.
     assert_eq!(program[0], unknown("*"));
     assert!(
         script[0].contains(":bin ") && script[0].contains(" etc "),
         "{}",
         script[0]
     );
-    // `echo -n -n` prints nothing: the name has become an option.
+    // `echo -n -n` prints nothing: echo takes the name for an option.
     assert_eq!(program[1], unknown("-n"));
     assert_eq!(script[1], unknown(""));
-    // `read` without -r takes a backslash away ...
+    // `read` without -r removes a backslash ...
     assert_eq!(program[2], unknown("li\\nus"));
     assert_eq!(
         script[2],
@@ -147,14 +144,14 @@ fn celebs_ends_at_end_of_input_and_the_script_never_does(release: Release, mode:
     let mut stream = machine.connect(CELEBS);
     stream.write_all(b"linus\n").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
-    // It asks the client that has said its last word again and again; this test stops listening after 1000 times.
+    // The script goes on asking after the end of input; the test reads 1000 questions.
     let cycle = format!("{PROMPT}:, \nUnknown celeb\n");
     let mut received = vec![0; format!("{PROMPT}:linus, \ntorvalds\n").len() + 1000 * cycle.len()];
     stream.read_exact(&mut received).unwrap();
     assert!(received.ends_with(cycle.repeat(1000).as_bytes()));
     drop(stream);
-    // It does not even end when the client has gone, because systemd has SIGPIPE ignored. What it says into the
-    // journal then is about each write that failed.
+    // The script goes on after the client has closed, because systemd ignores SIGPIPE for it. The shell logs each write
+    // that fails.
     machine.journal_until("-t celebs -o cat", "failed writes", |text| {
         text.contains("write error: Broken pipe")
     });

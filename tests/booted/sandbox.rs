@@ -1,26 +1,26 @@
-//! What a program can do at the end of a connection: an ordinary one all it needs, a hostile one next to nothing.
+//! What a program can do in the sandbox of hello@.service: an ordinary program all it needs, a hostile program almost
+//! nothing.
 
-use std::io::{Read, Write};
+use std::io::Write;
 
-use crate::conversation::expect;
+use nix::libc;
+
 use crate::lifecycle::attach;
-use crate::machine::{Machine, Release, wait_until};
+use crate::machine::{CELEBS, HELLO, Machine, Release};
+use crate::support::{PROMPT, expect, rest, wait_for};
 
 on_both_releases!(
     shell_and_perl_programs_work_in_the_sandbox,
-    a_program_in_a_home_is_bound_into_view_alone,
-    a_hostile_program_finds_nothing_to_take_or_keep,
-    a_hostile_program_cannot_reach_into_other_connections,
-    a_hostile_program_is_bounded,
-    nothing_survives_the_end_of_a_connection,
+    only_the_program_itself_is_visible_in_its_home,
+    a_hostile_program_can_read_and_write_nothing,
+    a_hostile_program_cannot_read_other_sessions,
+    a_hostile_program_is_limited,
+    no_process_survives_its_connection,
 );
 
-const HELLO: &str = "127.0.0.1:3333";
-const CELEBS: &str = "127.0.0.1:3334";
-const PROMPT: &str = "Please type Linux celebs name below:\n";
 const PROGRAM: &str = "/usr/local/bin/program";
 
-/// Puts a script in the place of hello.
+/// Attaches a script in place of hello.
 fn attach_script(machine: &Machine, script: &str) {
     machine.write(PROGRAM, script);
     machine.run(&format!("chmod 755 {PROGRAM}"));
@@ -55,7 +55,7 @@ done
         answer(&machine, "sum\nhere\nboth\nwait\na b\n"),
         "6\nhere, in 1970\ndiffer\nwaited\nwhat is a\\ b?\n"
     );
-    machine.journal_until("-t hello -o cat", "what it said on stderr", |text| {
+    machine.journal_until("-t hello -o cat", "standard error of the program", |text| {
         text.lines().any(|line| line == "asked a b")
     });
 
@@ -89,7 +89,8 @@ while (my $line = <STDIN>) {
     machine.expect_nothing_left_of("hello");
 }
 
-/// Runs in the place of hello, and says what it found, a line each. Perl's syscall takes what no command offers.
+/// Runs in place of hello, and prints what it found, one line each. Perl calls the kernel where no command does; SYS_
+/// names are replaced by the numbers of this architecture.
 const PROBES: &str = r#"#!/bin/bash
 exec 2>/dev/null
 can() { if "${@:2}" >/dev/null; then echo "$1: yes"; else echo "$1: no"; fi; }
@@ -117,17 +118,17 @@ can 'connect to celebs' bash -c ': </dev/tcp/127.0.0.1/3334'
 for family in 1 2 10 16 17 40; do # AF_UNIX, INET, INET6, NETLINK, PACKET, VSOCK
     echo "socket $family: $(perl -e 'print socket(my $s, shift, 2, 0) ? "yes" : "no: $!"' "$family")"
 done
-echo "io_uring_setup: $(call 425 1 0)"
-echo "shmget: $(call 29 0 4096 950)"
-echo "semget: $(call 64 0 1 950)"
-echo "msgget: $(call 68 0 950)"
-echo "add_key: $(call 248 0 0 0 0 0)"
-echo "ptrace: $(call 101 0 0 0 0)"
+echo "io_uring_setup: $(call SYS_io_uring_setup 1 0)"
+echo "shmget: $(call SYS_shmget 0 4096 950)"
+echo "semget: $(call SYS_semget 0 1 950)"
+echo "msgget: $(call SYS_msgget 0 950)"
+echo "add_key: $(call SYS_add_key 0 0 0 0 0)"
+echo "ptrace: $(call SYS_ptrace 0 0 0 0)"
 echo "chmod u+s: $(perl -e 'print chmod(04755, "/dev/stdin") ? "yes" : "no"')"
 echo done
 "#;
 
-fn a_program_in_a_home_is_bound_into_view_alone(release: Release) {
+fn only_the_program_itself_is_visible_in_its_home(release: Release) {
     let machine = Machine::serving(release);
     machine.run("useradd --create-home you && chmod 700 /home/you");
     machine.write("/home/you/secret", "secret\n");
@@ -144,7 +145,7 @@ fn a_program_in_a_home_is_bound_into_view_alone(release: Release) {
     assert_eq!(answer(&machine, ""), "from home\nprogram\n");
 }
 
-fn a_hostile_program_finds_nothing_to_take_or_keep(release: Release) {
+fn a_hostile_program_can_read_and_write_nothing(release: Release) {
     let machine = Machine::serving(release);
     machine.run(
         "useradd --create-home ann
@@ -156,7 +157,18 @@ fn a_hostile_program_finds_nothing_to_take_or_keep(release: Release) {
          su ann -c 'test \"$(/usr/local/bin/who-am-i -u)\" = 0'
          su ann -c 'sleep 1000 >/dev/null 2>&1 & echo $!' >/etc/daemon.pid",
     );
-    attach_script(&machine, PROBES);
+    let mut script = PROBES.to_owned();
+    for (name, number) in [
+        ("SYS_io_uring_setup", libc::SYS_io_uring_setup),
+        ("SYS_shmget", libc::SYS_shmget),
+        ("SYS_semget", libc::SYS_semget),
+        ("SYS_msgget", libc::SYS_msgget),
+        ("SYS_add_key", libc::SYS_add_key),
+        ("SYS_ptrace", libc::SYS_ptrace),
+    ] {
+        script = script.replace(name, &number.to_string());
+    }
+    attach_script(&machine, &script);
     let found = answer(&machine, "");
 
     let expected = [
@@ -172,9 +184,9 @@ fn a_hostile_program_finds_nothing_to_take_or_keep(release: Release) {
         "read a home: no",
         "read /root: no",
         "homes: ",
-        // A file there would be a message queue, and their limit is zero.
+        // A file there is a message queue, and LimitMSGQUEUE= is 0.
         "writable folders: /dev/mqueue ",
-        // Left out: the unit's own memory.pressure, which systemd 257 gives to it; it holds no data.
+        // Without the memory.pressure of the unit itself, which systemd 257 makes writable; it holds no data.
         "writable files: ",
         "write in /: no",
         "write in /tmp: no",
@@ -211,16 +223,16 @@ fn a_hostile_program_finds_nothing_to_take_or_keep(release: Release) {
     assert_eq!(found, expected);
 }
 
-fn a_hostile_program_cannot_reach_into_other_connections(release: Release) {
+fn a_hostile_program_cannot_read_other_sessions(release: Release) {
     let machine = Machine::serving(release);
     let mut victim = machine.connect(CELEBS);
     expect(&mut victim, PROMPT);
     let instance = machine.instances("celebs").pop().unwrap();
-    let pid = machine.run(&format!("systemctl show -p MainPID --value '{instance}'"));
+    let pid = machine.property(&instance, "MainPID");
     machine.run(&format!(
         "test \"$(stat -c %U /proc/{pid})\" = _sockunit && grep -q REMOTE_ADDR= /proc/{pid}/environ"
     ));
-    // The same user, and yet not its memory, its descriptors or its environment.
+    // The program runs as the same user, but cannot read the memory, descriptors and environment of the process.
     attach_script(
         &machine,
         &format!(
@@ -237,9 +249,9 @@ echo done
     assert_eq!(answer(&machine, ""), "there\ndone\n");
 }
 
-fn a_hostile_program_is_bounded(release: Release) {
+fn a_hostile_program_is_limited(release: Release) {
     let machine = Machine::serving(release);
-    // It holds the connection, so that the unit can be looked at, and then tries the limits.
+    // It keeps the connection open while the test reads the properties of the unit, and then tries the limits.
     attach_script(
         &machine,
         r#"#!/bin/bash
@@ -269,28 +281,23 @@ perl -e '
         "MemoryMax=67108864\nMemorySwapMax=0\nRuntimeMaxUSec=1d\nTasksMax=32"
     );
     stream.write_all(b"go\n").unwrap();
-    let mut found = String::new();
-    stream.read_to_string(&mut found).unwrap();
+    let found = rest(stream);
     let (limits, made) = found.split_once("made ").unwrap_or((&found, ""));
     assert_eq!(limits, "open files 64, core 0, message queues 0\n");
     let made: usize = made.trim_end_matches(" processes\n").parse().unwrap();
-    // The kernel holds a unit to TasksMax where its cgroup has the controller "pids". A machine in a container has the
-    // controllers that its host hands down; where this one is missing, the setting above is all that can be judged.
-    if machine
-        .run("cat /sys/fs/cgroup/cgroup.controllers")
-        .split_whitespace()
-        .any(|controller| controller == "pids")
-    {
+    // The kernel enforces TasksMax= if the cgroup has the controller. A machine in a container has only the controllers
+    // that its host delegates; without it, the properties above are all that can be checked.
+    if machine.has_controller("pids") {
         assert!(made < 32, "{made} processes");
     }
-    // Whatever it started goes with it.
+    // systemd kills every process of the unit.
     machine.expect_nothing_left_of("hello");
-    assert_eq!(machine.run("pgrep -u _sockunit || true"), "");
+    assert_eq!(machine.pgrep("-u _sockunit"), "");
 }
 
-fn nothing_survives_the_end_of_a_connection(release: Release) {
+fn no_process_survives_its_connection(release: Release) {
     let machine = Machine::serving(release);
-    // A daemon of its own session that ignores every polite request and holds no end of the connection.
+    // A daemon in a session of its own that ignores SIGTERM, SIGHUP and SIGINT and does not hold the connection.
     attach_script(
         &machine,
         r#"#!/bin/bash
@@ -300,8 +307,8 @@ echo started
 "#,
     );
     assert_eq!(answer(&machine, ""), "started\n");
-    wait_until("no process of _sockunit is left", || {
-        machine.run("pgrep -u _sockunit || true").is_empty()
+    wait_for("no process of _sockunit is left", || {
+        machine.pgrep("-u _sockunit").is_empty()
     });
     machine.expect_nothing_left_of("hello");
     assert_eq!(machine.run("find / -xdev -user _sockunit"), "");

@@ -5,17 +5,18 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use crate::journal::records;
-use crate::machine::{Machine, Release, wait_until};
+use crate::journal::entries;
+use crate::machine::{Machine, Release};
+use crate::support::{expect, rest, wait_for};
 
 on_both_releases!(
-    records_have_their_fields_and_a_restart_under_load_refuses_nobody,
-    without_processes_to_spare_clients_wait_and_the_service_lives,
+    entries_have_fields_and_a_restart_under_load_refuses_no_client,
+    clients_wait_while_the_process_limit_is_reached,
 );
 
 const ADDRESS: &str = "127.0.0.1:4000";
 
-/// A socket and its service, with these settings, which starts a script for each connection.
+/// Starts a socket whose service runs a script for each connection, with these settings in [Service].
 fn serve(release: Release, settings: &str, script: &str) -> Machine {
     let machine = Machine::installed(release);
     machine.write(
@@ -30,9 +31,10 @@ fn serve(release: Release, settings: &str, script: &str) -> Machine {
         ),
     );
     machine.write("/usr/local/bin/greet", &format!("#!/bin/sh\n{script}\n"));
-    // Limits on processes are for all of a user's, in whichever machine.
-    static UID: AtomicUsize = AtomicUsize::new(54_000);
-    let uid = UID.fetch_add(1, Ordering::Relaxed);
+    // LimitNPROC= counts all processes of a user, also those of other machines: each machine has a user of its own.
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let uid = 1_000_000 + 10 * std::process::id() as usize + count;
     machine.run(&format!(
         "useradd --uid {uid} greet
          chmod 755 /usr/local/bin/greet
@@ -43,55 +45,51 @@ fn serve(release: Release, settings: &str, script: &str) -> Machine {
 }
 
 fn property(machine: &Machine, property: &str) -> String {
-    machine.run(&format!(
-        "systemctl show --property {property} --value greet.service"
-    ))
+    machine.property("greet.service", property)
 }
 
 fn begin(machine: &Machine) -> TcpStream {
     let mut stream = machine.connect(ADDRESS);
     stream.write_all(b"x\n").unwrap();
-    let mut word = [0; 2];
-    stream.read_exact(&mut word).unwrap();
-    assert_eq!(word, *b"x\n");
+    expect(&mut stream, "x\n");
     stream
 }
 
-/// A conversation as short as they are.
+/// Sends a line, which the service sends back.
 #[track_caller]
-fn talk(mut stream: TcpStream, word: &str) {
+fn echo(mut stream: TcpStream, word: &str) {
     stream
         .write_all(word.as_bytes())
-        .expect("nobody is cut off");
+        .expect("no connection is reset");
     stream.shutdown(Shutdown::Write).unwrap();
     let mut answer = String::new();
     stream
         .read_to_string(&mut answer)
-        .expect("nobody is cut off");
+        .expect("no connection is reset");
     assert_eq!(answer, word);
 }
 
-fn records_have_their_fields_and_a_restart_under_load_refuses_nobody(release: Release) {
+fn entries_have_fields_and_a_restart_under_load_refuses_no_client(release: Release) {
     let script = "echo \"from $REMOTE_ADDR\" >&2; cat; exit 3";
     let machine = &serve(release, "WatchdogSec=1s\n", script);
-    talk(machine.connect(ADDRESS), "linus\n");
-    let told = records(machine, "-t greet REMOTE_ADDR=127.0.0.1", 1).remove(0);
-    assert_eq!(told["_SYSTEMD_UNIT"], "greet.service");
-    assert_eq!(told["PRIORITY"], "5");
-    let port = &told["REMOTE_PORT"];
-    assert_eq!(told["CONNECTION"], format!("1-127.0.0.1:{port}"));
-    let message = &told["MESSAGE"];
+    echo(machine.connect(ADDRESS), "linus\n");
+    let entry = entries(machine, "-t greet REMOTE_ADDR=127.0.0.1", 1).remove(0);
+    assert_eq!(entry["_SYSTEMD_UNIT"], "greet.service");
+    assert_eq!(entry["PRIORITY"], "5");
+    let port = &entry["REMOTE_PORT"];
+    assert_eq!(entry["CONNECTION"], format!("1-127.0.0.1:{port}"));
+    let message = &entry["MESSAGE"];
     assert!(
         message.starts_with(&format!("127.0.0.1:{port} exited 3: pid "))
             && message.contains(", 6 bytes received, 6 bytes sent, "),
         "{message}"
     );
-    let told = records(machine, "-t greet _TRANSPORT=stdout", 1).remove(0);
-    assert_eq!(told["MESSAGE"], "from 127.0.0.1");
+    let entry = entries(machine, "-t greet _TRANSPORT=stdout", 1).remove(0);
+    assert_eq!(entry["MESSAGE"], "from 127.0.0.1");
 
-    // The sign of life comes while nothing else does.
-    let talking = begin(machine);
-    wait_until("the watchdog had something to wait for", || {
+    // The service sends WATCHDOG=1 while a session is silent.
+    let open = begin(machine);
+    wait_for("the watchdog timestamp advances", || {
         let at = |event: &str| -> u64 { property(machine, event).parse().unwrap_or_default() };
         at("WatchdogTimestampMonotonic") > at("ExecMainStartTimestampMonotonic") + 2_500_000
     });
@@ -104,13 +102,13 @@ fn records_have_their_fields_and_a_restart_under_load_refuses_nobody(release: Re
         for _ in 0..3 {
             scope.spawn(|| {
                 machine.in_network(|| {
-                    // Bounded, should the restarts never end.
+                    // Ends the thread if the test fails.
                     for _ in 0..20_000 {
                         if done.load(Ordering::Relaxed) {
                             break;
                         }
-                        talk(
-                            TcpStream::connect(ADDRESS).expect("nobody is refused"),
+                        echo(
+                            TcpStream::connect(ADDRESS).expect("no client is refused"),
                             "x\n",
                         );
                         served.fetch_add(1, Ordering::Relaxed);
@@ -118,16 +116,16 @@ fn records_have_their_fields_and_a_restart_under_load_refuses_nobody(release: Re
                 });
             });
         }
-        // The first has a conversation to wait for.
+        // The first restart waits for the open session.
         machine.run("systemctl restart --no-block greet.service");
-        wait_until("it stops", || {
+        wait_for("the service stops", || {
             property(machine, "ActiveState") == "deactivating"
         });
-        talk(talking, "y\n");
+        echo(open, "y\n");
         for _ in 0..3 {
             machine.run("systemctl restart greet.service");
             let before = served.load(Ordering::Relaxed);
-            wait_until("more are served", || {
+            wait_for("more clients are served", || {
                 served.load(Ordering::Relaxed) > before + 50
             });
         }
@@ -138,19 +136,17 @@ fn records_have_their_fields_and_a_restart_under_load_refuses_nobody(release: Re
     machine.expect_nothing_left_of("greet");
 }
 
-fn without_processes_to_spare_clients_wait_and_the_service_lives(release: Release) {
-    // The service itself has five.
+fn clients_wait_while_the_process_limit_is_reached(release: Release) {
+    // The service itself has five processes and threads.
     let machine = serve(release, "LimitNPROC=8\n", "exec cat");
-    let mut talking: Vec<TcpStream> = (0..3).map(|_| begin(&machine)).collect();
+    let mut open: Vec<TcpStream> = (0..3).map(|_| begin(&machine)).collect();
     let mut waiting = machine.connect(ADDRESS);
     waiting.write_all(b"late\n").unwrap();
     waiting.shutdown(Shutdown::Write).unwrap();
-    machine.journal_until("-t greet -o cat", "what it lacks", |text| {
+    machine.journal_until("-t greet -o cat", "the process limit", |text| {
         text.contains("no more programs than these 3 for now: ")
     });
-    talking.pop();
-    let mut word = String::new();
-    waiting.read_to_string(&mut word).unwrap();
-    assert_eq!(word, "late\n");
+    open.pop();
+    assert_eq!(rest(waiting), "late\n");
     assert_eq!(property(&machine, "NRestarts"), "0");
 }

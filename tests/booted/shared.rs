@@ -1,4 +1,4 @@
-//! One process for all connections: `Accept=no` by a drop-in for the socket.
+//! Shared services: one process for all connections, with `Accept=no` in a drop-in for the socket.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -8,25 +8,21 @@ use std::time::Instant;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::conversation::expect;
-use crate::journal::records;
-use crate::machine::{Machine, Mode, Release, wait_until};
+use crate::journal::entries;
+use crate::machine::{CELEBS, HELLO, Machine, Release};
+use crate::support::{Mode, PROMPT, expect, rest, wait_for};
 
 on_both_releases!(
-    one_drop_in_switches_and_its_removal_switches_back,
-    restarting_the_socket_again_and_again_keeps_it_up,
-    records_carry_unit_connection_and_peer_as_fields,
-    a_flood_is_summed_up_and_no_record_is_lost_in_silence,
-    a_thousand_that_say_nothing_keep_no_newcomer_out,
-    a_restart_under_load_refuses_nobody_and_lets_conversations_finish,
-    a_process_that_stands_still_is_replaced_by_the_watchdog,
+    a_drop_in_makes_a_service_shared_and_its_removal_reverts_it,
+    repeated_socket_restarts_succeed,
+    entries_have_unit_connection_and_peer_as_fields,
+    a_flood_is_summarised_and_every_connection_is_counted,
+    a_thousand_silent_clients_do_not_block_another_source,
+    a_restart_under_load_refuses_no_client_and_lets_sessions_finish,
+    the_watchdog_replaces_a_stopped_process,
     a_killed_process_is_replaced,
-    its_sandbox_is_as_tight_as_stated,
+    exposure_levels_are_at_most_0_5,
 );
-
-const HELLO: &str = "127.0.0.1:3333";
-const CELEBS: &str = "127.0.0.1:3334";
-const PROMPT: &str = "Please type Linux celebs name below:\n";
 
 fn serving(release: Release) -> Machine {
     Machine::serving_in(release, Mode::Shared)
@@ -47,21 +43,17 @@ fn begin(machine: &Machine) -> TcpStream {
 #[track_caller]
 fn finish(mut stream: TcpStream) {
     stream.write_all(b"linus\nquit\n").unwrap();
-    let mut rest = String::new();
-    stream.read_to_string(&mut rest).unwrap();
     assert_eq!(
-        rest,
+        rest(stream),
         format!(":linus, \ntorvalds\n{PROMPT}:quit, \n\nFinished\n")
     );
 }
 
 fn state(machine: &Machine, unit: &str) -> String {
-    machine.run(&format!(
-        "systemctl show --property ActiveState --value {unit}"
-    ))
+    machine.property(unit, "ActiveState")
 }
 
-fn one_drop_in_switches_and_its_removal_switches_back(release: Release) {
+fn a_drop_in_makes_a_service_shared_and_its_removal_reverts_it(release: Release) {
     let machine = Machine::serving(release);
     greet(&machine);
     machine.switch(&["hello"], Mode::Shared);
@@ -76,20 +68,20 @@ fn one_drop_in_switches_and_its_removal_switches_back(release: Release) {
         "{status}"
     );
 
-    // Its socket can be restarted as it is, and with it the process.
+    // A restart of the socket restarts the process too.
     machine.run("systemctl restart hello.socket");
     greet(&machine);
 
-    machine.switch(&["hello"], Mode::Single);
+    machine.switch(&["hello"], Mode::PerConnection);
     greet(&machine);
-    wait_until("the process has left", || {
+    wait_for("the process has exited", || {
         state(&machine, "hello.service") == "inactive"
     });
     machine.expect_nothing_left_of("hello");
 }
 
-/// A busy machine once showed in one of twenty restarts that something still held the port.
-fn restarting_the_socket_again_and_again_keeps_it_up(release: Release) {
+/// On a busy machine one of twenty restarts once failed, because a process still held the port.
+fn repeated_socket_restarts_succeed(release: Release) {
     let machine = serving(release);
     machine.run(
         "busy=
@@ -103,30 +95,30 @@ fn restarting_the_socket_again_and_again_keeps_it_up(release: Release) {
     assert_eq!(state(&machine, "hello.socket"), "active");
 }
 
-fn records_carry_unit_connection_and_peer_as_fields(release: Release) {
+fn entries_have_unit_connection_and_peer_as_fields(release: Release) {
     let machine = serving(release);
     for _ in 0..150 {
         greet(&machine);
     }
     let mut seen = std::collections::HashSet::new();
-    for record in records(&machine, "-t hello", 150) {
-        assert_eq!(record["_SYSTEMD_UNIT"], "hello.service");
-        assert_eq!(record["REMOTE_ADDR"], "127.0.0.1");
-        assert_eq!(record["PRIORITY"], "5");
-        let connection = record["CONNECTION"].clone();
-        assert!(connection.ends_with(&format!("-127.0.0.1:{}", record["REMOTE_PORT"])));
-        assert!(seen.insert(connection), "each connection has its own name");
+    for entry in entries(&machine, "-t hello", 150) {
+        assert_eq!(entry["_SYSTEMD_UNIT"], "hello.service");
+        assert_eq!(entry["REMOTE_ADDR"], "127.0.0.1");
+        assert_eq!(entry["PRIORITY"], "5");
+        let connection = entry["CONNECTION"].clone();
+        assert!(connection.ends_with(&format!("-127.0.0.1:{}", entry["REMOTE_PORT"])));
+        assert!(seen.insert(connection), "duplicate: {entry:?}");
     }
     finish(begin(&machine));
-    let told = records(&machine, "-t celebs", 2);
-    assert!(told[0]["MESSAGE"].ends_with(r#" asked "linus", answered "torvalds""#));
-    assert!(told[1]["MESSAGE"].contains(" quit: 11 bytes received, "));
-    assert_eq!(told[0]["CONNECTION"], told[1]["CONNECTION"]);
+    let logged = entries(&machine, "-t celebs", 2);
+    assert!(logged[0]["MESSAGE"].ends_with(r#" asked "linus", answered "torvalds""#));
+    assert!(logged[1]["MESSAGE"].contains(" quit: 11 bytes received, "));
+    assert_eq!(logged[0]["CONNECTION"], logged[1]["CONNECTION"]);
 }
 
-/// How many connections have ended so, as the records tell, singly or in a sum:
+/// How many connections ended in this way. The journal has an entry for each, or a summary:
 /// `not logged singly: 21 connections (1 timed out, 20 quit; 240 bytes received, ...`.
-pub fn told(journal: &str, end: &str) -> usize {
+pub fn count_ended(journal: &str, end: &str) -> usize {
     let (single, in_sum) = (format!(" {end}: "), format!(" {end}"));
     let sum = |line: &str| -> usize {
         let (_, ends) = line.split_once(" connections (").unwrap_or_default();
@@ -144,7 +136,7 @@ pub fn told(journal: &str, end: &str) -> usize {
         .sum()
 }
 
-fn a_flood_is_summed_up_and_no_record_is_lost_in_silence(release: Release) {
+fn a_flood_is_summarised_and_every_connection_is_counted(release: Release) {
     let machine = serving(release);
     let connections = 20_000;
     let begun = Instant::now();
@@ -159,48 +151,42 @@ fn a_flood_is_summed_up_and_no_record_is_lost_in_silence(release: Release) {
         }
     });
     let journal = machine.journal_until("-t hello -o cat", "all connections", |text| {
-        told(text, "served") >= connections
+        count_ended(text, "served") >= connections
     });
-    assert_eq!(told(&journal, "served"), connections);
-    // At most 200 singly and one sum a second, however long it took.
+    assert_eq!(count_ended(&journal, "served"), connections);
+    // At most 200 entries and one summary per second.
     let most = 201 * (begun.elapsed().as_secs() as usize + 2);
     let lines = journal.lines().count();
-    assert!(lines <= most, "{lines} records, {most} expected at most");
+    assert!(lines <= most, "{lines} entries, {most} expected at most");
     let dropped = machine.journal("-o cat -u systemd-journald.service -g Suppressed || :");
-    assert_eq!(dropped, "", "journald dropped none");
+    assert_eq!(dropped, "", "journald dropped entries");
 }
 
-fn a_thousand_that_say_nothing_keep_no_newcomer_out(release: Release) {
-    // Those of this side count too, and other tests hold some.
+fn a_thousand_silent_clients_do_not_block_another_source(release: Release) {
+    // This process holds the client sockets, and other tests run in it.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
     let machine = serving(release);
-    // There are 1001 places, and one source may have 1000.
     machine.celebs_with(Mode::Shared, "--max-connections 1001 --per-source 1000");
     let mut idle: Vec<TcpStream> = (0..1000).map(|_| machine.connect(CELEBS)).collect();
     for client in &mut idle {
         expect(client, PROMPT);
     }
     for _ in 0..50 {
-        let mut refused = String::new();
-        machine
-            .connect(CELEBS)
-            .read_to_string(&mut refused)
-            .unwrap();
         assert_eq!(
-            refused,
+            rest(machine.connect(CELEBS)),
             "Too many connections from your address; please try again later\n"
         );
     }
-    let mut newcomer = machine.connect_from(Ipv4Addr::new(127, 0, 0, 2), CELEBS);
-    expect(&mut newcomer, PROMPT);
-    finish(newcomer);
-    // They were only silent.
+    let mut other = machine.connect_from(Ipv4Addr::new(127, 0, 0, 2), CELEBS);
+    expect(&mut other, PROMPT);
+    finish(other);
+    // The silent sessions are still served.
     idle.truncate(3);
     idle.into_iter().for_each(finish);
 }
 
-fn a_restart_under_load_refuses_nobody_and_lets_conversations_finish(release: Release) {
+fn a_restart_under_load_refuses_no_client_and_lets_sessions_finish(release: Release) {
     let machine = serving(release);
     let (done, served) = (AtomicBool::new(false), AtomicUsize::new(0));
     greet(&machine);
@@ -208,14 +194,16 @@ fn a_restart_under_load_refuses_nobody_and_lets_conversations_finish(release: Re
         for _ in 0..4 {
             scope.spawn(|| {
                 machine.in_network(|| {
-                    // Bounded, should the restarts never end.
+                    // Ends the thread if the test fails.
                     for _ in 0..1_000_000 {
                         if done.load(Ordering::Relaxed) {
                             break;
                         }
                         let mut line = String::new();
-                        let mut stream = TcpStream::connect(HELLO).expect("nobody is refused");
-                        stream.read_to_string(&mut line).expect("nobody is cut off");
+                        let mut stream = TcpStream::connect(HELLO).expect("no client is refused");
+                        stream
+                            .read_to_string(&mut line)
+                            .expect("no connection is reset");
                         assert!(line.starts_with("Hello World:") && line.ends_with('\n'));
                         served.fetch_add(1, Ordering::Relaxed);
                     }
@@ -225,7 +213,7 @@ fn a_restart_under_load_refuses_nobody_and_lets_conversations_finish(release: Re
         for _ in 0..5 {
             machine.run("systemctl restart hello.service");
             let before = served.load(Ordering::Relaxed);
-            wait_until("more are served", || {
+            wait_for("more clients are served", || {
                 served.load(Ordering::Relaxed) > before + 100
             });
         }
@@ -234,15 +222,15 @@ fn a_restart_under_load_refuses_nobody_and_lets_conversations_finish(release: Re
 
     let talking = begin(&machine);
     machine.run("systemctl restart --no-block celebs.service");
-    wait_until("it stops", || {
+    wait_for("the service stops", || {
         state(&machine, "celebs.service") == "deactivating"
     });
     finish(talking);
-    // Who came meanwhile was kept by the socket.
+    // A connection that arrives meanwhile waits in the backlog.
     finish(begin(&machine));
 }
 
-fn a_process_that_stands_still_is_replaced_by_the_watchdog(release: Release) {
+fn the_watchdog_replaces_a_stopped_process(release: Release) {
     let machine = serving(release);
     machine.write(
         "/etc/systemd/system/hello.service.d/watchdog.conf",
@@ -250,10 +238,10 @@ fn a_process_that_stands_still_is_replaced_by_the_watchdog(release: Release) {
     );
     machine.run("systemctl daemon-reload");
     greet(&machine);
-    let pid = || machine.run("systemctl show --property MainPID --value hello.service");
+    let pid = || machine.property("hello.service", "MainPID");
     let first = pid();
     machine.run(&format!("kill -STOP {first}"));
-    wait_until("it is replaced", || {
+    wait_for("systemd has replaced the process", || {
         !["0", &first].contains(&pid().as_str())
     });
     greet(&machine);
@@ -267,20 +255,20 @@ fn a_killed_process_is_replaced(release: Release) {
     assert_eq!(state(&machine, "hello.socket"), "active");
 }
 
-fn its_sandbox_is_as_tight_as_stated(release: Release) {
+fn exposure_levels_are_at_most_0_5(release: Release) {
     let machine = serving(release);
     for unit in ["hello.service", "celebs.service"] {
-        let verdict = machine.run(&format!(
+        let report = machine.run(&format!(
             "systemd-analyze security --no-pager {unit} | tail -1"
         ));
-        let exposure: f64 = verdict
+        let exposure: f64 = report
             .split_whitespace()
             .find_map(|word| word.parse().ok())
-            .unwrap_or_else(|| panic!("no figure in {verdict}"));
+            .unwrap_or_else(|| panic!("no exposure level in {report}"));
         assert!(exposure <= 0.5, "{unit}: {exposure}");
-        let said = machine.run(&format!(
+        let report = machine.run(&format!(
             "systemd-analyze verify --man=no /usr/lib/systemd/system/{unit} 2>&1"
         ));
-        assert_eq!(said, "");
+        assert_eq!(report, "");
     }
 }

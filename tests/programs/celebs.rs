@@ -2,11 +2,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::serving::{
-    CELEBS, Mode, PATIENCE, exchange, expect, reset, rest, serve, serve_on, serve_unix, wait_until,
-};
-
-const PROMPT: &str = "Please type Linux celebs name below:\n";
+use crate::serving::{CELEBS, exchange, serve, serve_on, serve_unix};
+use crate::support::{Mode, PATIENCE, PROMPT, expect, reset, rest, wait_until};
 
 in_both_modes!(
     a_conversation_over_ipv4_ipv6_and_unix_sockets,
@@ -168,7 +165,7 @@ fn usage_errors_never_reach_a_client() {
         &["--idle-timeout", "soon"],
         &["--edition", "C"],
     ] {
-        let (client, served) = serve(Mode::Single, CELEBS, args);
+        let (client, served) = serve(Mode::PerConnection, CELEBS, args);
         assert_eq!(rest(client), "", "{args:?}");
         assert_eq!(served.end().code(), Some(2), "{args:?}");
     }

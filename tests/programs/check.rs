@@ -1,4 +1,4 @@
-//! `sockunit check` on trees of the tests' own, and at sockets of theirs.
+//! `sockunit check` on directory trees and listening sockets that the tests create.
 
 use std::net::TcpListener;
 use std::process::{Command, Output};
@@ -13,37 +13,41 @@ fn check(tree: &Tree, args: &[&str]) -> Output {
     tool::on(tree.root(), &["check"], args)
 }
 
-/// What is said of `hello` and 3333, without the root; the exit status has to be that of the last
-/// line.
+/// The findings for `hello` and 3333; see [`found_by`].
 #[track_caller]
 fn found(tree: &Tree) -> Vec<String> {
     found_by(tree, &["hello", "3333"])
 }
 
+/// The lines of `check` before the verdict, with paths relative to the root. Asserts that the exit status agrees with the
+/// verdict.
 #[track_caller]
 fn found_by(tree: &Tree, args: &[&str]) -> Vec<String> {
     let output = check(tree, args);
-    let told = String::from_utf8(output.stdout).unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
     let root = format!("{}/", tree.root().display());
-    let mut lines: Vec<_> = told.lines().map(|line| line.replace(&root, "/")).collect();
+    let mut lines: Vec<_> = printed
+        .lines()
+        .map(|line| line.replace(&root, "/"))
+        .collect();
     let verdict = lines.pop().unwrap();
     let status = match verdict.split(':').next() {
         Some("free") => 0,
         Some("taken") => 1,
-        _ => panic!("{told}"),
+        _ => panic!("{printed}"),
     };
-    assert_eq!(output.status.code(), Some(status), "{told}");
+    assert_eq!(output.status.code(), Some(status), "{printed}");
     assert_eq!(
         lines.iter().any(|line| line.starts_with("taken: ")),
         status == 1,
-        "{told}"
+        "{printed}"
     );
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     lines
 }
 
 #[test]
-fn in_an_empty_system_everything_is_free() {
+fn name_and_port_are_free_in_an_empty_system() {
     let tree = Tree::new("check-empty");
     let output = check(&tree, &["hello", "3333"]);
     assert_eq!(
@@ -53,9 +57,9 @@ fn in_an_empty_system_everything_is_free() {
 }
 
 #[test]
-fn a_line_of_the_services_database_has_its_names_and_its_port() {
+fn a_services_line_conflicts_by_name_alias_and_port() {
     let tree = Tree::new("check-services");
-    for (line, told) in [
+    for (line, finding) in [
         (
             "hello 4/tcp # x",
             "taken: /etc/services:2: \"hello 4/tcp # x\" uses the name hello",
@@ -85,23 +89,23 @@ fn a_line_of_the_services_database_has_its_names_and_its_port() {
             "etc/services",
             format!("ssh 22/tcp\n{line}\n# hello 3333/tcp\n"),
         );
-        assert_eq!(found(&tree), [told]);
+        assert_eq!(found(&tree), [finding]);
     }
 }
 
 #[test]
-fn the_line_that_sockunit_wrote_stands_in_nobodys_way() {
+fn the_line_that_sockunit_wrote_is_no_conflict() {
     let tree = Tree::new("check-ours");
     tree.write("etc/services", "ssh 22/tcp\n");
     let added = tool::on(tree.root(), &["services", "add"], &["hello", "3333"]);
     assert!(added.status.success());
-    let told = found(&tree);
-    assert_eq!(told.len(), 1);
-    assert!(told[0].starts_with("note: /etc/services:2: \"hello 3333/tcp # added by sockunit\" "));
+    let lines = found(&tree);
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].starts_with("note: /etc/services:2: \"hello 3333/tcp # added by sockunit\" "));
 }
 
 #[test]
-fn the_verdict_tells_the_name_and_the_port_apart() {
+fn the_verdict_names_what_is_taken_and_what_is_free() {
     let tree = Tree::new("check-verdict");
     for (line, verdict) in [
         (
@@ -127,7 +131,7 @@ fn the_verdict_tells_the_name_and_the_port_apart() {
 }
 
 #[test]
-fn a_unit_has_its_name_and_its_ports_whether_enabled_or_not() {
+fn a_unit_conflicts_by_name_and_port_even_if_disabled() {
     let tree = Tree::new("check-units");
     tree.write(
         &format!("{LIB}/hello.socket"),
@@ -154,7 +158,7 @@ fn a_unit_has_its_name_and_its_ports_whether_enabled_or_not() {
             "taken: /usr/lib/systemd/system/other.socket:3: other.socket listens on 3333 (enabled)",
         ]
     );
-    // A drop-in that moves it frees the port.
+    // A drop-in moves the unit to another port, and the first port is free.
     tree.write(
         &format!("{ETC}/other.socket.d/port.conf"),
         "[Socket]\nListenStream=\nListenStream=4444\n",
@@ -169,7 +173,7 @@ fn a_unit_has_its_name_and_its_ports_whether_enabled_or_not() {
 }
 
 #[test]
-fn a_masked_unit_an_alias_and_a_generated_one_have_their_names() {
+fn masked_aliased_and_generated_units_conflict_by_name() {
     let tree = Tree::new("check-masked");
     tree.link(&format!("{ETC}/hello.socket"), "/dev/null");
     tree.write(
@@ -201,7 +205,7 @@ fn a_masked_unit_an_alias_and_a_generated_one_have_their_names() {
 }
 
 #[test]
-fn drop_ins_that_wait_for_a_unit_are_told() {
+fn drop_ins_of_a_missing_unit_are_noted() {
     let tree = Tree::new("check-drop-ins");
     tree.write(
         &format!("{ETC}/hello.socket.d/override.conf"),
@@ -214,7 +218,7 @@ fn drop_ins_that_wait_for_a_unit_are_told() {
             "note: /etc/systemd/system/hello.socket.d/override.conf: hello.socket does not exist, but this drop-in would apply to it"
         ]
     );
-    // An address in one makes no unit of it.
+    // A ListenStream= in a drop-in alone does not make a unit.
     tree.write(
         &format!("{ETC}/hello.socket.d/override.conf"),
         "[Socket]\nListenStream=3333\n",
@@ -223,7 +227,7 @@ fn drop_ins_that_wait_for_a_unit_are_told() {
 }
 
 #[test]
-fn xinetd_has_what_its_files_enable() {
+fn enabled_xinetd_services_conflict() {
     let tree = Tree::new("check-xinetd");
     tree.write("etc/services", "finger 79/tcp\nx 3333/udp\n");
     tree.write(
@@ -242,9 +246,9 @@ fn xinetd_has_what_its_files_enable() {
         "etc/xinetd.d/udp",
         "service time\n{\n protocol = udp\n port = 3333\n}\n",
     );
-    let told = found(&tree);
+    let lines = found(&tree);
     assert_eq!(
-        told[1..],
+        lines[1..],
         [
             "taken: /etc/xinetd.d/hello:1: the xinetd service hello uses the name hello",
             "note: /etc/xinetd.d/off:5: the disabled xinetd service off uses the name hello and the port 3333",
@@ -253,7 +257,7 @@ fn xinetd_has_what_its_files_enable() {
             "taken: /etc/more:4: the xinetd service more uses the port 3333",
         ]
     );
-    // Its port is that of its name.
+    // xinetd takes the port from the services database.
     tree.write("etc/xinetd.d/finger", "service finger\n{\n}\n");
     assert!(found_by(&tree, &["free", "79"]).contains(
         &"taken: /etc/xinetd.d/finger:1: the xinetd service finger uses the port 79".into()
@@ -261,7 +265,7 @@ fn xinetd_has_what_its_files_enable() {
 }
 
 #[test]
-fn inetd_has_what_its_files_enable() {
+fn enabled_inetd_services_conflict() {
     let tree = Tree::new("check-inetd");
     tree.write("etc/services", "finger 3333/tcp\n");
     tree.write(
@@ -272,9 +276,9 @@ fn inetd_has_what_its_files_enable() {
         "etc/inetd.d/finger",
         "finger\tstream\ttcp6\tnowait root /bin/x\n",
     );
-    let told = found(&tree);
+    let lines = found(&tree);
     assert_eq!(
-        told[1..],
+        lines[1..],
         [
             "taken: /etc/inetd.conf:1: the inetd service hello uses the name hello",
             "note: /etc/inetd.conf:2: the disabled inetd service 3333 uses the port 3333",
@@ -284,19 +288,19 @@ fn inetd_has_what_its_files_enable() {
 }
 
 #[test]
-fn a_port_below_1024_is_warned_of_and_free_all_the_same() {
+fn a_port_below_1024_is_free_with_a_note() {
     let tree = Tree::new("check-low");
-    let told = found_by(&tree, &["hello", "333"]);
-    assert_eq!(told.len(), 1);
+    let lines = found_by(&tree, &["hello", "333"]);
+    assert_eq!(lines.len(), 1);
     assert!(
-        told[0].starts_with("note: the port 333 is below 1024: "),
-        "{told:?}"
+        lines[0].starts_with("note: the port 333 is below 1024: "),
+        "{lines:?}"
     );
     assert_eq!(found_by(&tree, &["hello", "1024"]).len(), 0);
 }
 
 #[test]
-fn a_users_names_are_their_own_and_the_ports_are_everyones() {
+fn user_units_share_ports_but_not_names_with_system_units() {
     let tree = Tree::new("check-user");
     tree.write(
         &format!("{LIB}/hello.socket"),
@@ -304,9 +308,9 @@ fn a_users_names_are_their_own_and_the_ports_are_everyones() {
     );
     tree.write("etc/systemd/user/mine.service", "[Service]\n");
     assert_eq!(found_by(&tree, &["--user", "hello", "4444"]).len(), 0);
-    let told = found_by(&tree, &["--user", "mine", "3333"]);
+    let lines = found_by(&tree, &["--user", "mine", "3333"]);
     assert_eq!(
-        told,
+        lines,
         [
             "taken: /etc/systemd/user/mine.service: mine.service uses the name mine (static)",
             "taken: /usr/lib/systemd/system/hello.socket:2: hello.socket listens on 3333 (static)",
@@ -316,7 +320,7 @@ fn a_users_names_are_their_own_and_the_ports_are_everyones() {
 }
 
 #[test]
-fn json_has_the_verdict_and_each_finding_with_its_place() {
+fn json_has_the_verdict_and_each_finding_with_its_location() {
     let tree = Tree::new("check-json");
     tree.write("etc/services", "x 3333/udp\n");
     tree.write(
@@ -350,7 +354,7 @@ fn json_has_the_verdict_and_each_finding_with_its_place() {
 }
 
 #[test]
-fn what_files_say_cannot_steer_the_terminal() {
+fn control_characters_in_files_are_escaped() {
     let tree = Tree::new("check-terminal");
     tree.write("etc/services", b"\x1b[2J\xff 3333/tcp\n");
     tree.write(
@@ -361,41 +365,38 @@ fn what_files_say_cannot_steer_the_terminal() {
         &format!("{LIB}/a.socket"),
         "[Socket]\nListenStream=\x1b[1m:3333\n",
     );
-    let told = found(&tree);
-    assert_eq!(told.len(), 3, "{told:?}");
-    for line in told {
+    let lines = found(&tree);
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for line in lines {
         assert!(!line.contains('\x1b') && line.contains("\\u{1b}"), "{line}");
     }
 }
 
 #[test]
-fn a_listening_socket_is_told_with_its_process() {
+fn a_listening_socket_is_reported_with_its_process() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
-        let Ok(listener) = TcpListener::bind(address) else {
-            // No IPv6 here.
-            continue;
-        };
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let output = Command::new(SOCKUNIT)
             .args(["check", "nobody-has-this-name", &address.port().to_string()])
             .output()
             .unwrap();
         assert_eq!(output.status.code(), Some(1));
-        let told = String::from_utf8(output.stdout).unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
         let process = format!(
             "taken: {address}: listening socket: process {} \"",
             std::process::id()
         );
-        assert!(told.contains(&process), "{told}");
+        assert!(printed.contains(&process), "{printed}");
         assert!(
-            told.ends_with("; the name nobody-has-this-name is free\n"),
-            "{told}"
+            printed.ends_with("; the name nobody-has-this-name is free\n"),
+            "{printed}"
         );
     }
 }
 
 #[test]
-fn what_cannot_be_a_name_or_a_port_is_a_usage_error() {
+fn an_invalid_name_or_port_is_a_usage_error() {
     let tree = Tree::new("check-usage");
     for args in [
         &["hello"][..],

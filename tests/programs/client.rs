@@ -1,21 +1,22 @@
-//! `sockunit connect` at pipes, and servers for one connection.
+//! `sockunit connect` with pipes as standard input and output, and servers for one connection.
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::serving::{PATIENCE, wait_until};
+use crate::support::{PATIENCE, rest, wait_for, wait_until};
 use crate::tool::SOCKUNIT;
 
-/// A server for one connection, which it hands to the closure.
+/// A server for one connection.
 pub struct Server {
     pub port: String,
     pub thread: JoinHandle<()>,
 }
 
+/// Starts a server that passes its connection to `serve`.
 pub fn server(serve: impl FnOnce(TcpStream) + Send + 'static) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
@@ -27,16 +28,17 @@ pub fn server(serve: impl FnOnce(TcpStream) + Send + 'static) -> Server {
     Server { port, thread }
 }
 
-/// A client at work; it is ended when it is dropped.
+/// A running client. Dropping it kills the process.
 pub struct Client {
     pub child: Child,
     pub stdin: Option<ChildStdin>,
     pub stdout: ChildStdout,
 }
 
+/// Starts `sockunit connect`.
 pub fn client(args: &[&str]) -> Client {
     let mut child = Command::new("env")
-        // Whoever runs the tests in the background ignores the interrupt, and so would what they start.
+        // A shell ignores SIGINT for what it runs in the background, and child processes inherit that.
         .args(["--default-signal=INT", SOCKUNIT])
         .arg("connect")
         .args(args)
@@ -62,31 +64,41 @@ impl Client {
             .unwrap();
     }
 
-    /// Waits for the end: the exit status, what else was shown, and what was complained of.
+    /// Waits until the client exits; returns its exit status, the rest of its standard output, and its standard error.
     pub fn end(mut self) -> (Option<i32>, Vec<u8>, String) {
-        let mut shown = Vec::new();
-        self.stdout.read_to_end(&mut shown).unwrap();
+        let mut output = Vec::new();
+        self.stdout.read_to_end(&mut output).unwrap();
         let deadline = Instant::now() + PATIENCE;
-        let status = wait_until("the client ends", deadline, || {
+        let status = wait_until("the client exits", deadline, || {
             self.child.try_wait().unwrap()
         });
-        let mut told = String::new();
-        self.child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut told)
-            .unwrap();
-        (status.code(), shown, told)
+        let errors = rest(self.child.stderr.take().unwrap());
+        (status.code(), output, errors)
     }
 
-    /// The most memory it has had, in KiB; nothing where it has ended.
+    /// Waits until the client sleeps and uses no processor time: it moves no data, and it does not spin.
+    pub fn wait_until_blocked(&self) {
+        wait_for("the client is blocked", || {
+            let before = self.proc_file("schedstat");
+            // A client that moves data is scheduled within this time.
+            thread::sleep(Duration::from_millis(200));
+            let stat = self.proc_file("stat");
+            let (_, state) = stat.rsplit_once(") ").unwrap();
+            state.starts_with('S') && self.proc_file("schedstat") == before
+        });
+    }
+
+    /// The peak resident memory in KiB; `None` after the client has exited.
     pub fn peak(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = self.proc_file("status");
         let peak = status
             .lines()
             .find_map(|line| line.strip_prefix("VmHWM:"))?;
         Some(peak.trim().trim_end_matches(" kB").parse().unwrap())
+    }
+
+    fn proc_file(&self, name: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap()
     }
 }
 
@@ -97,13 +109,13 @@ impl Drop for Client {
     }
 }
 
-/// Asserts that the server closed, everything was shown and nothing complained of.
+/// Waits until the client exits; asserts that it printed the rest, succeeded and wrote no error.
 #[track_caller]
-pub fn assert_proper(client: Client, shown: impl AsRef<[u8]>) {
-    let (status, output, told) = client.end();
+pub fn assert_proper(client: Client, expected: impl AsRef<[u8]>) {
+    let (status, output, errors) = client.end();
     assert_eq!(
         String::from_utf8_lossy(&output),
-        String::from_utf8_lossy(shown.as_ref())
+        String::from_utf8_lossy(expected.as_ref())
     );
-    assert_eq!((status, told.as_str()), (Some(0), ""));
+    assert_eq!((status, errors.as_str()), (Some(0), ""));
 }

@@ -2,7 +2,8 @@ use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
-use crate::serving::{HELLO, Mode, Served, Stderr, reset, rest, serve, serve_on, serve_unix};
+use crate::serving::{HELLO, Served, Stderr, serve, serve_on, serve_unix};
+use crate::support::{Mode, reset, rest};
 
 /// `Hello World:` and what `date` says at this second or one around it.
 fn assert_greeting(text: &str) {
@@ -54,7 +55,7 @@ fn a_client_that_talks_gets_the_greeting_and_no_reset(mode: Mode) {
         // It is there before the program is.
         client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
         let served = match mode {
-            Mode::Single => {
+            Mode::PerConnection => {
                 let connection = listener.accept().unwrap().0.into();
                 Served::start(HELLO, &[], connection, Stderr::Client)
             }
@@ -82,7 +83,7 @@ fn help_version_and_usage_errors_never_reach_a_client() {
         &["--nonsense"],
         &["word"],
     ] {
-        let (client, served) = serve(Mode::Single, HELLO, args);
+        let (client, served) = serve(Mode::PerConnection, HELLO, args);
         assert_eq!(rest(client), "", "{args:?}");
         assert_eq!(served.end().code(), Some(2), "{args:?}");
     }

@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 
-use crate::serving::{CELEBS, HELLO, Served, Stderr, exchange, expect, rest, tcp};
+use crate::serving::{CELEBS, HELLO, Served, Stderr, exchange, tcp};
+use crate::support::{expect, reset, rest};
 
 /// A program with a client and a journal.
 fn logged(program: &str, args: &[&str]) -> (TcpStream, UnixStream, Served) {
@@ -94,7 +95,7 @@ fn how_it_ended_is_told() {
     assert!(served.end().success());
     assert!(rest(journal).contains(" timed out: 0 bytes received, "));
     let (client, journal, served) = logged(CELEBS, &[]);
-    crate::serving::reset(client);
+    reset(client);
     assert!(served.end().success());
     assert!(rest(journal).contains(" client gone: 0 bytes received, "));
 }

@@ -1,15 +1,15 @@
-//! The built programs at pipes and sockets of the tests' own. Needs no root and no systemd.
+//! The built programs, on pipes, sockets and directory trees that the tests create. Needs no root and no systemd.
 #![forbid(unsafe_code)]
 
-/// Makes two tests of each function named: one with a process for each connection, one with a
-/// process that serves all.
+/// Defines two tests for each function named: one for a process for each connection, one for a process that serves all
+/// connections. They run as `FILE::per_connection::NAME` and `FILE::shared::NAME`.
 macro_rules! in_both_modes {
     ($($name:ident),+ $(,)?) => {
-        mod single {
-            $(#[test] fn $name() { super::$name($crate::serving::Mode::Single) })+
+        mod per_connection {
+            $(#[test] fn $name() { super::$name($crate::support::Mode::PerConnection) })+
         }
         mod shared {
-            $(#[test] fn $name() { super::$name($crate::serving::Mode::Shared) })+
+            $(#[test] fn $name() { super::$name($crate::support::Mode::Shared) })+
         }
     };
 }
@@ -31,7 +31,9 @@ mod serve;
 mod services;
 mod serving;
 mod shared;
+#[path = "../support/mod.rs"]
+mod support;
 mod sweep;
 mod tool;
-#[path = "../tree.rs"]
+#[path = "../support/tree.rs"]
 mod tree;

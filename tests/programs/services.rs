@@ -1,4 +1,4 @@
-//! `sockunit services` on a tree of its own.
+//! `sockunit services` on trees of the tests' own.
 
 use std::process::Output;
 
@@ -16,7 +16,7 @@ fn run(tree: &Tree, args: &[&str]) -> Output {
 }
 
 #[test]
-fn add_and_remove_bring_back_the_same_file() {
+fn remove_restores_the_file_that_add_changed() {
     let tree = tree("services-round", "ssh 22/tcp\n");
     for _ in 0..2 {
         assert!(run(&tree, &["add", "hello", "3333"]).status.success());
@@ -32,13 +32,13 @@ fn add_and_remove_bring_back_the_same_file() {
 }
 
 #[test]
-fn a_taken_name_is_told_with_its_line_and_exit_status_1() {
+fn a_port_in_use_is_reported_with_its_line_and_exit_status_1() {
     let tree = tree("services-taken", "ssh 22/tcp\nmine 3333/tcp\n");
     let output = run(&tree, &["add", "hello", "3333"]);
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stderr).unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
     assert!(
-        told.contains("etc/services:2: the port 3333/tcp is in use by \"mine 3333/tcp\"\nhint: ")
+        error.contains("etc/services:2: the port 3333/tcp is in use by \"mine 3333/tcp\"\nhint: ")
     );
     assert_eq!(tree.read("etc/services"), "ssh 22/tcp\nmine 3333/tcp\n");
 }
@@ -48,13 +48,16 @@ fn a_dry_run_prints_the_line_and_changes_nothing() {
     let tree = tree("services-dry", "");
     let output = run(&tree, &["add", "hello", "3333", "--dry-run"]);
     assert!(output.status.success());
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(told.contains("\nhello            3333/tcp "), "{told}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        printed.contains("\nhello            3333/tcp "),
+        "{printed}"
+    );
     assert_eq!(tree.read("etc/services"), "");
 }
 
 #[test]
-fn a_name_or_port_that_cannot_be_is_a_usage_error() {
+fn an_invalid_name_or_port_is_a_usage_error() {
     let tree = tree("services-usage", "");
     for (args, why) in [
         (["add", "hel lo", "3333"], "a service name begins with"),

@@ -1,28 +1,18 @@
 //! Hands a program a connection, as an inetd does, or a listening socket, as systemd does.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use crate::support::{Mode, PATIENCE, rest, wait_until};
 
 pub const HELLO: &str = env!("CARGO_BIN_EXE_hello");
 pub const CELEBS: &str = env!("CARGO_BIN_EXE_celebs");
-
-/// How long anything may take that should take no time.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How connections are served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// A process for each connection.
-    Single,
-    /// One process, which is handed the listening socket.
-    Shared,
-}
 
 /// A program that serves, with a clean environment.
 pub struct Served {
@@ -55,7 +45,7 @@ impl Served {
         command.stdin(copy(&connection)).stdout(connection);
         Served {
             child: command.spawn().unwrap(),
-            mode: Mode::Single,
+            mode: Mode::PerConnection,
         }
     }
 
@@ -139,17 +129,6 @@ fn copy(fd: &impl AsFd) -> Stdio {
     fd.as_fd().try_clone_to_owned().unwrap().into()
 }
 
-/// Asks again and again until there is an answer.
-pub fn wait_until<T>(what: &str, deadline: Instant, mut ask: impl FnMut() -> Option<T>) -> T {
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        std::thread::yield_now();
-    }
-}
-
 /// A TCP connection over this loopback address: the client's end, and the one to serve.
 pub fn tcp(address: &str) -> (TcpStream, OwnedFd) {
     let listener = TcpListener::bind((address, 0)).unwrap();
@@ -162,7 +141,7 @@ pub fn tcp(address: &str) -> (TcpStream, OwnedFd) {
 /// Serves a TCP connection over this loopback address; where the process is for this connection
 /// alone, its standard error is the client too, as under xinetd.
 pub fn serve_on(address: &str, mode: Mode, program: &str, args: &[&str]) -> (TcpStream, Served) {
-    if mode == Mode::Single {
+    if mode == Mode::PerConnection {
         let (client, connection) = tcp(address);
         return (
             client,
@@ -185,7 +164,7 @@ pub fn serve(mode: Mode, program: &str, args: &[&str]) -> (TcpStream, Served) {
 
 /// The same over an AF_UNIX socket.
 pub fn serve_unix(mode: Mode, program: &str, args: &[&str]) -> (UnixStream, Served) {
-    if mode == Mode::Single {
+    if mode == Mode::PerConnection {
         let (client, connection) = UnixStream::pair().unwrap();
         let served = Served::start(program, args, connection.into(), Stderr::Client);
         return (client, served);
@@ -206,29 +185,4 @@ pub fn exchange(mut client: TcpStream, input: &[u8]) -> String {
     client.write_all(input).unwrap();
     client.shutdown(std::net::Shutdown::Write).unwrap();
     rest(client)
-}
-
-/// Reads to the end.
-pub fn rest(mut client: impl Read) -> String {
-    let mut output = String::new();
-    client.read_to_string(&mut output).unwrap();
-    output
-}
-
-/// Reads exactly what is expected.
-pub fn expect(client: &mut impl Read, expected: &str) {
-    let mut output = vec![0; expected.len()];
-    client
-        .read_exact(&mut output)
-        .unwrap_or_else(|error| panic!("{error} instead of {expected:?}"));
-    assert_eq!(String::from_utf8_lossy(&output), expected);
-}
-
-/// Closes with a reset, as a client that crashed does.
-pub fn reset(client: TcpStream) {
-    let linger = nix::libc::linger {
-        l_onoff: 1,
-        l_linger: 0,
-    };
-    nix::sys::socket::setsockopt(&client, nix::sys::socket::sockopt::Linger, &linger).unwrap();
 }

@@ -9,9 +9,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::serving::{CELEBS, HELLO, PATIENCE, Served, expect, rest, tcp, wait_until};
-
-const PROMPT: &str = "Please type Linux celebs name below:\n";
+use crate::serving::{CELEBS, HELLO, Served, tcp};
+use crate::support::{PATIENCE, PROMPT, expect, rest, wait_until};
 
 /// A process that serves all who connect to the address.
 fn share(program: &str, args: &[&str]) -> (SocketAddr, Served) {

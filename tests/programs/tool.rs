@@ -1,11 +1,11 @@
-//! The tool.
+//! Runs `sockunit`.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
 pub const SOCKUNIT: &str = env!("CARGO_BIN_EXE_sockunit");
 
-/// What a command of the tool comes to on the system below `root`.
+/// Runs a subcommand with `--root`.
 pub fn on(root: &Path, command: &[&str], args: &[&str]) -> Output {
     Command::new(SOCKUNIT)
         .args(command)

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use self::broken::Fixed::{self, By, ByItsCommands};
 use self::broken::{BROKEN, RELOAD, SHARED};
-use crate::conversation::expect;
-use crate::machine::{Machine, Mode, Release};
+use crate::machine::{Machine, Release};
+use crate::support::{Mode, expect};
 
 on_both_releases!(
     the_problem_of_every_broken_service_is_found_and_its_fix_works,
@@ -220,7 +220,7 @@ fn working_services_have_no_problem(release: Release) {
          sockunit add one 4000 -- /usr/local/bin/upper
          sockunit add all 4001 --shared -- /usr/local/bin/upper",
     );
-    for mode in [Mode::Single, Mode::Shared] {
+    for mode in [Mode::PerConnection, Mode::Shared] {
         machine.switch(&["hello", "celebs"], mode);
         let told = machine.run("sockunit doctor");
         assert_eq!(told.matches("answers \"").count(), 2, "{told}");
@@ -385,7 +385,7 @@ const HOSTILE: &str = "/var/lib/dpkg/status: Permission denied";
 fn journal_text_is_quoted_and_makes_no_verdict_and_no_command(release: Release) {
     let machine = Machine::installed(release);
     // Clients of celebs choose the text of its log entries, while doctor looks at them.
-    for mode in [Mode::Single, Mode::Shared] {
+    for mode in [Mode::PerConnection, Mode::Shared] {
         machine.switch(&["celebs"], mode);
         let script = format!(
             "for i in $(seq 1 40); do printf '{HOSTILE}\\nquit\\n' | sockunit connect celebs; done >/dev/null &

@@ -1,5 +1,6 @@
 //! `sockunit add` and `remove` on trees of the tests' own: what is refused, written and removed.
 
+mod golden;
 mod refused;
 mod tree;
 

@@ -1,16 +1,15 @@
 //! Systems without a running manager, made of a few files.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::tool;
+use crate::tree;
 
 pub const SERVICES: &str = "ssh 22/tcp\nhttp 80/tcp www\n";
 
-/// A system without a running manager.
-pub struct Tree(pub PathBuf);
+/// A system without a running manager, in a tree of its own.
+pub struct Tree(pub tree::Tree);
 
 /// What a run of the tool came to.
 pub struct Done {
@@ -21,9 +20,7 @@ pub struct Done {
 
 impl Tree {
     pub fn new(name: &str) -> Tree {
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("attach-{name}"));
-        let _ = fs::remove_dir_all(&root);
-        let tree = Tree(root);
+        let tree = Tree(tree::Tree::new(&format!("attach-{name}")));
         tree.write("etc/services", 0o644, SERVICES);
         tree.write(
             "etc/passwd",
@@ -39,24 +36,21 @@ impl Tree {
             "etc/systemd/system/sockets.target.wants",
             "etc/systemd/user/sockets.target.wants",
         ] {
-            fs::create_dir_all(tree.0.join(folder)).unwrap();
+            std::fs::create_dir_all(tree.0.join(folder)).unwrap();
         }
         tree
     }
 
     pub fn write(&self, path: &str, mode: u32, content: impl AsRef<[u8]>) {
-        let file = self.0.join(path);
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, content).unwrap();
-        self.mode(path, mode);
+        self.0.write(path, content).set_mode(path, mode);
     }
 
     pub fn mode(&self, path: &str, mode: u32) {
-        fs::set_permissions(self.0.join(path), fs::Permissions::from_mode(mode)).unwrap();
+        self.0.set_mode(path, mode);
     }
 
     pub fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.0.join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+        self.0.read(path)
     }
 
     pub fn run(&self, command: &str, arguments: &[&str]) -> Done {
@@ -82,29 +76,9 @@ impl Tree {
         done.said
     }
 
-    /// Every path with its mode and its bytes, or where it leads.
+    /// Every path with its mode and its content.
     pub fn snapshot(&self) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
-        let mut all = BTreeMap::new();
-        let mut folders = vec![self.0.clone()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                let stat = fs::symlink_metadata(&path).unwrap();
-                let content = if stat.is_symlink() {
-                    fs::read_link(&path)
-                        .unwrap()
-                        .into_os_string()
-                        .into_encoded_bytes()
-                } else if stat.is_dir() {
-                    folders.push(path.clone());
-                    Vec::new()
-                } else {
-                    fs::read(&path).unwrap()
-                };
-                all.insert(path, (stat.permissions().mode(), content));
-            }
-        }
-        all
+        self.0.snapshot()
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::{Serve, line, path, rest};
-use crate::serving::PATIENCE;
+use crate::support::PATIENCE;
 
 const GREET: &str = "echo hello; exec cat";
 

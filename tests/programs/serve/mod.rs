@@ -13,7 +13,8 @@ use std::process::ExitStatus;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::serving::{PATIENCE, Served, wait_until};
+use crate::serving::Served;
+use crate::support::{PATIENCE, rest, wait_until};
 use crate::tool::SOCKUNIT;
 
 /// `sockunit serve` at work, and the records that it has written.
@@ -133,14 +134,6 @@ fn until_ended(pid: i32) {
             .is_none_or(|fields| fields[0] == "Z")
             .then_some(())
     });
-}
-
-/// Reads to the end.
-#[track_caller]
-fn rest(mut client: impl Read) -> String {
-    let mut output = String::new();
-    client.read_to_string(&mut output).unwrap();
-    output
 }
 
 /// Reads a line.

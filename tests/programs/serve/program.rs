@@ -6,7 +6,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use super::{Serve, line, path, rest};
-use crate::serving::{PATIENCE, Served};
+use crate::serving::Served;
+use crate::support::PATIENCE;
 use crate::tool::SOCKUNIT;
 
 #[test]

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use super::{Serve, path, rest};
-use crate::serving::{PATIENCE, Served, tcp, wait_until};
+use crate::serving::{Served, tcp};
+use crate::support::{PATIENCE, wait_until};
 use crate::tool::SOCKUNIT;
 
 fn serve(args: &[&str]) -> (Option<i32>, String, String) {

@@ -1,5 +1,5 @@
-/* The least that can talk to celebs: a blocking client that knows what to ask and where each answer ends.
-   It asks for linus, then quits, and shows the conversation. Usage: talk PORT */
+/* A minimal client of celebs: blocking, and it knows where each answer ends. It sends linus and quit, and prints the
+   session. Usage: celebs-client PORT */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +8,8 @@
 
 static int connection;
 
-/* Shows what comes until it ends in LAST, or with the connection where LAST is NULL. */
-static int show(const char *last)
+/* Prints what the server sends, until that ends with LAST, or until the server closes if LAST is NULL. */
+static int print_until(const char *last)
 {
     char answer[4096];
     size_t length = 0;
@@ -36,7 +36,7 @@ int main(int argc, char **argv)
     connection = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(connection, (struct sockaddr *)&address, sizeof address))
         return 1;
-    if (!show(prompt) || write(connection, "linus\n", 6) != 6 || !show(prompt) || write(connection, "quit\n", 5) != 5)
+    if (!print_until(prompt) || write(connection, "linus\n", 6) != 6 || !print_until(prompt) || write(connection, "quit\n", 5) != 5)
         return 1;
-    return show(NULL) ? 0 : 1;
+    return print_until(NULL) ? 0 : 1;
 }

@@ -1,27 +1,27 @@
-//! What a client sees: a real telnet, at a terminal and at pipes, and a raw socket, over IPv4 and IPv6.
+//! Sessions over IPv4 and IPv6: with telnet on a terminal and on pipes, and with a plain socket.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
-use crate::machine::{Machine, Mode, PATIENCE, Release, wait_until};
+use crate::machine::{CELEBS, HELLO, Machine, Release};
+use crate::support::{Mode, PATIENCE, PROMPT, expect, rest, wait_for, wait_until};
 
 on_both_releases_in_both_modes!(
     hello_greets_telnet_with_the_time,
     hello_sends_one_line_and_closes,
-    hello_tells_the_time_in_the_system_time_zone,
-    celebs_talks_with_telnet_at_a_terminal,
-    celebs_talks_with_telnet_at_pipes,
-    celebs_ends_at_ctrl_c_in_telnet,
+    hello_uses_the_system_time_zone,
+    celebs_serves_telnet_on_a_terminal,
+    celebs_serves_telnet_on_pipes,
+    ctrl_c_in_telnet_ends_a_celebs_session,
     celebs_answers_every_kind_of_name,
-    celebs_waits_for_each_line_and_keeps_conversations_apart,
-    celebs_waits_no_longer_for_a_line_that_comes_byte_by_byte,
-    a_localhost_name_finds_both_services,
+    celebs_waits_for_whole_lines_and_keeps_sessions_apart,
+    single_bytes_do_not_extend_the_idle_timeout_of_celebs,
+    telnet_reaches_both_services_by_name,
 );
 
 const LOOPBACKS: [&str; 2] = ["127.0.0.1", "::1"];
-const PROMPT: &str = "Please type Linux celebs name below:\n";
 
 fn hello_greets_telnet_with_the_time(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
@@ -48,12 +48,10 @@ fn hello_greets_telnet_with_the_time(release: Release, mode: Mode) {
 
 fn hello_sends_one_line_and_closes(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
-    for address in ["127.0.0.1:3333", "[::1]:3333"] {
+    for address in [HELLO, "[::1]:3333"] {
         assert_eq!(greeting(&machine, address), "Hello World:now\n");
-        // What a client sends is not waited for, and nothing comes back for it.
-        let mut stream = machine.connect(address);
-        let mut received = String::new();
-        stream.read_to_string(&mut received).unwrap();
+        // hello does not wait until the client closes its sending half.
+        let received = rest(machine.connect(address));
         assert!(
             received.starts_with("Hello World:") && received.ends_with('\n'),
             "{received:?}"
@@ -62,29 +60,29 @@ fn hello_sends_one_line_and_closes(release: Release, mode: Mode) {
     }
 }
 
-fn hello_tells_the_time_in_the_system_time_zone(release: Release, mode: Mode) {
+fn hello_uses_the_system_time_zone(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
     for zone in ["America/New_York", "Asia/Kolkata", "Etc/UTC"] {
         machine.run(&format!("ln -sf /usr/share/zoneinfo/{zone} /etc/localtime"));
-        let told = || greeting(&machine, "127.0.0.1:3333");
+        let received = || greeting(&machine, HELLO);
         match mode {
-            Mode::Single => assert_eq!(told(), "Hello World:now\n", "{zone}"),
-            // It looks for the zone once a second.
-            Mode::Shared => wait_until(zone, || told() == "Hello World:now\n"),
+            Mode::PerConnection => assert_eq!(received(), "Hello World:now\n", "{zone}"),
+            // The process reads the time zone once per second.
+            Mode::Shared => wait_for(zone, || received() == "Hello World:now\n"),
         }
     }
-    // A time zone that only the unit has comes from a drop-in, as for any other service.
+    // A drop-in sets the time zone of one unit.
     let unit = mode.unit("hello");
     machine.write(
         &format!("/etc/systemd/system/{unit}.d/zone.conf"),
         "[Service]\nEnvironment=TZ=Asia/Tokyo\n",
     );
     machine.run("systemctl daemon-reload && systemctl restart hello.socket");
-    let received = String::from_utf8(machine.converse("127.0.0.1:3333", b"")).unwrap();
+    let received = String::from_utf8(machine.converse(HELLO, b"")).unwrap();
     assert!(received.contains(" JST "), "{received:?}");
 }
 
-/// hello's answer, with the time replaced by `now` where it is what `date` says at that moment.
+/// The answer of hello, with the time replaced by `now` if `date` printed the same time before and after.
 fn greeting(machine: &Machine, address: &str) -> String {
     let date = || machine.run("LC_ALL=C date");
     let mut before = date();
@@ -94,12 +92,12 @@ fn greeting(machine: &Machine, address: &str) -> String {
         if before == after {
             return received.replace(&after, "now");
         }
-        // The second changed in between: once more.
+        // The second changed in between.
         before = after;
     }
 }
 
-fn celebs_talks_with_telnet_at_a_terminal(release: Release, mode: Mode) {
+fn celebs_serves_telnet_on_a_terminal(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
     for host in LOOPBACKS {
         let mut telnet = Client::telnet_at_a_terminal(&machine, host, "3334");
@@ -110,14 +108,14 @@ fn celebs_talks_with_telnet_at_a_terminal(release: Release, mode: Mode) {
             ("alan", "Unknown celeb"),
         ] {
             telnet.expect("Please type Linux celebs name below:");
-            telnet.say(&format!("{name}\n"));
+            telnet.type_text(&format!("{name}\n"));
             telnet.expect(&format!(":{name}, "));
             telnet.expect(answer);
         }
         telnet.expect("Please type Linux celebs name below:");
-        telnet.say("quit\n");
+        telnet.type_text("quit\n");
         let shown = telnet.ended();
-        // The terminal echoes what is typed; between that and the answers is nothing else.
+        // The terminal echoes the input. Nothing else is between the echo and the answers.
         assert!(
             shown.contains(&format!(
                 "{PROMPT}linus\n:linus, \ntorvalds\n{PROMPT}richard\n:richard, \nstallman\n\
@@ -130,37 +128,37 @@ fn celebs_talks_with_telnet_at_a_terminal(release: Release, mode: Mode) {
     machine.expect_nothing_left_of("celebs");
 }
 
-fn celebs_talks_with_telnet_at_pipes(release: Release, mode: Mode) {
+fn celebs_serves_telnet_on_pipes(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
     for host in LOOPBACKS {
         let mut telnet = Client::telnet_at_pipes(&machine, host, "3334");
         telnet.expect(PROMPT);
-        telnet.say("linus\n");
+        telnet.type_text("linus\n");
         telnet.expect(":linus, \ntorvalds\n");
         telnet.expect(PROMPT);
-        telnet.say("quit\n");
+        telnet.type_text("quit\n");
         let shown = telnet.ended();
         let dialog = format!("{PROMPT}:linus, \ntorvalds\n{PROMPT}:quit, \n\nFinished\n");
         assert!(shown.contains(&dialog), "{shown}");
     }
 }
 
-fn celebs_ends_at_ctrl_c_in_telnet(release: Release, mode: Mode) {
+fn ctrl_c_in_telnet_ends_a_celebs_session(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
     let mut telnet = Client::telnet_at_a_terminal(&machine, "localhost", "3334");
     telnet.expect("Please type Linux celebs name below:");
-    telnet.say("linus\n");
+    telnet.type_text("linus\n");
     telnet.expect("torvalds");
     telnet.expect("Please type Linux celebs name below:");
-    // Telnet sends an interrupt and a question (DO TIMING-MARK), and shows nothing until it is answered, which no
-    // service on a plain port does: so the last words are sent, as on a raw socket, but a person does not see them.
-    telnet.say("\x03");
+    // telnet sends an interrupt (IAC IP) and DO TIMING-MARK, and discards all output until the server answers the
+    // latter. celebs does not answer it, so telnet does not print "Finished".
+    telnet.type_text("\x03");
     let shown = telnet.ended();
     assert!(
         shown.contains("Connection closed by foreign host."),
         "{shown}"
     );
-    machine.journal_until("-t celebs -o cat", "that it was interrupted", |text| {
+    machine.journal_until("-t celebs -o cat", "the interrupt", |text| {
         text.contains(" interrupted: ")
     });
     machine.expect_nothing_left_of("celebs");
@@ -207,7 +205,7 @@ fn celebs_answers_every_kind_of_name(release: Release, mode: Mode) {
     ])
     .collect();
     for (sent, expected) in &cases {
-        for address in ["127.0.0.1:3334", "[::1]:3334"] {
+        for address in [CELEBS, "[::1]:3334"] {
             let received = machine.converse(address, sent);
             assert_eq!(
                 String::from_utf8_lossy(&received),
@@ -221,18 +219,18 @@ fn celebs_answers_every_kind_of_name(release: Release, mode: Mode) {
     machine.expect_nothing_left_of("celebs");
 }
 
-fn celebs_waits_for_each_line_and_keeps_conversations_apart(release: Release, mode: Mode) {
+fn celebs_waits_for_whole_lines_and_keeps_sessions_apart(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
-    let mut clients: Vec<_> = (0..20).map(|_| machine.connect("127.0.0.1:3334")).collect();
+    let mut clients: Vec<_> = (0..20).map(|_| machine.connect(CELEBS)).collect();
     for client in &mut clients {
         expect(client, PROMPT);
     }
     let instances = match mode {
-        Mode::Single => clients.len(),
+        Mode::PerConnection => clients.len(),
         Mode::Shared => 0,
     };
     assert_eq!(machine.instances("celebs").len(), instances);
-    // The line comes in two pieces: half a name is no name.
+    // The line arrives in two pieces; celebs must not take the first for a name.
     for client in &mut clients {
         client.write_all(b"lin").unwrap();
     }
@@ -247,56 +245,43 @@ fn celebs_waits_for_each_line_and_keeps_conversations_apart(release: Release, mo
     }
     for client in &mut clients {
         client.shutdown(Shutdown::Write).unwrap();
-        let mut rest = String::new();
-        client.read_to_string(&mut rest).unwrap();
-        assert_eq!(rest, "\nFinished\n");
+        assert_eq!(rest(client), "\nFinished\n");
     }
     machine.expect_nothing_left_of("celebs");
 }
 
-fn celebs_waits_no_longer_for_a_line_that_comes_byte_by_byte(release: Release, mode: Mode) {
+fn single_bytes_do_not_extend_the_idle_timeout_of_celebs(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
     machine.celebs_with(mode, "--idle-timeout 1s");
-    let mut stream = machine.connect("127.0.0.1:3334");
+    let mut stream = machine.connect(CELEBS);
     expect(&mut stream, PROMPT);
-    // Between two bytes is far less than a second; it must not count for a line.
+    // Much less than the idle timeout. The timeout is for a line, not for a byte.
     let pace = Duration::from_millis(100);
     stream.set_read_timeout(Some(pace)).unwrap();
-    let begun = Instant::now();
     let mut first = [0];
-    let told = loop {
+    let deadline = Instant::now() + PATIENCE;
+    wait_until("the service sends", deadline, || {
         let _ = stream.write_all(b"x");
         match stream.read(&mut first) {
-            Ok(_) => break first,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => panic!("{error} after {:?}", begun.elapsed()),
+            Ok(count) => Some(count),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("{error}"),
         }
-        assert!(begun.elapsed() < PATIENCE, "it goes on and on");
-    };
-    assert_eq!(&told, b"T");
+    });
+    assert_eq!(&first, b"T");
     expect(&mut stream, "imed out\n\nFinished\n");
-    machine.journal_until("-t celebs -o cat", "that it timed out", |text| {
+    machine.journal_until("-t celebs -o cat", "the timeout", |text| {
         text.contains(" timed out: ")
     });
 }
 
-fn a_localhost_name_finds_both_services(release: Release, mode: Mode) {
+fn telnet_reaches_both_services_by_name(release: Release, mode: Mode) {
     let machine = Machine::serving_in(release, mode);
-    // By the names in /etc/services that the package added, as the tutorial does.
+    // The names are in /etc/services, where the package adds them.
     let shown = Client::telnet_at_pipes(&machine, "localhost", "hello").ended();
     assert!(shown.contains("\nHello World:"), "{shown}");
     let mut telnet = Client::telnet_at_pipes(&machine, "localhost", "celebs");
     telnet.expect(PROMPT);
-    telnet.say("quit\n");
+    telnet.type_text("quit\n");
     assert!(telnet.ended().contains(":quit, \n\nFinished\n"));
-}
-
-/// Reads as many bytes as a text has, and compares.
-#[track_caller]
-pub fn expect(stream: &mut impl Read, text: &str) {
-    let mut received = vec![0; text.len()];
-    stream
-        .read_exact(&mut received)
-        .unwrap_or_else(|e| panic!("{e} while waiting for {text:?}"));
-    assert_eq!(String::from_utf8_lossy(&received), text);
 }

@@ -1,4 +1,4 @@
-//! Conversations with celebs in a row, each through a client that is started for it.
+//! Sessions with celebs, one after another, each through a client process of its own.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::talker::{PROMPT, Talker};
-use crate::tools::{Dice, Named, cpu_of_children, millis, named, percentile};
+use crate::session::{PROMPT, Session};
+use crate::tools::{Named, Rng, cpu_of_children, millis, named, percentile};
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// How many conversations each client has
+    /// Start each client this many times
     #[arg(long, default_value_t = 1000)]
     count: usize,
-    #[arg(long)]
+    /// The address of celebs
+    #[arg(long, value_name = "ADDRESS:PORT")]
     server: SocketAddr,
-    /// Commands; the first is what the others are compared with
+    /// Commands of clients; the others are compared with the first
     #[arg(value_name = "NAME=COMMAND", value_parser = named, required = true)]
     clients: Vec<Named>,
 }
@@ -28,19 +29,19 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut times = vec![Vec::new(); clients.len()];
     let mut cpus = times.clone();
     let mut unstarted = Vec::new();
-    let mut dice = Dice(1);
+    let mut rng = Rng(1);
     for round in 0..=options.count {
-        for index in dice.order(clients.len()) {
+        for index in rng.order(clients.len()) {
             let (time, cpu) = once(&clients[index]).with_context(|| clients[index].name.clone())?;
             if round > 0 {
                 times[index].push(time);
                 cpus[index].push(cpu);
             }
         }
-        unstarted.push(Talker::timed(options.server)?);
+        unstarted.push(Session::timed(options.server)?);
     }
     println!(
-        "\na conversation with celebs (linus, quit), start to end of the client, {} of each in turn\n",
+        "\ntime of a celebs session (linus, quit), from start to exit of the client, {} of each\n",
         options.count
     );
     println!(
@@ -61,13 +62,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     }
     println!(
         "{:<34} {:>10.3}",
-        "the conversation, nothing started",
+        "the session, without a new process",
         millis(percentile(&unstarted, 50))
     );
     Ok(())
 }
 
-/// The same pipes for every client; what it shows is checked.
+/// Runs a client on pipes and checks what it prints.
 fn once(client: &Named) -> anyhow::Result<(Duration, Duration)> {
     let before = cpu_of_children()?;
     let start = Instant::now();
@@ -78,20 +79,20 @@ fn once(client: &Named) -> anyhow::Result<(Duration, Duration)> {
         .spawn()
         .with_context(|| format!("cannot start {}", client.value))?;
     if let Some(mut input) = child.stdin.take() {
-        // One that asks by itself may have ended already.
+        // A client that sends the names itself may have exited.
         let _ = input.write_all(b"linus\nquit\n");
     }
-    let mut shown = String::new();
+    let mut printed = String::new();
     if let Some(mut output) = child.stdout.take() {
-        output.read_to_string(&mut shown)?;
+        output.read_to_string(&mut printed)?;
     }
     let status = child.wait()?;
     let time = start.elapsed();
     if !status.success() {
-        bail!("it ended with {status}");
+        bail!("the client failed: {status}");
     }
-    if shown != format!("{PROMPT}:linus, \ntorvalds\n{PROMPT}:quit, \n\nFinished\n") {
-        bail!("it showed {shown:?}");
+    if printed != format!("{PROMPT}:linus, \ntorvalds\n{PROMPT}:quit, \n\nFinished\n") {
+        bail!("unexpected output: {printed:?}");
     }
     Ok((time, cpu_of_children()? - before))
 }

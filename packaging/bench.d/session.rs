@@ -15,13 +15,13 @@ use crate::tools::TIMEOUT;
 
 pub const PROMPT: &str = "Please type Linux celebs name below:\n";
 
-/// A conversation that is under way.
+/// An open session.
 #[derive(Debug)]
-pub struct Talker(TcpStream);
+pub struct Session(TcpStream);
 
-impl Talker {
-    /// Connects and is asked for a name. The port numbers of one address do not do for all, so each source has some.
-    pub fn new(server: SocketAddr, source: Ipv4Addr) -> anyhow::Result<Talker> {
+impl Session {
+    /// Connects and waits for the prompt. One source address does not have enough ports for all sessions.
+    pub fn new(server: SocketAddr, source: Ipv4Addr) -> anyhow::Result<Session> {
         let SocketAddr::V4(server) = server else {
             bail!("{server} is not an IPv4 address");
         };
@@ -36,21 +36,21 @@ impl Talker {
         setsockopt(&client, sockopt::ReceiveTimeout, &timeout)?;
         let source = SocketAddrV4::new(source, 0);
         bind(client.as_raw_fd(), &SockaddrIn::from(source))
-            .with_context(|| format!("cannot have the address {source}"))?;
+            .with_context(|| format!("cannot bind to {source}"))?;
         connect(client.as_raw_fd(), &SockaddrIn::from(server))
             .with_context(|| format!("cannot connect to {server}"))?;
-        let mut talker = Talker(client.into());
-        talker.expect(PROMPT)?;
-        Ok(talker)
+        let mut session = Session(client.into());
+        session.expect(PROMPT)?;
+        Ok(session)
     }
 
-    /// Says a name, or to quit.
-    pub fn say(&mut self, name: &str) -> anyhow::Result<()> {
+    /// Sends a line.
+    pub fn send(&mut self, name: &str) -> anyhow::Result<()> {
         self.0.write_all(format!("{name}\n").as_bytes())?;
         Ok(())
     }
 
-    /// Takes the answer to a name, and is asked for the next one.
+    /// Reads the answer to a name, and the next prompt.
     pub fn expect_answer(&mut self, name: &str) -> anyhow::Result<()> {
         let answer = match name {
             "richard" => "stallman",
@@ -61,34 +61,33 @@ impl Talker {
         self.expect(&format!(":{name}, \n{answer}\n{PROMPT}"))
     }
 
-    /// Quits and takes the last words.
+    /// Sends quit and reads to the end.
     pub fn quit(mut self) -> anyhow::Result<()> {
-        self.say("quit")?;
+        self.send("quit")?;
         self.expect(":quit, \n\nFinished\n")?;
         match self.0.read(&mut [0])? {
             0 => Ok(()),
-            _ => bail!("there is something after the end"),
+            _ => bail!("the server sent data after the end of the session"),
         }
     }
 
-    /// How long a conversation takes, from connect to its end.
+    /// The time of a session, from connect to its end.
     pub fn timed(server: SocketAddr) -> anyhow::Result<Duration> {
         let start = Instant::now();
-        let mut talker = Talker::new(server, Ipv4Addr::LOCALHOST)?;
-        talker.say("linus")?;
-        talker.expect_answer("linus")?;
-        talker.quit()?;
+        let mut session = Session::new(server, Ipv4Addr::LOCALHOST)?;
+        session.send("linus")?;
+        session.expect_answer("linus")?;
+        session.quit()?;
         Ok(start.elapsed())
     }
 
     fn expect(&mut self, text: &str) -> anyhow::Result<()> {
         let mut got = vec![0; text.len()];
-        self.0.read_exact(&mut got).context("no full answer")?;
+        self.0
+            .read_exact(&mut got)
+            .context("the answer is incomplete")?;
         if got != text.as_bytes() {
-            bail!(
-                "{text:?} should come, and {:?} came",
-                String::from_utf8_lossy(&got)
-            );
+            bail!("expected {text:?}, got {:?}", String::from_utf8_lossy(&got));
         }
         Ok(())
     }

@@ -1,0 +1,95 @@
+//! A file system tree in a temporary directory, for the unit tests and for tests/programs.
+// Each of the two uses a part of it.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Deref;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// A root directory with an empty `etc`. Dropping it removes the directory.
+pub struct Tree(PathBuf);
+
+impl Tree {
+    /// Creates a tree. Every test passes a name of its own.
+    pub fn new(name: &str) -> Tree {
+        let root = std::env::temp_dir().join(format!("sockunit-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(root.join("etc")).unwrap();
+        Tree(root)
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.0
+    }
+
+    /// Where a path of the tree, such as `/etc/services`, is on the machine.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.0.join(path.trim_start_matches('/'))
+    }
+
+    /// Writes a file and creates its parent directories.
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) -> &Tree {
+        fs::write(self.with_parents(path), content).unwrap();
+        self
+    }
+
+    pub fn set_mode(&self, path: &str, mode: u32) -> &Tree {
+        fs::set_permissions(self.path(path), fs::Permissions::from_mode(mode)).unwrap();
+        self
+    }
+
+    /// Creates a symbolic link and its parent directories.
+    pub fn link(&self, path: &str, target: &str) -> &Tree {
+        symlink(target, self.with_parents(path)).unwrap();
+        self
+    }
+
+    pub fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// Every path with its mode and its content; the content of a link is its target.
+    pub fn snapshot(&self) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+        let mut all = BTreeMap::new();
+        let mut directories = vec![self.0.clone()];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                let stat = fs::symlink_metadata(&path).unwrap();
+                let content = if stat.is_symlink() {
+                    let target = fs::read_link(&path).unwrap();
+                    target.into_os_string().into_encoded_bytes()
+                } else if stat.is_dir() {
+                    directories.push(path.clone());
+                    Vec::new()
+                } else {
+                    fs::read(&path).unwrap()
+                };
+                all.insert(path, (stat.permissions().mode(), content));
+            }
+        }
+        all
+    }
+
+    fn with_parents(&self, path: &str) -> PathBuf {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    }
+}
+
+impl Deref for Tree {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
