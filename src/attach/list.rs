@@ -3,14 +3,12 @@
 use super::render::RECORD;
 use super::signature::{Author, author};
 use super::{Error, Kind, served};
+use crate::SHIPPED;
 use crate::root::read;
 use crate::services::ServiceName;
 use crate::systemd::{
     Enablement, ListenDirective, Manager, Place, ReadError, State, Unit, command_lines,
 };
-
-/// The services that the package ships.
-pub(crate) const SHIPPED: [&str; 2] = ["celebs", "hello"];
 
 /// An attached service.
 #[derive(Debug, Clone, PartialEq, Eq)]

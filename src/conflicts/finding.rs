@@ -113,7 +113,16 @@ pub(crate) struct Process {
     /// The name of the command, from /proc/PID/comm.
     pub(crate) command: String,
     /// The unit that the process belongs to; `None` for PID 1.
-    pub(crate) unit: Option<String>,
+    pub(crate) unit: Option<ProcessUnit>,
+}
+
+/// The unit that a process belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProcessUnit {
+    pub(crate) name: String,
+    /// Whether it is a unit of a user's service manager. The system's manager may have another unit of
+    /// that name.
+    pub(crate) of_user: bool,
 }
 
 impl Finding {
@@ -300,7 +309,7 @@ fn write_processes(f: &mut fmt::Formatter<'_>, processes: &[Process], hidden: bo
         let Process { pid, command, unit } = process;
         write!(f, "{comma}process {pid} {}", escape(command.as_bytes()))?;
         if let Some(unit) = unit {
-            write!(f, " of {unit}")?;
+            write!(f, " of {}", unit.name)?;
         }
     }
     match processes.len().saturating_sub(MAX_PROCESSES) {

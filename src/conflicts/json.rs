@@ -67,7 +67,7 @@ pub(crate) fn json(finding: &Finding) -> Value {
 }
 
 fn process(process: &Process) -> Value {
-    json!({"pid": process.pid, "command": process.command, "unit": process.unit})
+    json!({"pid": process.pid, "command": process.command, "unit": process.unit.as_ref().map(|unit| &unit.name)})
 }
 
 fn unit(unit: &ConflictingUnit) -> Value {

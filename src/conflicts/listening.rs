@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use super::unit::ActiveSockets;
-use super::{Finding, FindingKind, Location, Process, Query, Severity};
+use super::{Finding, FindingKind, Location, Process, ProcessUnit, Query, Severity};
 use crate::connection::table::{self, Row};
 use crate::systemd::Place;
 
@@ -116,7 +116,10 @@ fn process(pid: u32, dir: &str) -> Process {
 }
 
 /// The unit of a process, by its control group (cgroups(7)); `None` for PID 1.
-fn unit(groups: &str) -> Option<String> {
+///
+/// A service or a user may make groups of any name below its own. So the first group that is no slice
+/// is the unit of the system's manager, and the next one below a user's manager is a unit of that.
+fn unit(groups: &str) -> Option<ProcessUnit> {
     groups.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let controllers = fields.next()?;
@@ -125,10 +128,22 @@ fn unit(groups: &str) -> Option<String> {
         if !matches!(controllers, "" | "name=systemd") {
             return None;
         }
-        // A service may have sub-groups of its own.
+        let mut parts = path
+            .split('/')
+            .filter(|part| !part.is_empty() && !part.ends_with(".slice"));
         let is_unit = |part: &&str| part.ends_with(".service") || part.ends_with(".scope");
-        let mut parts = path.rsplit('/').filter(is_unit);
-        parts.find(|part| *part != "init.scope").map(str::to_string)
+        let unit = |name: &str, of_user| ProcessUnit {
+            name: name.to_string(),
+            of_user,
+        };
+        let of_system = parts.next().filter(is_unit)?;
+        match (of_system, parts.next().filter(is_unit)) {
+            ("init.scope", _) => None,
+            (manager, Some(own)) if manager.starts_with("user@") && own != "init.scope" => {
+                Some(unit(own, true))
+            }
+            (name, _) => Some(unit(name, false)),
+        }
     })
 }
 
@@ -155,17 +170,34 @@ mod tests {
             ),
             (
                 "0::/user.slice/user-9.slice/user@9.service/app.slice/c.service\n",
-                Some("c.service"),
+                Some("c.service of a user"),
             ),
             (
                 "0::/user.slice/user-9.slice/user@9.service/init.scope\n",
                 Some("user@9.service"),
             ),
+            // Below its own group, a service or a user can make groups of any name.
+            (
+                "0::/system.slice/a.service/ssh.service\n",
+                Some("a.service"),
+            ),
+            (
+                "0::/user.slice/user-9.slice/user@9.service/ssh.service\n",
+                Some("ssh.service of a user"),
+            ),
+            (
+                "0::/user.slice/user-9.slice/session-1.scope/ssh.service\n",
+                Some("session-1.scope"),
+            ),
             ("0::/init.scope\n", None),
             ("0::/\n", None),
             ("", None),
         ] {
-            assert_eq!(unit(groups).as_deref(), of, "{groups}");
+            let shown = unit(groups).map(|unit| match unit.of_user {
+                true => format!("{} of a user", unit.name),
+                false => unit.name,
+            });
+            assert_eq!(shown.as_deref(), of, "{groups}");
         }
     }
 }

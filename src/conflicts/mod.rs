@@ -12,7 +12,7 @@ mod xinetd;
 use std::num::NonZeroU16;
 use std::path::Path;
 
-pub(crate) use finding::{Claim, Finding, FindingKind, Location, Process};
+pub(crate) use finding::{Claim, Finding, FindingKind, Location, Process, ProcessUnit};
 pub(crate) use json::json;
 
 use finding::{ConflictingUnit, Severity};

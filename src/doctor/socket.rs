@@ -9,7 +9,7 @@ use super::attempt::must_accept;
 use super::files::REFUSED;
 use super::subject::Subject;
 use super::{Problem, Report, Selection};
-use crate::conflicts::{self, Finding, FindingKind, Location, Process};
+use crate::conflicts::{self, Finding, FindingKind, Location, Process, ProcessUnit};
 use crate::hint::ShellCommand;
 use crate::systemd::journalctl::{self, Filter};
 use crate::systemd::{ListenDirective, State, Unit};
@@ -256,9 +256,11 @@ fn stop(
         });
     }
     let process = processes.first()?;
-    let unit = process.unit.as_deref();
-    Some(match unit.filter(|unit| unit.ends_with(".service")) {
-        Some(service) => of_system.arg(service),
+    // The system's manager may have a unit with the name of a user's, and must not stop that.
+    let unit = process.unit.as_ref();
+    let is_service = |unit: &&ProcessUnit| !unit.of_user && unit.name.ends_with(".service");
+    Some(match unit.filter(is_service) {
+        Some(service) => of_system.arg(&service.name),
         None => ShellCommand::new(&["kill"]).arg(process.pid.to_string()),
     })
 }

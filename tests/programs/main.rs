@@ -31,6 +31,7 @@ mod serve;
 mod services;
 mod serving;
 mod shared;
+mod shipped;
 #[path = "../support/mod.rs"]
 mod support;
 mod sweep;
