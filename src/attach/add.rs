@@ -7,7 +7,7 @@ use super::probe::{self, Answer};
 use super::render::{self, Found, RenderedUnit, dynamic_user};
 use super::store::{Content, Store};
 use super::{Attachment, Error, Kind, TOOL, remove};
-use crate::conflicts::{self, Claim, Finding, FindingKind};
+use crate::conflicts::{self, Finding, FindingKind};
 use crate::executable::{self, NotExecutable, RunAs, Visibility, user_exists};
 use crate::hint::{Hint, ShellCommand};
 use crate::log::Plain;
@@ -66,7 +66,7 @@ pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
         name: attachment.name.clone(),
         port: attachment.port,
     };
-    let line = check_free(place, &entry)?;
+    let line = check_free(place, attachment.kind, &entry)?;
     let found = Found {
         bind: bind.as_deref(),
         services_line: line.is_some(),
@@ -158,27 +158,23 @@ fn run_as(place: &Place, attachment: &Attachment) -> Result<RunAs, Error> {
     }
 }
 
-/// Checks that the name and the port are free. Returns the entry for /etc/services, if one is to be
-/// added.
-fn check_free(place: &Place, entry: &Entry) -> Result<Option<Entry>, Error> {
-    let mut findings = conflicts::find(place, &entry.name, entry.port);
-    // An entry with this name and this port is the right one, and that of another protocol is no
-    // conflict then.
-    let is_entry = |finding: &Finding, tcp_only: bool| {
-        let Claim { name, port } = &finding.claim;
-        matches!(finding.kind, FindingKind::Entry { tcp, .. } if tcp || !tcp_only)
-            && name.is_some()
-            && port.is_some()
-    };
-    let exists = findings.iter().any(|finding| is_entry(finding, true));
-    findings.retain(|finding| finding.is_conflict() && !(exists && is_entry(finding, false)));
+/// Checks that the name and the port are free. Returns the entry for /etc/services, unless the name or
+/// the port has one.
+fn check_free(place: &Place, kind: Kind, entry: &Entry) -> Result<Option<Entry>, Error> {
+    let units = kind.units(&entry.name);
+    let mut findings = conflicts::find(place, &entry.name, entry.port, &units);
+    let registered = findings.iter().any(|finding| {
+        let named = finding.claim.name.is_some();
+        matches!(finding.kind, FindingKind::Entry { tcp, .. } if tcp || named)
+    });
+    findings.retain(Finding::is_conflict);
     if !findings.is_empty() {
         return Err(Error::InUse(findings));
     }
     let file = place.path("/etc/services");
     // A link belongs to another tool.
     let plain = fs::symlink_metadata(file).is_ok_and(|file| file.is_file());
-    let add = place.scope == Scope::System && !exists && plain;
+    let add = place.scope == Scope::System && !registered && plain;
     Ok(add.then(|| entry.clone()))
 }
 

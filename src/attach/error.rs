@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::conflicts::Finding;
+use crate::conflicts::{Finding, FindingKind, Location};
 use crate::executable::NotExecutable;
 use crate::hint::{Hint, ShellCommand};
 use crate::services;
@@ -61,6 +61,12 @@ impl Error {
             Error::Program(error) => error.hint.clone(),
             Error::InUse(findings) => {
                 let finding = findings.first()?;
+                if let FindingKind::SuperServer {
+                    program, service, ..
+                } = &finding.kind
+                {
+                    return Some(switch_off(program, service, &finding.location));
+                }
                 let check = ShellCommand::new(&["sockunit", "check"]);
                 let hint = Hint::new("use another name or port; this shows all that use these");
                 match (&finding.claim.name, finding.claim.port) {
@@ -87,6 +93,18 @@ impl Error {
             Error::Services(error) => error.hint()?.into(),
             Error::Io(..) | Error::Systemctl(_) | Error::NoAnswer(_) => return None,
         })
+    }
+}
+
+/// How to switch a service of xinetd or inetd off, so that systemd can listen on its port.
+fn switch_off(program: &str, service: &str, location: &Location) -> Hint {
+    match program {
+        "xinetd" => Hint::new(format!(
+            "to switch it off there, set \"disable = yes\" in its block ({location}), and have xinetd read the file"
+        ))
+        .command(ShellCommand::new(&["systemctl", "reload", "xinetd.service"])),
+        _ => Hint::new("this switches it off there")
+            .command(ShellCommand::new(&["update-inetd", "--disable"]).arg(service)),
     }
 }
 

@@ -68,6 +68,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The units of a service: the one that listens, and the one that runs the program.
+    pub fn units(self, name: &ServiceName) -> [String; 2] {
+        [format!("{name}.socket"), self.service(name)]
+    }
+
     /// The unit that runs the program.
     pub fn service(self, name: &ServiceName) -> String {
         match self {

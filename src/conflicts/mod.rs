@@ -30,6 +30,8 @@ const FIRST_UNPRIVILEGED_PORT: u16 = 1024;
 struct Query<'a> {
     name: &'a ServiceName,
     port: u16,
+    /// The units that `sockunit add` would write.
+    units: &'a [String],
 }
 
 impl Query<'_> {
@@ -44,9 +46,18 @@ impl Query<'_> {
 
 /// Finds all uses of the name and the port. Both are free if no finding is a
 /// [conflict](Finding::is_conflict). Files that cannot be read are findings too.
-pub(crate) fn find(place: &Place, name: &ServiceName, port: NonZeroU16) -> Vec<Finding> {
+///
+/// A name is in use if one of `units`, which `sockunit add` would write, exists. A port is in use if a
+/// socket listens on it, an enabled or active socket unit has it, or xinetd or inetd serve it. Everything
+/// else is a note: an entry of the services database, for example.
+pub(crate) fn find(
+    place: &Place,
+    name: &ServiceName,
+    port: NonZeroU16,
+    units: &[String],
+) -> Vec<Finding> {
     let port = port.get();
-    let query = Query { name, port };
+    let query = Query { name, port, units };
     let mut findings = Vec::new();
     let database = database(place, query, &mut findings);
     let active = unit::find(place, query, &mut findings);
@@ -83,16 +94,9 @@ fn database(place: &Place, query: Query<'_>, findings: &mut Vec<Finding>) -> Vec
         if !name && !port {
             continue;
         }
-        // TCP and UDP have separate ports, but one name should not mean two services. The entry that
-        // sockunit adds is no conflict.
         let ours = own.as_ref().is_some_and(|own| own.as_bytes() == line.text);
-        let taken = !ours && (name || line.is_tcp());
         findings.push(Finding {
-            severity: if taken {
-                Severity::Conflict
-            } else {
-                Severity::Note
-            },
+            severity: Severity::Note,
             claim: query.claim(name, port),
             location: Location::File(path.clone(), Some(line.number)),
             kind: FindingKind::Entry {

@@ -119,14 +119,15 @@ impl ConfiguredService {
             .any(|name| name.as_bytes() == query.name.as_ref());
         let port = self.port == Some(query.port);
         // A service for UDP and a disabled service do not use the TCP port.
-        let taken = !self.disabled && self.tcp;
+        let in_use = port && !self.disabled && self.tcp;
         (name || port).then(|| Finding {
-            severity: if taken {
+            severity: if in_use {
                 Severity::Conflict
             } else {
                 Severity::Note
             },
-            claim: query.claim(name, port),
+            // The name of a service there does not matter to systemd.
+            claim: query.claim(name && !in_use, port),
             location: Location::File(path.into(), Some(self.line)),
             kind: FindingKind::SuperServer {
                 program: self.program,

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::{Claim, ConflictingUnit, Finding, FindingKind, Location, Query, Severity};
 use crate::systemd::{
-    ListenDirective, Manager, Place, Properties, ReadError, Scope, State, SystemctlError, Unit,
+    Enablement, ListenDirective, Manager, Place, Properties, ReadError, Scope, State,
+    SystemctlError, Unit,
 };
 
 /// The properties that the service manager is asked for.
@@ -49,7 +50,7 @@ pub(super) fn find(place: &Place, query: Query<'_>, findings: &mut Vec<Finding>)
     sockets
 }
 
-/// The units that `sockunit add` may write for the name.
+/// The units whose names begin with the service name.
 fn own_names(query: Query<'_>) -> Vec<String> {
     let name = query.name;
     vec![
@@ -63,7 +64,7 @@ fn own_names(query: Query<'_>) -> Vec<String> {
 struct UnitSearch<'a> {
     place: &'a Place,
     query: Query<'a>,
-    /// The unit names that are conflicts themselves.
+    /// The units with the service name.
     names: Vec<String>,
 }
 
@@ -167,18 +168,38 @@ impl UnitSearch<'_> {
                 .filter(|address| has_port(address, port))
                 .collect();
         }
-        let exists = unit.state != State::Missing || runs;
-        let claim = self.query.claim(named && exists, !listens.is_empty());
+        let named = named && (unit.state != State::Missing || runs);
+        let enablement = match unit.state {
+            State::Found => Some(unit.enablement(self.place)?),
+            _ => None,
+        };
+        // A unit of the other kind of service is not overwritten, but a running one has clients.
+        let name_in_use = named && (runs || self.query.units.iter().any(|own| own == name));
+        // Without a service manager, a unit that nobody can enable may be started by another one.
+        let may_run = match enablement {
+            Some(Enablement::Enabled) => true,
+            Some(Enablement::Static) => loaded.is_none(),
+            Some(Enablement::Disabled) | None => false,
+        };
+        let port_in_use = !listens.is_empty() && (runs || may_run);
+        let (severity, claim) = match name_in_use || port_in_use {
+            true => (
+                Severity::Conflict,
+                self.query.claim(name_in_use, port_in_use),
+            ),
+            false => (Severity::Note, self.query.claim(named, !listens.is_empty())),
+        };
         let location = match (written.first(), unit.sources.first()) {
             (Some(listen), _) => Location::File(listen.value.path.into(), Some(listen.value.line)),
             (None, Some(source)) => Location::File(source.path.clone(), None),
             (None, None) => Location::Manager,
         };
         if claim == Claim::default() {
-            return Ok(self.drop_in(&unit, named));
+            let own = self.names.iter().any(|own| own == name);
+            return Ok(self.drop_in(&unit, own));
         }
         Ok(Some(Finding {
-            severity: Severity::Conflict,
+            severity,
             claim,
             location,
             kind: FindingKind::Unit(ConflictingUnit {
@@ -186,10 +207,7 @@ impl UnitSearch<'_> {
                 alias_of: (unit.name != name).then(|| unit.name.clone()),
                 listens,
                 masked: unit.state == State::Masked,
-                enablement: match unit.state {
-                    State::Found => Some(unit.enablement(self.place)?),
-                    _ => None,
-                },
+                enablement,
                 active: active.filter(|_| !name.contains("@.")).map(str::to_string),
             }),
         }))

@@ -104,7 +104,7 @@ fn listening(subject: &Subject<'_>) -> Vec<(SocketAddr, Finding)> {
     };
     let mut found = Vec::new();
     for port in subject.ports().into_iter().filter_map(NonZeroU16::new) {
-        for finding in conflicts::find(subject.place, &name, port) {
+        for finding in conflicts::find(subject.place, &name, port, &[]) {
             if let (Location::Address(address), FindingKind::Listener { .. }) =
                 (&finding.location, &finding.kind)
             {

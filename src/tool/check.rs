@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::place::PlaceOptions;
+use crate::attach::Kind;
 use crate::conflicts::{self, Finding};
 use crate::services::ServiceName;
 
@@ -16,6 +17,9 @@ pub struct Options {
     /// TCP port
     #[arg(value_parser = super::port)]
     port: NonZeroU16,
+    /// Check for a shared service (add --shared), which has other units
+    #[arg(long)]
+    shared: bool,
     #[command(flatten)]
     place: PlaceOptions,
     /// Print one JSON object
@@ -26,7 +30,12 @@ pub struct Options {
 /// Returns whether the name and the port are free.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
     let Options { name, port, .. } = options;
-    let findings = conflicts::find(&options.place.place(), name, *port);
+    let kind = match options.shared {
+        true => Kind::Shared,
+        false => Kind::PerConnection,
+    };
+    let units = kind.units(name);
+    let findings = conflicts::find(&options.place.place(), name, *port, &units);
     let conflicts = || findings.iter().filter(|finding| finding.is_conflict());
     let name_taken = conflicts().any(|finding| finding.claim.name.is_some());
     let port_taken = conflicts().any(|finding| finding.claim.port.is_some());

@@ -341,6 +341,18 @@ fn no_link_in_a_tree_leads_out_of_it() {
 }
 
 #[test]
+fn a_registered_name_or_port_is_no_conflict_and_gets_no_second_entry() {
+    let tree = Tree::new("registered");
+    let before = tree.snapshot();
+    for (name, port) in [("www", "4000"), ("greeter", "80"), ("ssh", "22")] {
+        tree.add(&[name, port, "--", "/bin/sh"]);
+        assert_eq!(tree.read("etc/services"), SERVICES);
+        tree.remove(&[name]);
+        assert_eq!(tree.snapshot(), before);
+    }
+}
+
+#[test]
 fn an_entry_of_another_protocol_is_no_conflict() {
     let tree = Tree::new("twin");
     tree.write(

@@ -202,19 +202,36 @@ fn a_program_that_cannot_be_executed_is_refused_with_the_reason_and_a_hint() {
 #[test]
 fn a_name_or_port_that_is_invalid_or_in_use_is_refused() {
     let tree = Tree::new("names");
+    tree.write(
+        "etc/systemd/system/other.socket",
+        0o644,
+        "[Socket]\nListenStream=4444\n",
+    );
+    tree.write(
+        "etc/xinetd.d/finger",
+        0o644,
+        "service finger\n{\n\ttype = UNLISTED\n\tport = 79\n}\n",
+    );
     let before = tree.snapshot();
     for (name, port, status, sentence) in [
         (
-            "www",
+            "other",
             "4000",
             1,
-            "etc/services:2: \"http 80/tcp www\" uses the name www\nhint: use another name or port ",
+            "etc/systemd/system/other.socket: other.socket uses the name other (static)\nhint: use another name or port ",
         ),
         (
             "greeter",
-            "80",
+            "4444",
             1,
-            "etc/services:2: \"http 80/tcp www\" uses the port 80\nhint: use another name or port ",
+            "etc/systemd/system/other.socket:2: other.socket listens on 4444 (static)\nhint: use another name or port ",
+        ),
+        (
+            "greeter",
+            "79",
+            1,
+            "etc/xinetd.d/finger:4: the xinetd service finger uses the port 79\n\
+             hint: to switch it off there, set \"disable = yes\" in its block (",
         ),
         ("a+b", "4000", 1, "a+b is not a valid unit name"),
         (
