@@ -4,10 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::probe::{self, Answer};
+use super::remove::Attached;
 use super::render::{self, Found, RenderedUnit, dynamic_user};
 use super::store::{Content, Store};
-use super::{Attachment, Error, Kind, TOOL, remove};
-use crate::conflicts::{self, Finding, FindingKind};
+use super::{Attachment, Error, Kind, TOOL, remove, replace};
+use crate::conflicts::{self, FindingKind};
 use crate::executable::{self, NotExecutable, RunAs, Visibility, user_exists};
 use crate::hint::{Hint, ShellCommand};
 use crate::log::Plain;
@@ -27,6 +28,8 @@ pub struct Plan {
     pub line: Option<Entry>,
     /// The link that starts the socket at boot: its path below the directory of units, and its target.
     pub link: Option<(String, PathBuf)>,
+    /// The service as it is attached already.
+    pub attached: Option<Attached>,
 }
 
 /// What `add` has done.
@@ -34,8 +37,21 @@ pub struct Plan {
 pub struct Added {
     /// What it has written.
     pub plan: Plan,
+    /// What it has changed.
+    pub change: Change,
     /// The service's answer to the first connection; `None` if no service manager runs.
     pub answer: Option<Answer>,
+}
+
+/// What `add` has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The service is new.
+    New,
+    /// The service was attached with these options already.
+    Unchanged,
+    /// The service was attached with other options.
+    Replaced,
 }
 
 /// Checks everything that can be checked before something is changed.
@@ -51,7 +67,7 @@ pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
             "use letters, digits and . _ - only",
         ));
     }
-    remove::check_unattached(place, &attachment.name)?;
+    let attached = remove::attached(place, &attachment.name)?;
     let mut words = [&attachment.program]
         .into_iter()
         .chain(&attachment.arguments);
@@ -66,7 +82,7 @@ pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
         name: attachment.name.clone(),
         port: attachment.port,
     };
-    let line = check_free(place, attachment.kind, &entry)?;
+    let line = check_free(place, attachment.kind, &entry, attached.as_ref())?;
     let found = Found {
         bind: bind.as_deref(),
         services_line: line.is_some(),
@@ -83,7 +99,12 @@ pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
         let target = PathBuf::from(format!("../{name}.socket"));
         (remove::link(&name), target)
     });
-    Ok(Plan { units, line, link })
+    Ok(Plan {
+        units,
+        line,
+        link,
+        attached,
+    })
 }
 
 /// Whether systemd takes the character for invalid UTF-8.
@@ -158,16 +179,35 @@ fn run_as(place: &Place, attachment: &Attachment) -> Result<RunAs, Error> {
     }
 }
 
-/// Checks that the name and the port are free. Returns the entry for /etc/services, unless the name or
-/// the port has one.
-fn check_free(place: &Place, kind: Kind, entry: &Entry) -> Result<Option<Entry>, Error> {
+/// Checks that the name and the port are free, but for the service itself. Returns the entry for
+/// /etc/services, unless the name or the port has another one.
+fn check_free(
+    place: &Place,
+    kind: Kind,
+    entry: &Entry,
+    attached: Option<&Attached>,
+) -> Result<Option<Entry>, Error> {
     let units = kind.units(&entry.name);
     let mut findings = conflicts::find(place, &entry.name, entry.port, &units);
+    let own_line = attached.and_then(|attached| attached.line.as_ref());
     let registered = findings.iter().any(|finding| {
         let named = finding.claim.name.is_some();
-        matches!(finding.kind, FindingKind::Entry { tcp, .. } if tcp || named)
+        match finding.kind {
+            FindingKind::Entry { ours: true, .. } => own_line != Some(entry),
+            FindingKind::Entry { tcp, .. } => (tcp || named) && own_line.is_none(),
+            _ => false,
+        }
     });
-    findings.retain(Finding::is_conflict);
+    findings.retain(|finding| {
+        let own = match &finding.kind {
+            FindingKind::Unit(unit) => attached.is_some() && is_own(entry, &unit.unit),
+            FindingKind::Listener {
+                unit: Some(unit), ..
+            } => attached.is_some() && is_own(entry, unit),
+            _ => false,
+        };
+        finding.is_conflict() && !own
+    });
     if !findings.is_empty() {
         return Err(Error::InUse(findings));
     }
@@ -178,33 +218,68 @@ fn check_free(place: &Place, kind: Kind, entry: &Entry) -> Result<Option<Entry>,
     Ok(add.then(|| entry.clone()))
 }
 
-/// Attaches a program, or leaves everything as it was.
+/// Whether a unit is one of the service's.
+fn is_own(entry: &Entry, unit: &str) -> bool {
+    let name = &entry.name;
+    [Kind::PerConnection, Kind::Shared]
+        .iter()
+        .any(|kind| kind.units(name).iter().any(|own| own == unit))
+}
+
+/// Attaches a program, or leaves everything as it was. If the service is attached with these options
+/// already, nothing is done; if with others, `replace` says whether they are replaced.
 ///
 /// # Errors
 ///
 /// See [`Error`]; what was done before the error is undone.
-pub fn add(place: &Place, attachment: &Attachment) -> Result<Added, Error> {
+pub fn add(place: &Place, attachment: &Attachment, replace: bool) -> Result<Added, Error> {
     let store = Store::open(place)?;
     remove::recover(place, &store, &attachment.name)?;
     let plan = plan(place, attachment)?;
     let manager = Manager::of(place);
-    let done = write(place, &store, &plan).and_then(|()| match &manager {
-        Some(manager) => start(place, manager, attachment).map(Some),
-        None => Ok(None),
-    });
-    match done {
-        Ok(answer) => Ok(Added { plan, answer }),
-        Err(error) => {
-            // The first error is the one to report; undoing often fails for the same reason.
-            let _ = remove::dismantle(place, &store, &attachment.name);
-            Err(error)
-        }
+    let Some(attached) = &plan.attached else {
+        let done = write(place, &store, &plan).and_then(|()| match &manager {
+            Some(manager) => start(place, manager, attachment).map(Some),
+            None => Ok(None),
+        });
+        return match done {
+            Ok(answer) => Ok(Added {
+                plan,
+                change: Change::New,
+                answer,
+            }),
+            Err(error) => {
+                // The first error is the one to report; undoing often fails for the same reason.
+                let _ = remove::dismantle(place, &store, &attachment.name);
+                Err(error)
+            }
+        };
+    };
+    let difference = replace::difference(&store, &plan, attached, &attachment.name);
+    if difference.is_empty() {
+        return Ok(Added {
+            plan,
+            change: Change::Unchanged,
+            answer: None,
+        });
     }
+    if !replace {
+        return Err(Error::Differs(difference));
+    }
+    if !attached.changed.is_empty() {
+        return Err(Error::Changed(attached.changed.clone()));
+    }
+    let answer = replace::replace(place, &store, manager.as_ref(), &plan, attachment)?;
+    Ok(Added {
+        plan,
+        change: Change::Replaced,
+        answer,
+    })
 }
 
 /// Writes the service unit first, because it records what `remove` has to remove, and the socket unit
 /// last, because it completes the service.
-fn write(place: &Place, store: &Store, plan: &Plan) -> Result<(), Error> {
+pub(super) fn write(place: &Place, store: &Store, plan: &Plan) -> Result<(), Error> {
     let [service, socket] = &plan.units;
     store.put(&service.name, Content::Text(&service.text))?;
     if let Some(entry) = &plan.line {

@@ -24,8 +24,8 @@ pub enum Error {
     Program(NotExecutable),
     /// The name or the port is in use.
     InUse(Vec<Finding>),
-    /// `sockunit add` has not attached a service of this name.
-    NotAttached(String),
+    /// The service is attached with other options: the lines that differ, with `-` or `+` before them.
+    Differs(Vec<String>),
     /// Unit files that were changed since `add` wrote them.
     Changed(Vec<PathBuf>),
     /// Another run of this program is at work.
@@ -76,11 +76,10 @@ impl Error {
                     }
                 }
             }
-            Error::NotAttached(_) => Hint::new("this lists what is attached")
-                .command(ShellCommand::new(&["sockunit", "list"])),
-            Error::Changed(_) => {
-                Hint::new("keep a copy if you need it; --force removes it all the same")
-            }
+            Error::Differs(_) => Hint::new("--replace applies the difference"),
+            Error::Changed(_) => Hint::new(
+                "keep a copy if you need it; sockunit remove --force removes it all the same",
+            ),
             Error::Busy => Hint::new("try again when it has ended"),
             Error::NoUserManager => Hint::new(
                 "log in as that user (a shell from su or sudo has no service manager), or run this as root without --user",
@@ -117,7 +116,7 @@ impl fmt::Display for Error {
                 Some(finding) => finding.fmt(f),
                 None => f.write_str("the name or port is in use"),
             },
-            Error::NotAttached(name) => write!(f, "sockunit add has not attached {name}"),
+            Error::Differs(_) => f.write_str("it is attached with other options"),
             Error::Changed(paths) => {
                 for (index, path) in paths.iter().enumerate() {
                     let and = if index > 0 { " and " } else { "" };

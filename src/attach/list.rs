@@ -6,16 +6,14 @@ use super::{Error, Kind, served};
 use crate::SHIPPED;
 use crate::root::read;
 use crate::services::ServiceName;
-use crate::systemd::{
-    Enablement, ListenDirective, Manager, Place, ReadError, State, Unit, command_lines,
-};
+use crate::systemd::{Enablement, Manager, Place, ReadError, State, Unit, command_lines};
 
 /// An attached service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// The service name.
     pub name: String,
-    /// The addresses in its socket unit.
+    /// The addresses that it listens on, or those in its socket unit if it is not active.
     pub listen: Vec<String>,
     /// How connections are served.
     pub kind: Kind,
@@ -77,10 +75,19 @@ fn listed(
         _ => Kind::Shared,
     };
     let service = Unit::load(place, &kind.service(name))?;
+    let listens = socket.listen_directives();
+    let mut addresses: Vec<String> = listens
+        .iter()
+        .map(|listen| listen.value.text.into())
+        .collect();
     let (mut state, mut connections) = (None, None);
     if let Some(manager) = manager {
-        let shown = manager.show(&socket.name, &["ActiveState", "NConnections"])?;
+        let shown = manager.show(&socket.name, &["ActiveState", "NConnections", "Listen"])?;
         state = Some(shown.get("ActiveState").to_owned());
+        if shown.get("ActiveState") == "active" {
+            // The file may have changed since the socket was opened.
+            addresses = shown.stream_addresses();
+        }
         connections = match kind {
             Kind::PerConnection => shown.get("NConnections").parse().ok(),
             Kind::Shared => {
@@ -98,11 +105,9 @@ fn listed(
         .ok()
         .and_then(|commands| served(commands.first()?))
         .map(|words| words.join(" "));
-    let listens = socket.listen_directives();
-    let text = |listen: &ListenDirective<'_>| listen.value.text.to_owned();
     Ok(Listed {
         name: name.to_string(),
-        listen: listens.iter().map(text).collect(),
+        listen: addresses,
         kind,
         sandbox: service
             .value(RECORD, "Sandbox")

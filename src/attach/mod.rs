@@ -6,9 +6,11 @@
 mod add;
 mod error;
 mod list;
+mod lookup;
 mod probe;
 mod remove;
 mod render;
+mod replace;
 mod sandbox;
 mod signature;
 mod store;
@@ -18,9 +20,10 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
-pub use add::{Added, Plan, add, plan};
+pub use add::{Added, Change, Plan, add, plan};
 pub use error::Error;
 pub use list::{Listed, list, own};
+pub(crate) use lookup::absolute_path;
 pub use probe::{Then, receive};
 pub use remove::remove;
 pub use sandbox::Level;

@@ -22,8 +22,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(1);
 /// After this long without a byte, the service waits for its client.
 const SILENCE: Duration = Duration::from_millis(300);
-/// At most this many bytes are read.
+/// At most this many bytes are read, and this many lines shown.
 const MAX_BYTES: usize = 2048;
+const MAX_LINES: usize = 10;
 /// The message ID of systemd's entry for a process that it cannot start.
 const NOT_STARTED: &str = "MESSAGE_ID=641257651c1b4ec9a8624d7a40a9e1e7";
 
@@ -38,6 +39,8 @@ pub struct Answer {
     pub then: Then,
     /// The program's journal entries, if the connection was closed without a byte.
     pub entries: Vec<String>,
+    /// Why there is no connection. An address may exist only later.
+    pub unreachable: Option<String>,
 }
 
 /// What followed the first bytes of a service.
@@ -54,6 +57,9 @@ pub enum Then {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Answer { address, then, .. } = self;
+        if let Some(why) = &self.unreachable {
+            return write!(f, "not reachable yet: {why}");
+        }
         match (self.bytes.is_empty(), then) {
             (true, Then::Closed) => {
                 write!(f, "{address} closes the connection without a byte")?;
@@ -66,15 +72,15 @@ impl fmt::Display for Answer {
             (false, _) => write!(f, "{address} answers:")?,
         }
         let text = String::from_utf8_lossy(&self.bytes);
-        for line in text.lines() {
+        for line in text.lines().take(MAX_LINES) {
             write!(f, "\n    {}", escape(line.as_bytes()))?;
         }
         for line in &self.entries {
             write!(f, "\n    {}", escape(line.as_bytes()))?;
         }
-        match then {
-            Then::GoesOn => f.write_str("\n    ..."),
-            _ => Ok(()),
+        match *then == Then::GoesOn || text.lines().count() > MAX_LINES {
+            true => f.write_str("\n    ..."),
+            false => Ok(()),
         }
     }
 }
@@ -83,17 +89,23 @@ impl fmt::Display for Answer {
 pub fn connect_once(place: &Place, attachment: &Attachment, since: &str) -> Result<Answer, Error> {
     let host = host(&attachment.listen);
     let target = Target::new(&host, &attachment.port.to_string());
-    let stream =
-        dial(&target, CONNECT_TIMEOUT).map_err(|error| Error::NoAnswer(error.to_string()))?;
-    let (bytes, then) = receive(&stream);
-    drop(stream);
     let mut answer = Answer {
         address: target.to_string(),
-        bytes,
-        then,
+        bytes: Vec::new(),
+        then: Then::Closed,
         entries: Vec::new(),
+        unreachable: None,
     };
-    if answer.bytes.is_empty() && then == Then::Closed {
+    let stream = match dial(&target, CONNECT_TIMEOUT) {
+        Ok(stream) => stream,
+        Err(error) => {
+            answer.unreachable = Some(error.to_string());
+            return Ok(answer);
+        }
+    };
+    (answer.bytes, answer.then) = receive(&stream);
+    drop(stream);
+    if answer.bytes.is_empty() && answer.then == Then::Closed {
         let name = attachment.name.to_string();
         // Somebody who forges such an entry has the program refused, no more.
         let failed = journalctl::last(place, Filter::Fields(&[NOT_STARTED]), Some(since));

@@ -8,7 +8,6 @@ use super::render::RECORD;
 use super::signature::{Author, author};
 use super::store::{Store, read_unit};
 use super::{Error, Kind};
-use crate::hint::{Hint, ShellCommand};
 use crate::services::{self, Entry, Outcome, Run, ServiceName};
 use crate::systemd::{Manager, Place, Scope, UnitFile};
 
@@ -21,6 +20,8 @@ pub struct Removed {
     pub line: Option<Entry>,
     /// Drop-in directories for these units, which others wrote.
     pub kept: Vec<PathBuf>,
+    /// Temporary files of an interrupted `add` were removed.
+    pub interrupted: bool,
 }
 
 /// Stops a service and removes what [`super::add`] wrote; with `force` also files that were changed
@@ -28,17 +29,18 @@ pub struct Removed {
 ///
 /// # Errors
 ///
-/// See [`Error`]. If there is no such service or its files were changed, nothing is removed.
+/// See [`Error`]. If its files were changed, nothing is removed. That there is no such service is no
+/// error.
 pub fn remove(place: &Place, name: &ServiceName, force: bool) -> Result<Removed, Error> {
     let store = Store::open(place)?;
     let own = Own::find(place, name)?;
     if own.files.is_empty() {
-        return match recover_temporary(&store, name)? {
-            true => Ok(Removed::default()),
-            false => Err(Error::NotAttached(name.to_string())),
-        };
+        return Ok(Removed {
+            interrupted: recover_temporary(&store, name)?,
+            ..Removed::default()
+        });
     }
-    let changed = own.changed(&store);
+    let changed = own.changed(store.folder());
     if !changed.is_empty() && !force {
         return Err(Error::Changed(changed));
     }
@@ -50,7 +52,7 @@ pub fn recover(place: &Place, store: &Store, name: &ServiceName) -> Result<(), E
     let own = Own::find(place, name)?;
     if !own.files.is_empty() && !store.exists(&format!("{name}.socket")) {
         // A killed `add` has changed nothing since it wrote a file.
-        let changed = own.changed(store);
+        let changed = own.changed(store.folder());
         if !changed.is_empty() {
             return Err(Error::Changed(changed));
         }
@@ -59,27 +61,35 @@ pub fn recover(place: &Place, store: &Store, name: &ServiceName) -> Result<(), E
     recover_temporary(store, name).map(drop)
 }
 
-/// Checks that `add` has not attached a service of this name.
+/// A service that `add` has attached.
+#[derive(Debug)]
+pub struct Attached {
+    /// The names and texts of its unit files.
+    pub files: Vec<(String, String)>,
+    /// Those that were changed since `add` wrote them.
+    pub changed: Vec<PathBuf>,
+    /// The entry in /etc/services that `add` wrote with them.
+    pub line: Option<Entry>,
+}
+
+/// The service of this name, if `add` has attached one.
 ///
 /// # Errors
 ///
-/// It has.
-pub fn check_unattached(place: &Place, name: &ServiceName) -> Result<(), Error> {
-    if Own::find(place, name)?.files.is_empty() {
-        return Ok(());
+/// A unit file cannot be read.
+pub fn attached(place: &Place, name: &ServiceName) -> Result<Option<Attached>, Error> {
+    let own = Own::find(place, name)?;
+    if own.files.is_empty() {
+        return Ok(None);
     }
-    let remove = match place.scope {
-        Scope::System => ShellCommand::new(&["sockunit", "remove"]),
-        Scope::User => ShellCommand::new(&["sockunit", "remove", "--user"]),
-    };
-    let remove = match place.live() {
-        true => remove,
-        false => remove.option("--root", &place.root),
-    };
-    Err(Error::Invalid {
-        problem: format!("{name} is attached already"),
-        hint: Hint::new("remove it first").command(remove.arg(name.to_string())),
-    })
+    let line = own.line();
+    let changed = own.changed(&place.own_folder());
+    let files = own.files.into_iter().map(|file| (file.name, file.text));
+    Ok(Some(Attached {
+        files: files.collect(),
+        changed,
+        line,
+    }))
 }
 
 /// The link that starts a socket at boot, below the directory of units.
@@ -91,6 +101,7 @@ pub fn link(name: &str) -> String {
 struct OwnFile {
     name: String,
     author: Author,
+    text: String,
     content: UnitFile,
 }
 
@@ -113,6 +124,7 @@ impl Own {
                     name,
                     author,
                     content: UnitFile::parse(&bytes),
+                    text: String::from_utf8_lossy(&bytes).into_owned(),
                 });
             }
         }
@@ -120,12 +132,10 @@ impl Own {
     }
 
     /// Those that were changed since.
-    fn changed(&self, store: &Store) -> Vec<PathBuf> {
+    fn changed(&self, folder: &Path) -> Vec<PathBuf> {
         let changed = self.files.iter();
         let changed = changed.filter(|file| file.author == Author::Changed);
-        changed
-            .map(|file| store.folder().join(&file.name))
-            .collect()
+        changed.map(|file| folder.join(&file.name)).collect()
     }
 
     /// The entry in /etc/services that `add` wrote with them.
@@ -206,7 +216,7 @@ pub fn dismantle(place: &Place, store: &Store, name: &ServiceName) -> Result<Rem
 }
 
 /// Stops the socket first, so that no connection is accepted in between.
-fn stop(place: &Place, manager: &Manager, name: &ServiceName) -> Result<(), Error> {
+pub fn stop(place: &Place, manager: &Manager, name: &ServiceName) -> Result<(), Error> {
     let socket = format!("{name}.socket");
     // systemctl cannot stop a unit that is not loaded.
     let state = manager.show(&socket, &["ActiveState"])?;

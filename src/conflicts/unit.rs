@@ -94,7 +94,9 @@ impl UnitSearch<'_> {
             if name.ends_with(".socket") {
                 names.insert(name.clone());
                 if properties.get("ActiveState") == "active" {
-                    sockets.0.push((name.clone(), addresses(properties)));
+                    sockets
+                        .0
+                        .push((name.clone(), properties.stream_addresses()));
                 }
             }
         }
@@ -162,7 +164,10 @@ impl UnitSearch<'_> {
         let runs = active.is_some_and(|active| active != "inactive");
         if runs && listens.is_empty() {
             // The file may have changed since systemd loaded it.
-            let shown = loaded.flatten().map(addresses).unwrap_or_default();
+            let shown = loaded
+                .flatten()
+                .map(Properties::stream_addresses)
+                .unwrap_or_default();
             listens = shown
                 .into_iter()
                 .filter(|address| has_port(address, port))
@@ -252,15 +257,6 @@ impl UnitSearch<'_> {
             });
         }
     }
-}
-
-/// The stream addresses of a loaded socket unit.
-fn addresses(shown: &Properties) -> Vec<String> {
-    let listens = shown.all("Listen").iter();
-    listens
-        .filter_map(|listen| listen.strip_suffix(" (Stream)"))
-        .map(str::to_string)
-        .collect()
 }
 
 fn has_port(address: &str, port: u16) -> bool {

@@ -58,6 +58,13 @@ impl Properties {
         self.0.get(property).map_or(&[], Vec::as_slice)
     }
 
+    /// The addresses of a socket unit's `Listen` property that are for streams.
+    pub(crate) fn stream_addresses(&self) -> Vec<String> {
+        let listens = self.all("Listen").iter();
+        let streams = listens.filter_map(|listen| listen.strip_suffix(" (Stream)"));
+        streams.map(str::to_string).collect()
+    }
+
     fn parse(text: &str, asked: &[&str]) -> Properties {
         let mut properties: HashMap<String, Vec<String>> = HashMap::new();
         let mut last: Option<&str> = None;
@@ -133,6 +140,16 @@ impl Manager {
     /// Starts a unit and waits for it.
     pub fn start(&self, unit: &str) -> Result<(), SystemctlError> {
         self.call(&["start", "--", unit]).map(drop)
+    }
+
+    /// Restarts a unit, or starts it if it does not run.
+    pub(crate) fn restart(&self, unit: &str) -> Result<(), SystemctlError> {
+        self.call(&["restart", "--", unit]).map(drop)
+    }
+
+    /// Restarts a unit if it runs.
+    pub(crate) fn try_restart(&self, unit: &str) -> Result<(), SystemctlError> {
+        self.call(&["try-restart", "--", unit]).map(drop)
     }
 
     /// Stops a unit, or all that match a pattern, and waits for it.

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 
 use super::place::PlaceOptions;
 use super::{say, with_hint};
-use crate::attach::{self, Added, Attachment, Kind, Level, ListenAddress, Plan};
+use crate::attach::{self, Added, Attachment, Change, Kind, Level, ListenAddress, Plan};
 use crate::hint::ShellCommand;
 use crate::services::ServiceName;
 use crate::systemd::{Place, Scope};
@@ -46,6 +46,10 @@ pub struct Options {
     /// Start the socket at every boot as well
     #[arg(long)]
     enable: bool,
+    /// If the service is attached with other options, replace them; its listening socket stays open if
+    /// the addresses and the kind of service stay
+    #[arg(long)]
+    replace: bool,
     /// Check everything, print each file that would be written, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -56,6 +60,8 @@ pub struct Options {
 pub fn run(options: Options) -> anyhow::Result<()> {
     let place = options.place.place();
     let mut command = options.command.into_iter();
+    let program = command.next().unwrap_or_default();
+    let program = attach::absolute_path(&place, &program).map_err(not_attached(&options.name))?;
     let attachment = Attachment {
         name: options.name,
         port: options.port,
@@ -68,7 +74,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         level: options.sandbox,
         max_connections: options.max_connections,
         per_source: options.per_source,
-        program: command.next().unwrap_or_default(),
+        program,
         arguments: command.collect(),
         enable: options.enable,
     };
@@ -76,7 +82,15 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         let plan = attach::plan(&place, &attachment).map_err(not_attached(&attachment.name))?;
         return say(&planned(&place, &plan));
     }
-    let added = attach::add(&place, &attachment).map_err(not_attached(&attachment.name))?;
+    let added = attach::add(&place, &attachment, options.replace).map_err(|error| {
+        if let attach::Error::Differs(lines) = &error {
+            let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            if let Err(error) = say(&lines) {
+                return error;
+            }
+        }
+        not_attached(&attachment.name)(error)
+    })?;
     say(&done(&place, &attachment, &added))
 }
 
@@ -117,6 +131,9 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
     let mut text = String::new();
     let Attachment { name, port, .. } = attachment;
     let folder = place.own_folder();
+    if added.change == Change::Unchanged {
+        return format!("unchanged: {name} is attached with these options already\n");
+    }
     for unit in &added.plan.units {
         let _ = writeln!(text, "{}: written", folder.join(&unit.name).display());
     }
@@ -129,24 +146,31 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
         Scope::System => &[],
         Scope::User => &["--user"],
     };
-    let next: Vec<(&str, ShellCommand)> = match &added.answer {
+    let systemctl = ShellCommand::new(&["systemctl"]).literals(user);
+    let socket = format!("{name}.socket");
+    let mut next: Vec<(&str, ShellCommand)> = Vec::new();
+    match &added.answer {
         Some(answer) => {
-            let _ = writeln!(text, "{name}.socket: started\n{answer}");
+            let _ = writeln!(text, "{socket}: started\n{answer}");
             let connect = ShellCommand::new(&["sockunit", "connect"]);
             let journal = ShellCommand::new(&["journalctl"]).literals(user);
             let remove = ShellCommand::new(&["sockunit", "remove"]).literals(user);
-            vec![
-                ("talk to it", connect.arg(port)),
-                ("its log", journal.literals(&["-t"]).arg(&name)),
-                ("remove it", remove.arg(&name)),
-            ]
+            next.push(("talk to it", connect.arg(port)));
+            next.push(("its log", journal.literals(&["-t"]).arg(&name)));
+            next.push(("remove it", remove.arg(&name)));
         }
         None => {
-            let start = ShellCommand::new(&["systemctl"]).literals(user);
-            let start = start.literals(&["start"]).arg(format!("{name}.socket"));
-            vec![("start it in that system", start)]
+            let start = systemctl.clone().literals(&["start"]).arg(&socket);
+            next.push(("start it in that system", start));
         }
-    };
+    }
+    if !attachment.enable {
+        let enable = systemctl.literals(&["enable"]).arg(&socket);
+        next.push(("it does not start at boot; to change that", enable));
+    } else if place.scope == Scope::User {
+        let linger = ShellCommand::new(&["loginctl", "enable-linger"]);
+        next.push(("it starts when you log in; to start it at boot", linger));
+    }
     for (what, command) in next {
         if let Some(line) = command.line() {
             let _ = writeln!(text, "{what}: {line}");

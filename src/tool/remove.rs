@@ -41,8 +41,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             entry.port
         );
     }
-    if text.is_empty() {
+    if removed.interrupted {
         text += "removed the temporary files of an interrupted sockunit add\n";
+    }
+    if text.is_empty() {
+        let _ = writeln!(
+            text,
+            "unchanged: sockunit add has not attached {}",
+            options.name
+        );
     }
     for path in &removed.kept {
         let _ = writeln!(

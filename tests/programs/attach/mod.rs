@@ -64,6 +64,82 @@ fn two_services_can_be_removed_in_either_order() {
 }
 
 #[test]
+fn the_same_add_again_changes_nothing_and_another_shows_the_difference() {
+    let tree = Tree::new("again");
+    let before = tree.snapshot();
+    for kind in [&[][..], &["--shared"]] {
+        let add = |options: &[&str], rest: &[&str]| {
+            let words = ["greeter", "4000", "--", "/home/you/hello.sh"];
+            tree.run("add", &[kind, options, &words, rest].concat())
+        };
+        assert_eq!(add(&[], &["a"]).status, Some(0));
+        let attached = tree.snapshot();
+        let again = add(&[], &["a"]);
+        assert_eq!(
+            (again.status, again.said.as_str()),
+            (
+                Some(0),
+                "unchanged: greeter is attached with these options already\n"
+            )
+        );
+        assert_eq!(tree.snapshot(), attached);
+        let other = add(&["--max-connections", "9"], &["b"]);
+        assert_eq!(
+            (other.status, other.complained.as_str()),
+            (
+                Some(1),
+                "sockunit: cannot attach greeter: it is attached with other options\n\
+                 hint: --replace applies the difference\n"
+            )
+        );
+        let lines: Vec<&str> = other.said.lines().collect();
+        let (old, new) = (&lines[1], &lines[lines.len() - 1]);
+        assert!(
+            lines.len() > 4 && old.starts_with("- ") && new.starts_with("+ "),
+            "{lines:?}"
+        );
+        assert!(other.said.contains("hello.sh a\n") && other.said.contains("hello.sh b\n"));
+        assert_eq!(tree.snapshot(), attached);
+        assert_eq!(
+            add(&["--replace", "--max-connections", "9"], &["b"]).status,
+            Some(0)
+        );
+        assert_eq!(
+            add(&["--max-connections", "9"], &["b"]).said,
+            "unchanged: greeter is attached with these options already\n"
+        );
+        // Back to the first options, also with another port and the other kind in between.
+        let kinds: &[&str] = if kind.is_empty() { &["--shared"] } else { &[] };
+        let words = ["--replace", "greeter", "4001", "--", "/bin/sh"];
+        tree.add(&[kinds, &words].concat());
+        let services = tree.read("etc/services");
+        assert!(services.contains("4001/tcp") && !services.contains("4000/tcp"));
+        assert_eq!(add(&["--replace"], &["a"]).status, Some(0));
+        assert_eq!(tree.snapshot(), attached);
+        tree.remove(&["greeter"]);
+        assert_eq!(tree.snapshot(), before);
+    }
+}
+
+#[test]
+fn changed_files_are_not_replaced() {
+    let tree = Tree::new("replace-changed");
+    tree.add(&["greeter", "4000", "--", "/bin/sh"]);
+    let socket = "etc/systemd/system/greeter.socket";
+    tree.write(socket, 0o644, tree.read(socket) + "# mine\n");
+    let before = tree.snapshot();
+    let words = ["--replace", "greeter", "4001", "--", "/bin/sh"];
+    let done = tree.run("add", &words);
+    assert_eq!(done.status, Some(1));
+    assert!(
+        done.complained.contains("greeter.socket has changed"),
+        "{}",
+        done.complained
+    );
+    assert_eq!(tree.snapshot(), before);
+}
+
+#[test]
 fn a_dry_run_prints_every_file_and_writes_none() {
     let tree = Tree::new("dry");
     let before = tree.snapshot();
@@ -118,16 +194,12 @@ fn only_files_that_add_wrote_are_removed_and_changed_ones_only_with_force() {
     );
     let before = tree.snapshot();
     for name in ["other", "nobody"] {
-        let done = tree.run("remove", &[name]);
-        assert_eq!(done.status, Some(1));
         assert_eq!(
-            done.complained,
-            format!(
-                "sockunit: cannot remove {name}: sockunit add has not attached {name}\n\
-                 hint: this lists what is attached\n    sockunit list\n"
-            )
+            tree.remove(&[name]),
+            format!("unchanged: sockunit add has not attached {name}\n")
         );
     }
+    assert_eq!(tree.snapshot(), before);
     tree.add(&["greeter", "4000", "--", "/bin/sh"]);
     let socket = "etc/systemd/system/greeter.socket";
     tree.write(socket, 0o644, tree.read(socket) + "# mine\n");
