@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by the scripts of this repository; what they have in common.
+# Functions that the scripts of this repository share. The scripts source this file.
 
 say() { printf '==> %s\n' "$*" >&2; }
 
@@ -8,7 +8,7 @@ die() {
     exit 1
 }
 
-# A usage error: one sentence that names the way out, exit status 2.
+# Prints a usage error with a pointer to --help, and exits with status 2.
 usage_error() {
     printf '%s: %s; see %s --help\n' "${0##*/}" "$*" "$0" >&2
     exit 2
@@ -18,7 +18,7 @@ need_root() {
     [ "$(id -u)" -eq 0 ] || die "$1 needs root; run it as root, for example with sudo"
 }
 
-# need PACKAGE...: installs the Debian packages that are not there yet, and says which.
+# need PACKAGE...: installs the Debian packages that are not installed yet, and prints their names.
 need() {
     local package missing=()
     for package; do
@@ -26,10 +26,10 @@ need() {
             missing+=("$package")
     done
     [ "${#missing[@]}" -gt 0 ] || return 0
-    command -v apt-get >/dev/null || die "this needs the Debian packages ${missing[*]}, and there is no apt-get here"
+    command -v apt-get >/dev/null || die "missing Debian packages: ${missing[*]}: there is no apt-get to install them"
     need_root "installing the Debian packages ${missing[*]}"
     say "installing Debian packages: ${missing[*]}"
-    # Standard output is left to the caller: some of these scripts answer on it.
+    # apt-get writes to standard error, because some scripts print their result on standard output.
     apt-get -qq -o DPkg::Lock::Timeout=300 update >&2
     DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 \
         install --yes --no-install-recommends "${missing[@]}" </dev/null >&2

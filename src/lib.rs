@@ -1,32 +1,62 @@
 //! systemd socket-activated services that talk on standard input and output.
 //!
-//! Data goes one way: arguments, then what the process was handed, then the dialog, then the log.
-//! The programs ([`hello`], [`celebs`], [`tool`]) stand on shared floors that know none of them:
-//! [`program`] (how a service program starts and ends), [`connection`] (the peer and its bytes),
-//! [`log`] (records and where they go), [`clock`] (the time as `date` prints it), [`services`]
-//! (the file /etc/services), [`units`] (unit files on disk) and [`manager`] (systemd as it runs).
-#![forbid(unsafe_code)]
+//! Data goes one way: arguments, then the sockets that the process was passed, then the session, then the
+//! log. The programs are [`hello`], [`celebs`] and [`tool`], each a `main` that `src/bin` calls. Under
+//! them:
+//!
+//! * `startup`: how a service program starts and ends, and where errors become exit statuses
+//! * `session`: a service's protocol without I/O; `server`: many connections in one process;
+//!   `connection`: one connection; `connect`: the client
+//! * `attach`: add, remove and list; `doctor`: why a service does not work; `conflicts`: what uses a name
+//!   or a port; `executable`: may this user execute this file?
+//! * `systemd`: unit files, systemctl, journalctl, sd_notify; `services`: the file /etc/services
+//! * `log`: log entries and their sinks; `clock`: time and durations; `root`: files below a root
+//!   directory; `hint`: commands to paste; `sys`: the few system calls that need unsafe code
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod attach;
+#[forbid(unsafe_code)]
+mod attach;
+#[forbid(unsafe_code)]
 pub mod celebs;
-pub mod clock;
-pub mod conflicts;
-pub mod connect;
-pub mod connection;
-pub mod doctor;
-pub mod executable;
+#[forbid(unsafe_code)]
+mod clock;
+#[forbid(unsafe_code)]
+mod conflicts;
+#[forbid(unsafe_code)]
+mod connect;
+#[forbid(unsafe_code)]
+mod connection;
+#[forbid(unsafe_code)]
+mod doctor;
+#[forbid(unsafe_code)]
+mod executable;
+#[forbid(unsafe_code)]
 pub mod hello;
-pub mod log;
-pub mod root;
-#[allow(missing_docs)]
-pub mod server;
-pub mod services;
-pub mod session;
-pub mod shell;
-pub mod startup;
-pub mod systemd;
+#[forbid(unsafe_code)]
+mod hint;
+#[forbid(unsafe_code)]
+mod log;
+#[forbid(unsafe_code)]
+mod root;
+#[forbid(unsafe_code)]
+mod server;
+#[forbid(unsafe_code)]
+mod services;
+#[forbid(unsafe_code)]
+mod session;
+#[forbid(unsafe_code)]
+mod startup;
+#[allow(unsafe_code)]
+mod sys;
+#[forbid(unsafe_code)]
+mod systemd;
+#[forbid(unsafe_code)]
 pub mod tool;
+/// The services that the package ships. Everything else that lists them is tested against this list.
+pub const SHIPPED: [&str; 2] = ["celebs", "hello"];
+
 #[cfg(test)]
+#[forbid(unsafe_code)]
 #[path = "../tests/support/tree.rs"]
 mod tree;

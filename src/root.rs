@@ -1,94 +1,412 @@
-//! Paths below a root directory, where a symbolic link never leads out of it.
+//! Files of a system below a root directory, where a symbolic link never leads out of it.
+//!
+//! The files may belong to somebody hostile, who swaps them while they are looked at: a file is opened
+//! once, without blocking, and only if it is a regular one; what is read is bounded; a directory is
+//! opened before something in it is changed.
 
-use std::ffi::OsString;
-use std::fs;
-use std::io;
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
+use nix::unistd::Uid;
 
-/// What a link that masks a unit leads to. A system that was never booted has no such file.
-const NOTHING: &str = "/dev/null";
+use crate::systemd;
 
-/// As many links as the kernel follows.
-const MOST_LINKS: usize = 40;
+/// A symbolic link to this file masks a unit. A system that was never booted does not have the file.
+const NULL: &str = "/dev/null";
 
-/// Where a path of the system below `root` is, all links followed, as a program in that system
-/// would find it: an absolute link begins at `root` again and `..` ends there. What comes back
-/// begins with `root`.
+/// The kernel follows at most this many symbolic links.
+const MAX_LINKS: usize = 40;
+
+/// The largest file that is read, in bytes.
+const MAX_SIZE: u64 = 16 << 20;
+
+/// How long another run of this program is waited for.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+const LOCK_RETRY: Duration = Duration::from_millis(20);
+
+/// The way to a file.
+#[derive(Debug)]
+pub struct Way {
+    /// Each directory that is passed, in order, by its path below the root.
+    pub directories: Vec<(PathBuf, Metadata)>,
+    /// The path as it was given, and again after each symbolic link.
+    pub stations: Vec<PathBuf>,
+    /// The metadata of the file.
+    pub end: Metadata,
+}
+
+impl Way {
+    /// The file's path below the root, without symbolic links.
+    pub fn real(&self) -> &Path {
+        self.stations
+            .last()
+            .map_or(Path::new("/"), PathBuf::as_path)
+    }
+}
+
+/// Where a path cannot be followed.
+#[derive(Debug)]
+pub struct Stop {
+    /// The part of the path that cannot be followed.
+    pub at: PathBuf,
+    /// Why not.
+    pub why: io::Error,
+    /// The directories passed before.
+    pub directories: Vec<(PathBuf, Metadata)>,
+    /// The path after the last symbolic link.
+    station: PathBuf,
+}
+
+/// Follows an absolute path of the system below `root`, as a program in that system would: an absolute
+/// link begins at `root`, and `..` ends there.
 ///
 /// # Errors
 ///
-/// What the path names is not there, cannot be reached, or is behind too many links.
-pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
-    let path = path.strip_prefix(root).unwrap_or(path);
-    let mut ahead: Vec<OsString> = Vec::new();
-    push(&mut ahead, path);
-    let mut done = root.to_path_buf();
-    let mut depth = 0;
+/// A part of the path is missing, is no directory, cannot be looked at, or there are too many links.
+pub fn walk(root: &Path, path: &Path) -> Result<Way, Stop> {
+    let mut directories = Vec::new();
+    let mut stations = vec![normal(path)];
+    let mut rest: VecDeque<OsString> = names(path).collect();
+    let mut at = PathBuf::from("/");
     let mut links = 0;
-    while let Some(part) = ahead.pop() {
-        if part == ".." {
-            if depth > 0 {
-                done.pop();
-                depth -= 1;
+    let failed = |why, at, directories, stations: Vec<PathBuf>| Stop {
+        at,
+        why,
+        directories,
+        station: stations.last().cloned().unwrap_or_default(),
+    };
+    loop {
+        let here = below(root, &at);
+        let stat = match fs::symlink_metadata(&here) {
+            Ok(stat) => stat,
+            Err(why) => return Err(failed(why, at, directories, stations)),
+        };
+        if stat.is_symlink() {
+            links += 1;
+            let target = match fs::read_link(&here) {
+                Ok(target) if links <= MAX_LINKS => target,
+                Ok(_) => return Err(failed(Errno::ELOOP.into(), at, directories, stations)),
+                Err(why) => return Err(failed(why, at, directories, stations)),
+            };
+            at.pop();
+            let mut next: VecDeque<OsString> = names(&target).collect();
+            if target.is_absolute() {
+                at = PathBuf::from("/");
             }
+            next.append(&mut rest);
+            rest = next;
+            let mut station = at.clone();
+            station.extend(&rest);
+            stations.push(normal(&station));
+            // The directory of the link was passed already.
+            step(&mut at, &mut rest);
             continue;
         }
-        let here = done.join(&part);
-        let is_link = fs::symlink_metadata(&here)?.file_type().is_symlink();
-        if !is_link {
-            done = here;
-            depth += 1;
-            continue;
+        if rest.is_empty() {
+            return Ok(Way {
+                directories,
+                stations,
+                end: stat,
+            });
         }
-        links += 1;
-        if links > MOST_LINKS {
-            return Err(Errno::ELOOP.into());
+        if !stat.is_dir() {
+            return Err(failed(Errno::ENOTDIR.into(), at, directories, stations));
         }
-        let target = fs::read_link(&here)?;
-        if target == Path::new(NOTHING) {
-            return Ok(nothing(root));
+        if !directories.iter().any(|(passed, _)| *passed == at) {
+            directories.push((at.clone(), stat));
         }
-        if target.is_absolute() {
-            done = root.to_path_buf();
-            depth = 0;
-        }
-        push(&mut ahead, &target);
-    }
-    Ok(done)
-}
-
-/// The bytes of a file of the system below `root`, links followed as [`resolve`] does. Something
-/// that is no plain file has none: /dev/null, but also a pipe that would never end.
-///
-/// # Errors
-///
-/// It is not there or cannot be read.
-pub fn read(root: &Path, path: &Path) -> io::Result<Vec<u8>> {
-    let path = resolve(root, path)?;
-    if path == nothing(root) {
-        return Ok(Vec::new());
-    }
-    let kind = fs::metadata(&path)?.file_type();
-    if kind.is_file() {
-        fs::read(path)
-    } else if kind.is_dir() {
-        Err(Errno::EISDIR.into())
-    } else {
-        Ok(Vec::new())
+        step(&mut at, &mut rest);
     }
 }
 
-fn nothing(root: &Path) -> PathBuf {
-    root.join(NOTHING.trim_start_matches('/'))
+/// Goes on by one name.
+fn step(at: &mut PathBuf, rest: &mut VecDeque<OsString>) {
+    match rest.pop_front() {
+        Some(name) if name == ".." => {
+            at.pop();
+        }
+        Some(name) => at.push(name),
+        None => {}
+    }
 }
 
-/// Puts the components of a path on a stack, the first on top.
-fn push(stack: &mut Vec<OsString>, path: &Path) {
-    stack.extend(path.components().rev().filter_map(|part| match part {
-        Component::Normal(name) => Some(name.to_os_string()),
+/// A path of the system below `root` as a path for this process.
+pub fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+fn names(path: &Path) -> impl Iterator<Item = OsString> {
+    path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
         Component::ParentDir => Some("..".into()),
         _ => None,
-    }));
+    })
+}
+
+/// The path without `..`; right only if its directories are no links.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::from("/");
+    let mut rest = names(path).collect();
+    while !VecDeque::is_empty(&rest) {
+        step(&mut normal, &mut rest);
+    }
+    normal
+}
+
+/// The real path of `path`, which lies below `root`, with all links followed as [`walk`] does. The
+/// result begins with `root`.
+///
+/// # Errors
+///
+/// See [`walk`].
+pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
+    match walk(root, &inside(root, path)) {
+        Ok(way) => Ok(below(root, way.real())),
+        Err(stop) if stop.station == Path::new(NULL) => Ok(below(root, Path::new(NULL))),
+        Err(stop) => Err(stop.why),
+    }
+}
+
+/// A path for this process as one of the system below `root`.
+fn inside(root: &Path, path: &Path) -> PathBuf {
+    Path::new("/").join(path.strip_prefix(root).unwrap_or(path))
+}
+
+/// The bytes of the regular file `path` below `root`. A link to /dev/null has none.
+///
+/// # Errors
+///
+/// The file is missing, cannot be opened, is no regular file or has more than 16 MiB.
+pub fn read(root: &Path, path: &Path) -> io::Result<Vec<u8>> {
+    let file = match open_file(root, path) {
+        Ok(file) => file,
+        Err(error) => {
+            let null = below(root, Path::new(NULL));
+            return match resolve(root, path) {
+                Ok(real) if real == null => Ok(Vec::new()),
+                _ => Err(error),
+            };
+        }
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MAX_SIZE {
+        true => Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "larger than 16 MiB",
+        )),
+        false => Ok(bytes),
+    }
+}
+
+/// Opens the regular file `path` below `root` for reading.
+///
+/// # Errors
+///
+/// The file is missing, cannot be opened or is no regular file.
+pub fn open_file(root: &Path, path: &Path) -> io::Result<File> {
+    // Opening a FIFO can block, and opening a device can set off something: look before.
+    let found = find(root, path, OFlag::O_PATH)?;
+    let kind = SFlag::from_bits_truncate(fstat(&found)?.st_mode) & SFlag::S_IFMT;
+    match kind {
+        SFlag::S_IFREG => File::open(format!("/proc/self/fd/{}", found.as_raw_fd())),
+        SFlag::S_IFDIR => Err(Errno::EISDIR.into()),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        )),
+    }
+}
+
+/// Opens a directory below `root`, and makes it and those above it if they are missing and `create`
+/// says so. A file in it is then changed by its name alone.
+///
+/// # Errors
+///
+/// A part of the path is missing, is no directory, or cannot be opened or made.
+pub fn open_directory(root: &Path, path: &Path, create: bool) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+    match find(root, path, flags) {
+        Err(error) if create && error.kind() == io::ErrorKind::NotFound => {}
+        found => return found,
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Errno::ENOENT.into());
+    };
+    let parent = open_directory(root, parent, create)?;
+    match mkdirat(&parent, name, Mode::from_bits_truncate(0o755)) {
+        // A link that leads nowhere is not made whole.
+        Ok(()) | Err(Errno::EEXIST) => find(root, path, flags),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens what `path` leads to below `root`.
+fn find(root: &Path, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
+    let flags = flags | OFlag::O_CLOEXEC;
+    let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let start = open(root, directory, Mode::empty())?;
+    let how = OpenHow::new()
+        .flags(flags)
+        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    match openat2(&start, &inside(root, path), how) {
+        Ok(file) => Ok(file),
+        // Linux before 5.6, or a system call filter that does not know openat2.
+        Err(Errno::ENOSYS | Errno::EPERM) => {
+            let real = resolve(root, path)?;
+            Ok(open(&real, flags | OFlag::O_NOFOLLOW, Mode::empty())?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A lock against other runs of this program.
+#[derive(Debug)]
+pub struct Lock {
+    _file: Flock<File>,
+}
+
+/// Locks what `name` stands for against other runs of this program by the same user, and waits up to
+/// 10 seconds for them.
+///
+/// The lock is a file that nobody else can open: whoever can open a file can lock it.
+///
+/// # Errors
+///
+/// The lock cannot be made, or another run has it for longer ([`io::ErrorKind::WouldBlock`]).
+pub fn lock(root: &Path, name: &str) -> io::Result<Lock> {
+    let directory = match Uid::effective().is_root() {
+        true => PathBuf::from("/run"),
+        false => systemd::runtime(),
+    };
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(directory.join(format!("sockunit-{name}.lock")));
+    // Without a directory for such files, as in a build, the tree itself has to do.
+    let mut file = match (file, root == Path::new("/")) {
+        (Ok(file), _) => file,
+        (Err(error), true) => return Err(error),
+        (Err(_), false) => File::open(root)?,
+    };
+    let deadline = Instant::now() + LOCK_TIMEOUT;
+    loop {
+        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => return Ok(Lock { _file: file }),
+            // flock(2) has no time limit of its own.
+            Err((file, Errno::EWOULDBLOCK)) if Instant::now() < deadline => {
+                thread::sleep(LOCK_RETRY);
+                file
+            }
+            Err((_, error)) => return Err(error.into()),
+        }
+    }
+}
+
+/// The name under which a file is written before it takes its place.
+pub fn temporary_name(name: &OsStr) -> OsString {
+    let mut temporary = OsString::from(".");
+    temporary.push(name);
+    temporary.push(".sockunit");
+    temporary
+}
+
+/// Writes a directory's changes to disk.
+///
+/// # Errors
+///
+/// The file system reports one.
+pub fn sync(directory: impl AsFd) -> io::Result<()> {
+    Ok(nix::unistd::fsync(directory)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Tree;
+
+    #[test]
+    fn links_stay_below_the_root_and_every_directory_is_listed_once() {
+        let tree = Tree::new("walk");
+        tree.write("usr/bin/sh", "x")
+            .link("bin", "usr/bin")
+            .link("home/you/shell", "/bin/../bin/sh")
+            .link("loop", "loop");
+        let root = tree.root();
+
+        let way = walk(root, Path::new("/home/you/shell")).unwrap();
+        let directories = way.directories.iter().map(|(path, _)| path.as_path());
+        assert_eq!(
+            directories.collect::<Vec<_>>(),
+            ["/", "/home", "/home/you", "/usr", "/usr/bin"].map(Path::new)
+        );
+        assert_eq!(way.real(), Path::new("/usr/bin/sh"));
+        assert!(way.end.is_file());
+        assert_eq!(
+            resolve(root, &tree.path("home/you/shell")).unwrap(),
+            tree.path("usr/bin/sh")
+        );
+
+        let stop = walk(root, Path::new("/home/ann/shell")).unwrap_err();
+        assert_eq!(stop.at, Path::new("/home/ann"));
+        let stop = walk(root, Path::new("/usr/bin/sh/x")).unwrap_err();
+        assert_eq!(stop.why.kind(), io::ErrorKind::NotADirectory);
+        let stop = walk(root, Path::new("/loop")).unwrap_err();
+        assert_eq!(stop.why.raw_os_error(), Some(Errno::ELOOP as i32));
+    }
+
+    #[test]
+    fn only_a_regular_file_of_bounded_size_is_read_and_nothing_blocks() {
+        let tree = Tree::new("read");
+        tree.write("etc/plain", "text")
+            .link("etc/mask", "/dev/null")
+            .link("etc/out", "../../../../../../etc/plain")
+            .link("etc/loop", "loop");
+        nix::unistd::mkfifo(&tree.path("etc/fifo"), Mode::S_IRWXU).unwrap();
+        let large = File::create(tree.path("etc/large")).unwrap();
+        large.set_len(1 << 30).unwrap();
+        let read = |path| read(tree.root(), &tree.path(path));
+        assert_eq!(read("etc/plain").unwrap(), b"text");
+        assert_eq!(read("etc/mask").unwrap(), b"");
+        assert_eq!(read("etc/out").unwrap(), b"text");
+        for (path, why) in [
+            ("etc/fifo", "not a regular file"),
+            ("etc/large", "larger than 16 MiB"),
+            ("etc", "Is a directory (os error 21)"),
+            (
+                "etc/loop",
+                "Too many levels of symbolic links (os error 40)",
+            ),
+            ("etc/none", "No such file or directory (os error 2)"),
+        ] {
+            assert_eq!(read(path).unwrap_err().to_string(), why, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_made_below_the_root_and_never_through_a_link_out_of_it() {
+        let tree = Tree::new("directory");
+        let outside = Tree::new("directory-outside");
+        tree.link("etc/systemd", outside.root().to_str().unwrap());
+        let wanted = tree.path("etc/systemd/system");
+        assert!(open_directory(tree.root(), &wanted, true).is_err());
+        assert_eq!(fs::read_dir(outside.root()).unwrap().count(), 1);
+        let wanted = tree.path("a/b/c");
+        assert!(open_directory(tree.root(), &wanted, false).is_err());
+        open_directory(tree.root(), &wanted, true).unwrap();
+        assert!(wanted.is_dir());
+    }
 }

@@ -1,36 +1,40 @@
-//! Attaching: what is checked, what is written, and in which order.
+//! Attaching a program: the checks, the files and their order.
 
 use std::fs;
 use std::path::PathBuf;
 
-use super::answer::{self, Answer};
-use super::render::{self, Found, RenderedUnit, TOOL, made_up_user};
+use super::probe::{self, Answer};
+use super::render::{self, Found, RenderedUnit, dynamic_user};
 use super::store::{Content, Store};
-use super::{Attachment, Error, Kind, Level, remove};
-use crate::conflicts::{self, Claim, Finding, UsedBy};
-use crate::executable::{self, RunAs, Visibility, user_exists};
+use super::{Attachment, Error, Kind, TOOL, remove};
+use crate::conflicts::{self, Finding, FindingKind};
+use crate::executable::{self, NotExecutable, RunAs, Visibility, user_exists};
+use crate::hint::{Hint, ShellCommand};
+use crate::log::Plain;
 use crate::services::{self, Entry, Run};
-use crate::systemd::Manager;
-use crate::systemd::journalctl::{self, Of};
-use crate::systemd::{Place, Scope, quote};
+use crate::systemd::journalctl::{self, Filter};
+use crate::systemd::{Manager, Place, Scope, quote};
+
+/// systemd accepts no longer line in a unit file, in bytes.
+const MAX_LINE: usize = 1 << 20;
 
 /// What `add` is going to write.
 #[derive(Debug)]
 pub struct Plan {
-    /// The unit that runs the program, and the one that listens.
+    /// The service unit and the socket unit.
     pub units: [RenderedUnit; 2],
-    /// The line for /etc/services, unless it has one for this name and port.
+    /// The entry for /etc/services, unless it has one for this name and port.
     pub line: Option<Entry>,
-    /// The link that starts the socket at boot: its path below the folder of units, and its target.
+    /// The link that starts the socket at boot: its path below the directory of units, and its target.
     pub link: Option<(String, PathBuf)>,
 }
 
-/// What `add` did.
+/// What `add` has done.
 #[derive(Debug)]
 pub struct Added {
-    /// What it wrote.
+    /// What it has written.
     pub plan: Plan,
-    /// What came back from the first connection; nothing where there is no running manager.
+    /// The service's answer to the first connection; `None` if no service manager runs.
     pub answer: Option<Answer>,
 }
 
@@ -38,23 +42,23 @@ pub struct Added {
 ///
 /// # Errors
 ///
-/// The first thing that is wrong.
+/// The first problem.
 pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
     let name = attachment.name.to_string();
     if name.contains('+') {
-        return Err(Error::Refused(format!(
-            "{name} is no name for a unit, which has letters, digits and . _ - only; choose another"
-        )));
+        return Err(Error::invalid(
+            format!("{name} is not a valid unit name"),
+            "use letters, digits and . _ - only",
+        ));
     }
-    remove::unattached(place, &attachment.name)?;
+    remove::check_unattached(place, &attachment.name)?;
     let mut words = [&attachment.program]
         .into_iter()
         .chain(&attachment.arguments);
-    if words.any(|word| word.contains(is_no_character)) {
-        return Err(Error::Refused(
-            "the program's name or an argument has a code point in it that is no character (U+FFFF, for one), and \
-             systemd takes no such line; put it into a script"
-                .into(),
+    if words.any(|word| word.contains(is_noncharacter)) {
+        return Err(Error::invalid(
+            "the program or an argument has a Unicode noncharacter such as U+FFFF, and systemd ignores such a line",
+            "call it from a script",
         ));
     }
     let bind = check_program(place, attachment)?;
@@ -62,20 +66,17 @@ pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
         name: attachment.name.clone(),
         port: attachment.port,
     };
-    let line = free(place, &entry)?;
+    let line = check_free(place, attachment.kind, &entry)?;
     let found = Found {
         bind: bind.as_deref(),
         services_line: line.is_some(),
     };
     let units = render::units(attachment, place.scope, found);
-    // systemd takes no longer line.
-    const LONGEST: usize = 1 << 20;
-    if units
-        .iter()
-        .any(|unit| unit.text.lines().any(|line| line.len() >= LONGEST))
-    {
-        return Err(Error::Refused(
-            "the program's arguments are too long for a unit file; put them into a script".into(),
+    let mut lines = units.iter().flat_map(|unit| unit.text.lines());
+    if lines.any(|line| line.len() >= MAX_LINE) {
+        return Err(Error::invalid(
+            "the arguments are too long for a unit file",
+            "call the program from a script",
         ));
     }
     let link = attachment.enable.then(|| {
@@ -85,91 +86,95 @@ pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
     Ok(Plan { units, line, link })
 }
 
-/// What systemd does not take for text.
-fn is_no_character(c: char) -> bool {
+/// Whether systemd takes the character for invalid UTF-8.
+fn is_noncharacter(c: char) -> bool {
     matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xFFFE == 0xFFFE
 }
 
-/// Checks the program and the user that it runs as; the file to be bound into view, if any.
+/// Checks the program and its user. Returns the file that needs a bind mount, if any.
 fn check_program(place: &Place, attachment: &Attachment) -> Result<Option<PathBuf>, Error> {
-    let runner = runner(place, attachment)?;
-    let view = Visibility {
-        homes_hidden: attachment.level == Level::Strict,
+    let user = run_as(place, attachment)?;
+    let sandbox = attachment.level.sandbox();
+    let visible = Visibility {
+        homes_hidden: sandbox.homes_hidden,
         tmp_hidden: render::hides_tmp(attachment, place.scope),
-        native_only: attachment.level != Level::Off,
+        native_only: sandbox.unprivileged,
     };
     let program = &attachment.program;
-    let sound = executable::check(&place.root, program.as_ref(), &runner, view)?;
-    let unwritable = |text: &str| !quote::can_be_program(text);
-    let bound = sound.bind.iter().map(|path| path.display().to_string());
-    if unwritable(program) || bound.into_iter().any(|path| unwritable(&path)) {
-        return Err(Error::Refused(format!(
-            "{program:?} has a quote, a backslash or a control character in its name, which systemd \
-             does not take; rename it"
-        )));
+    let found = executable::check(&place.root, program.as_ref(), &user, visible)?;
+    let bound = found.bind.iter().map(|path| path.display().to_string());
+    let mut paths = bound.chain([program.clone()]);
+    if paths.any(|path| !quote::can_be_program(&path)) {
+        return Err(Error::invalid(
+            format!(
+                "{}: the path has a quote, a backslash or a control character, which systemd does not accept",
+                Plain(program)
+            ),
+            "rename it",
+        ));
     }
     if attachment.kind == Kind::Shared {
-        let mut view = view;
-        view.tmp_hidden = false;
-        executable::check(&place.root, TOOL.as_ref(), &runner, view).map_err(|mut fault| {
-            fault.what = format!("--shared needs the sockunit package: {}", fault.what);
-            fault
+        let visible = Visibility {
+            tmp_hidden: false,
+            ..visible
+        };
+        let tool = executable::check(&place.root, TOOL.as_ref(), &user, visible);
+        tool.map_err(|error| NotExecutable {
+            problem: format!("--shared needs the package sockunit: {}", error.problem),
+            ..error
         })?;
     }
-    Ok(sound.bind)
+    Ok(found.bind)
 }
 
-fn runner(place: &Place, attachment: &Attachment) -> Result<RunAs, Error> {
+fn run_as(place: &Place, attachment: &Attachment) -> Result<RunAs, Error> {
     if place.scope == Scope::User {
         return match (&attachment.user, place.live()) {
-            (Some(user), _) => Err(Error::Refused(format!(
-                "your own service manager runs programs as you, and not as {user}; leave --user-name \
-                 or --user away"
-            ))),
+            (Some(user), _) => Err(Error::invalid(
+                format!("your service manager runs programs as you, not as {user}"),
+                "leave out --user-name or --user",
+            )),
             (None, true) => Ok(RunAs::own().without_privileges()),
             (None, false) => Ok(RunAs::dynamic()),
         };
     }
-    if let Some(user) = &attachment.user {
-        let runner = RunAs::named(&place.root, user).ok_or_else(|| {
-            Error::Refused(format!(
-                "there is no user {user}; make one (adduser --system {user}), or leave --user-name away"
-            ))
+    if let Some(name) = &attachment.user {
+        let user = RunAs::named(&place.root, name).ok_or_else(|| Error::Invalid {
+            problem: format!("the user {} does not exist", Plain(name)),
+            hint: Hint::new("create it, or leave out --user-name")
+                .command(ShellCommand::new(&["adduser", "--system"]).arg(name)),
         })?;
-        return Ok(match attachment.level {
-            Level::Off => runner,
-            _ => runner.without_privileges(),
+        return Ok(match attachment.level.sandbox().unprivileged {
+            true => user.without_privileges(),
+            false => user,
         });
     }
-    match made_up_user(&attachment.name.to_string()) {
-        Some(user) if user_exists(&place.root, &user) => Err(Error::Refused(format!(
-            "there is a user {user} already, and the service's own would be called so; choose another \
-             service name, or run it as that user: --user-name {user}"
-        ))),
+    match dynamic_user(&attachment.name.to_string()) {
+        Some(user) if user_exists(&place.root, &user) => Err(Error::invalid(
+            format!("the dynamic user would have the name of an existing user, {user}"),
+            format!("use another service name, or run it as that user: --user-name {user}"),
+        )),
         _ => Ok(RunAs::dynamic()),
     }
 }
 
-/// Makes sure that the name and the port are free; the line for /etc/services, if one is to be added.
-fn free(place: &Place, entry: &Entry) -> Result<Option<Entry>, Error> {
-    let mut findings = conflicts::find(place, &entry.name, entry.port);
-    // A line with this name for this port says what is going to hold, and its twin of another protocol
-    // stands in nobody's way.
-    let entry_of_both = |finding: &Finding, tcp_only: bool| {
-        let Claim { name, port } = &finding.claim;
-        matches!(finding.used_by, UsedBy::Entry { tcp, .. } if tcp || !tcp_only)
-            && name.is_some()
-            && port.is_some()
-    };
-    let there = findings.iter().any(|finding| entry_of_both(finding, true));
-    findings.retain(|finding| finding.is_conflict() && !(there && entry_of_both(finding, false)));
+/// Checks that the name and the port are free. Returns the entry for /etc/services, unless the name or
+/// the port has one.
+fn check_free(place: &Place, kind: Kind, entry: &Entry) -> Result<Option<Entry>, Error> {
+    let units = kind.units(&entry.name);
+    let mut findings = conflicts::find(place, &entry.name, entry.port, &units);
+    let registered = findings.iter().any(|finding| {
+        let named = finding.claim.name.is_some();
+        matches!(finding.kind, FindingKind::Entry { tcp, .. } if tcp || named)
+    });
+    findings.retain(Finding::is_conflict);
     if !findings.is_empty() {
-        return Err(Error::Taken(findings));
+        return Err(Error::InUse(findings));
     }
     let file = place.path("/etc/services");
-    // One that is kept elsewhere is left alone.
+    // A link belongs to another tool.
     let plain = fs::symlink_metadata(file).is_ok_and(|file| file.is_file());
-    let add = place.scope == Scope::System && !there && plain;
+    let add = place.scope == Scope::System && !registered && plain;
     Ok(add.then(|| entry.clone()))
 }
 
@@ -177,7 +182,7 @@ fn free(place: &Place, entry: &Entry) -> Result<Option<Entry>, Error> {
 ///
 /// # Errors
 ///
-/// See [`Error`]; what had been done by then is undone.
+/// See [`Error`]; what was done before the error is undone.
 pub fn add(place: &Place, attachment: &Attachment) -> Result<Added, Error> {
     let store = Store::open(place)?;
     remove::recover(place, &store, &attachment.name)?;
@@ -190,15 +195,15 @@ pub fn add(place: &Place, attachment: &Attachment) -> Result<Added, Error> {
     match done {
         Ok(answer) => Ok(Added { plan, answer }),
         Err(error) => {
-            // What stands in the way of undoing it stood in the way of doing it.
+            // The first error is the one to report; undoing often fails for the same reason.
             let _ = remove::dismantle(place, &store, &attachment.name);
             Err(error)
         }
     }
 }
 
-/// The unit that runs the program comes first, because it says what there is to be taken away; the
-/// one that listens comes last, because it makes the rest complete.
+/// Writes the service unit first, because it records what `remove` has to remove, and the socket unit
+/// last, because it completes the service.
 fn write(place: &Place, store: &Store, plan: &Plan) -> Result<(), Error> {
     let [service, socket] = &plan.units;
     store.put(&service.name, Content::Text(&service.text))?;
@@ -216,11 +221,11 @@ fn start(place: &Place, manager: &Manager, attachment: &Attachment) -> Result<An
     let socket = format!("{}.socket", attachment.name);
     let since = journalctl::now();
     if let Err(error) = manager.start(&socket) {
-        let why = journalctl::last(place, Of::Unit(&socket), Some(&since)).lines;
-        return Err(match why.last() {
-            Some(line) => Error::NoAnswer(format!("{socket} did not start: {line}")),
+        let entries = journalctl::last(place, Filter::Unit(&socket), Some(&since));
+        return Err(match entries.messages.last() {
+            Some(line) => Error::NoAnswer(format!("{socket} does not start: {}", Plain(line))),
             None => error.into(),
         });
     }
-    answer::try_once(place, attachment, &since)
+    probe::connect_once(place, attachment, &since)
 }

@@ -1,86 +1,143 @@
-//! Why something was not attached, or not taken away.
+//! Why a program was not attached, or not removed.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::systemd::{ReadError, SystemctlError};
-use crate::{conflicts, services};
-
+use crate::conflicts::{Finding, FindingKind, Location};
 use crate::executable::NotExecutable;
+use crate::hint::{Hint, ShellCommand};
+use crate::services;
+use crate::systemd::{ReadError, SystemctlError};
 
-/// Why it was not done. Its Display is the sentence for the user, the way out included. Nothing is
-/// left of what had been done.
+/// Why nothing was done. Its Display is the reason; [`Error::hint`] says how to go on.
 #[derive(Debug)]
 pub enum Error {
-    /// The name, the program, or a value cannot be used.
-    Refused(String),
-    /// The program cannot be started.
+    /// An argument cannot be used.
+    Invalid {
+        /// The reason.
+        problem: String,
+        /// How to go on.
+        hint: Hint,
+    },
+    /// The program cannot be executed.
     Program(NotExecutable),
-    /// The name or the port is somebody's.
-    Taken(Vec<conflicts::Finding>),
-    /// There is no attachment of this name.
-    Unknown(String),
-    /// Files that somebody has changed since they were made.
+    /// The name or the port is in use.
+    InUse(Vec<Finding>),
+    /// `sockunit add` has not attached a service of this name.
+    NotAttached(String),
+    /// Unit files that were changed since `add` wrote them.
     Changed(Vec<PathBuf>),
     /// Another run of this program is at work.
-    Busy(PathBuf),
-    /// A file could not be read or written.
+    Busy,
+    /// The caller has no service manager.
+    NoUserManager,
+    /// Root would write into the home of another user.
+    HomeOfAnother(PathBuf),
+    /// A file cannot be read or written.
     Io(PathBuf, io::Error),
-    /// The units could not be read.
+    /// The units cannot be read.
     Units(ReadError),
-    /// The line in /etc/services could not be changed.
+    /// The entry in /etc/services cannot be changed.
     Services(services::Error),
-    /// The service manager refused.
-    Manager(SystemctlError),
-    /// The socket started, and the program did not answer.
+    /// systemctl failed.
+    Systemctl(SystemctlError),
+    /// The socket does not start, or the program does not answer.
     NoAnswer(String),
+}
+
+impl Error {
+    pub(super) fn invalid(problem: impl Into<String>, hint: impl Into<String>) -> Error {
+        Error::Invalid {
+            problem: problem.into(),
+            hint: Hint::new(hint),
+        }
+    }
+
+    /// How to go on, where there is something to do.
+    pub fn hint(&self) -> Option<Hint> {
+        Some(match self {
+            Error::Invalid { hint, .. } => hint.clone(),
+            Error::Program(error) => error.hint.clone(),
+            Error::InUse(findings) => {
+                let finding = findings.first()?;
+                if let FindingKind::SuperServer {
+                    program, service, ..
+                } = &finding.kind
+                {
+                    return Some(switch_off(program, service, &finding.location));
+                }
+                let check = ShellCommand::new(&["sockunit", "check"]);
+                let hint = Hint::new("use another name or port; this shows all that use these");
+                match (&finding.claim.name, finding.claim.port) {
+                    (Some(name), Some(port)) => hint.command(check.arg(name).arg(port.to_string())),
+                    _ => {
+                        Hint::new("use another name or port (sockunit check shows what uses them)")
+                    }
+                }
+            }
+            Error::NotAttached(_) => Hint::new("this lists what is attached")
+                .command(ShellCommand::new(&["sockunit", "list"])),
+            Error::Changed(_) => {
+                Hint::new("keep a copy if you need it; --force removes it all the same")
+            }
+            Error::Busy => Hint::new("try again when it has ended"),
+            Error::NoUserManager => Hint::new(
+                "log in as that user (a shell from su or sudo has no service manager), or run this as root without --user",
+            ),
+            Error::HomeOfAnother(_) => Hint::new("run this as the user who owns the directory"),
+            Error::Io(_, error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Hint::new("run this as root, or with --user for your own services")
+            }
+            Error::Units(error) => error.hint()?.into(),
+            Error::Services(error) => error.hint()?.into(),
+            Error::Io(..) | Error::Systemctl(_) | Error::NoAnswer(_) => return None,
+        })
+    }
+}
+
+/// How to switch a service of xinetd or inetd off, so that systemd can listen on its port.
+fn switch_off(program: &str, service: &str, location: &Location) -> Hint {
+    match program {
+        "xinetd" => Hint::new(format!(
+            "to switch it off there, set \"disable = yes\" in its block ({location}), and have xinetd read the file"
+        ))
+        .command(ShellCommand::new(&["systemctl", "reload", "xinetd.service"])),
+        _ => Hint::new("this switches it off there")
+            .command(ShellCommand::new(&["update-inetd", "--disable"]).arg(service)),
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Refused(sentence) | Error::NoAnswer(sentence) => f.write_str(sentence),
-            Error::Program(fault) => fault.fmt(f),
-            Error::Taken(findings) => {
-                if let Some(finding) = findings.first() {
-                    write!(f, "{finding}; ")?;
-                }
-                f.write_str("choose another name or port (sockunit check says who has which)")
-            }
-            Error::Unknown(name) => write!(
-                f,
-                "there is no {name} that sockunit add made; sockunit list says what there is"
-            ),
+            Error::Invalid { problem, .. } | Error::NoAnswer(problem) => f.write_str(problem),
+            Error::Program(error) => error.fmt(f),
+            Error::InUse(findings) => match findings.first() {
+                Some(finding) => finding.fmt(f),
+                None => f.write_str("the name or port is in use"),
+            },
+            Error::NotAttached(name) => write!(f, "sockunit add has not attached {name}"),
             Error::Changed(paths) => {
                 for (index, path) in paths.iter().enumerate() {
                     let and = if index > 0 { " and " } else { "" };
                     write!(f, "{and}{}", path.display())?;
                 }
-                let was = if paths.len() > 1 { "were" } else { "was" };
-                write!(
-                    f,
-                    " {was} changed since sockunit add made it; keep a copy if you need it, and give \
-                     --force to remove it all the same"
-                )
+                let (have, it) = match paths.len() {
+                    0 | 1 => ("has", "it"),
+                    _ => ("have", "them"),
+                };
+                write!(f, " {have} changed since sockunit add wrote {it}")
             }
-            Error::Busy(path) => write!(
-                f,
-                "another sockunit is at work ({} is locked); try again when it has ended",
-                path.display()
-            ),
-            Error::Io(path, error) => {
-                write!(f, "{}: {error}", path.display())?;
-                match error.kind() {
-                    io::ErrorKind::PermissionDenied => {
-                        f.write_str("; run this as root, or with --user for your own services")
-                    }
-                    _ => Ok(()),
-                }
+            Error::Busy => f.write_str("another sockunit is at work"),
+            Error::NoUserManager => f.write_str("your user has no service manager here"),
+            Error::HomeOfAnother(path) => {
+                write!(f, "{}: belongs to another user", path.display())
             }
+            Error::Io(path, error) => write!(f, "{}: {error}", path.display()),
             Error::Units(error) => error.fmt(f),
             Error::Services(error) => error.fmt(f),
-            Error::Manager(error) => error.fmt(f),
+            Error::Systemctl(error) => error.fmt(f),
         }
     }
 }
@@ -88,8 +145,8 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl From<NotExecutable> for Error {
-    fn from(fault: NotExecutable) -> Error {
-        Error::Program(fault)
+    fn from(error: NotExecutable) -> Error {
+        Error::Program(error)
     }
 }
 
@@ -107,6 +164,6 @@ impl From<services::Error> for Error {
 
 impl From<SystemctlError> for Error {
     fn from(error: SystemctlError) -> Error {
-        Error::Manager(error)
+        Error::Systemctl(error)
     }
 }

@@ -1,43 +1,41 @@
 //! What is attached.
 
-use std::path::Path;
+use super::render::RECORD;
+use super::signature::{Author, author};
+use super::{Error, Kind, served};
+use crate::SHIPPED;
+use crate::root::read;
+use crate::services::ServiceName;
+use crate::systemd::{
+    Enablement, ListenDirective, Manager, Place, ReadError, State, Unit, command_lines,
+};
 
-use super::mark::{Maker, maker};
-use super::render::{RECORD, TOOL};
-use super::{Error, Kind};
-use crate::services::Name;
-use crate::systemd::Manager;
-use crate::systemd::{Enablement, Place, ReadError, State, Unit};
-
-/// The services that the package brings.
-const OWN: [&str; 2] = ["celebs", "hello"];
-
-/// A service at a port.
+/// An attached service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// Its name.
+    /// The service name.
     pub name: String,
-    /// Where it listens, as its unit says.
+    /// The addresses in its socket unit.
     pub listen: Vec<String>,
     /// How connections are served.
     pub kind: Kind,
-    /// The level of its sandbox, if `add` made it.
+    /// The level of its sandbox, if `add` wrote the unit.
     pub sandbox: Option<String>,
-    /// Whether it is started at boot.
+    /// Whether the socket is started at boot.
     pub enablement: Enablement,
-    /// What its socket is doing: `active`, `inactive`, `failed`; nothing where no manager can say.
+    /// The state of the socket: `active`, `inactive`, `failed`; `None` if no service manager runs.
     pub state: Option<String>,
-    /// The connections that there are, where the manager says.
+    /// The number of connections, if the service manager knows it.
     pub connections: Option<u64>,
-    /// The command that serves a connection, as its unit has it.
+    /// The program and its arguments, or the command as written.
     pub program: String,
 }
 
-/// What `add` has attached, and the services of the package.
+/// The services that `add` has attached, and those of the package.
 ///
 /// # Errors
 ///
-/// A unit cannot be read, or the manager does not answer.
+/// A unit cannot be read, or systemctl fails.
 pub fn list(place: &Place) -> Result<Vec<Listed>, Error> {
     let manager = Manager::of(place);
     own(place)?
@@ -46,51 +44,49 @@ pub fn list(place: &Place) -> Result<Vec<Listed>, Error> {
         .collect()
 }
 
-/// The services whose sockets `add` has made or the package brings, with those sockets.
+/// The services that `add` has attached and those of the package, with their sockets.
 ///
 /// # Errors
 ///
 /// A unit cannot be read.
-pub fn own(place: &Place) -> Result<Vec<(Name, Unit)>, ReadError> {
+pub fn own(place: &Place) -> Result<Vec<(ServiceName, Unit)>, ReadError> {
     let mut all = Vec::new();
     for socket in Unit::names(place, "socket")? {
         let Some(name) = socket.strip_suffix(".socket") else {
             continue;
         };
         let unit = Unit::load(place, &socket)?;
-        let made = unit.fragment().is_some_and(was_made);
-        if unit.state == State::Found && (made || OWN.contains(&name)) {
+        let attached = unit.fragment().is_some_and(|path| {
+            read(&place.root, path).is_ok_and(|bytes| author(&bytes) != Author::Other)
+        });
+        if unit.state == State::Found && (attached || SHIPPED.contains(&name)) {
             all.extend(name.parse().ok().map(|name| (name, unit)));
         }
     }
     Ok(all)
 }
 
-fn was_made(fragment: &Path) -> bool {
-    std::fs::read(fragment).is_ok_and(|bytes| maker(&bytes) != Maker::Other)
-}
-
 fn listed(
     place: &Place,
     manager: Option<&Manager>,
     socket: &Unit,
-    name: &Name,
+    name: &ServiceName,
 ) -> Result<Listed, Error> {
     let kind = match socket.flag("Socket", "Accept") {
-        Some(true) => Kind::Single,
+        Some(true) => Kind::PerConnection,
         _ => Kind::Shared,
     };
     let service = Unit::load(place, &kind.service(name))?;
     let (mut state, mut connections) = (None, None);
     if let Some(manager) = manager {
-        let told = manager.show(&socket.name, &["ActiveState", "NConnections"])?;
-        state = Some(told.get("ActiveState").to_owned());
+        let shown = manager.show(&socket.name, &["ActiveState", "NConnections"])?;
+        state = Some(shown.get("ActiveState").to_owned());
         connections = match kind {
-            Kind::Single => told.get("NConnections").parse().ok(),
+            Kind::PerConnection => shown.get("NConnections").parse().ok(),
             Kind::Shared => {
-                let told = manager.show(&service.name, &["ActiveState", "StatusText"])?;
-                match told.get("ActiveState") {
-                    "active" | "reloading" => served(told.get("StatusText")),
+                let shown = manager.show(&service.name, &["ActiveState", "StatusText"])?;
+                match shown.get("ActiveState") {
+                    "active" | "reloading" => served_now(shown.get("StatusText")),
                     _ => Some(0),
                 }
             }
@@ -98,20 +94,15 @@ fn listed(
     }
     let command = service.value("Service", "ExecStart");
     let command = command.map_or("", |command| command.text);
-    // What serves many names the program behind its own options.
-    let serves = command
-        .split_once(" serve ")
-        .filter(|(tool, _)| tool.trim_start_matches('-') == TOOL);
-    let program = serves
-        .and_then(|(_, rest)| rest.split_once(" -- "))
-        .map_or(command, |(_, program)| program);
+    let program = command_lines(command)
+        .ok()
+        .and_then(|commands| served(commands.first()?))
+        .map(|words| words.join(" "));
+    let listens = socket.listen_directives();
+    let text = |listen: &ListenDirective<'_>| listen.value.text.to_owned();
     Ok(Listed {
         name: name.to_string(),
-        listen: socket
-            .listens()
-            .iter()
-            .map(|listen| listen.value.text.to_owned())
-            .collect(),
+        listen: listens.iter().map(text).collect(),
         kind,
         sandbox: service
             .value(RECORD, "Sandbox")
@@ -119,11 +110,11 @@ fn listed(
         enablement: socket.enablement(place)?,
         state,
         connections,
-        program: program.trim_start_matches('-').to_owned(),
+        program: program.unwrap_or_else(|| command.trim_start_matches('-').to_owned()),
     })
 }
 
-/// The connections that a process for many has told the manager of.
-fn served(status: &str) -> Option<u64> {
+/// The number of connections in the status of a shared service.
+fn served_now(status: &str) -> Option<u64> {
     status.split_whitespace().next()?.parse().ok()
 }

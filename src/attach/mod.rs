@@ -1,17 +1,16 @@
-//! Programs attached to ports: the checks before, the units, and how they come, go and are listed.
+//! Programs attached to ports.
 //!
-//! [`check`] says whether a program can be started. [`add`] plans an [`Attachment`], writes its
-//! units, tells the service manager and connects once; [`remove`] takes exactly that away again,
-//! and [`list`] tells what is there.
+//! [`add`] checks an [`Attachment`], writes its units, starts the socket and connects once; [`remove`]
+//! undoes exactly that; [`list`] lists what is attached.
 
 mod add;
-mod answer;
 mod error;
 mod list;
-mod mark;
+mod probe;
 mod remove;
 mod render;
 mod sandbox;
+mod signature;
 mod store;
 
 use std::fmt;
@@ -20,56 +19,64 @@ use std::num::NonZeroU16;
 use std::str::FromStr;
 
 pub use add::{Added, Plan, add, plan};
-pub use answer::{Answer, Then, receive};
 pub use error::Error;
 pub use list::{Listed, list, own};
-pub use remove::{Removed, remove};
-pub use render::RenderedUnit;
+pub use probe::{Then, receive};
+pub use remove::remove;
 pub use sandbox::Level;
 
-use crate::services::Name;
+use crate::services::ServiceName;
+use crate::systemd::CommandLine;
 
-/// A program at a port, as the user wants it.
+/// The tool as the package installs it.
+pub const TOOL: &str = "/usr/bin/sockunit";
+
+/// A program to attach to a port.
 #[derive(Debug, Clone)]
 pub struct Attachment {
-    /// The service's name, and its units'.
-    pub name: Name,
+    /// The service name.
+    pub name: ServiceName,
     /// The TCP port.
     pub port: NonZeroU16,
     /// The addresses; empty means the loopback addresses.
-    pub listen: Vec<Listen>,
-    /// A unit for each connection, or one process for all.
+    pub listen: Vec<ListenAddress>,
+    /// How connections are served.
     pub kind: Kind,
-    /// The user that the program runs as; nothing means one that systemd makes up.
+    /// The user that the program runs as; `None` for a dynamic user.
     pub user: Option<String>,
-    /// What is taken away from the program.
+    /// The sandbox.
     pub level: Level,
-    /// Connections at once.
+    /// The concurrency limit.
     pub max_connections: u32,
-    /// Connections at once of one address.
+    /// The concurrency limit of one remote address.
     pub per_source: u32,
-    /// The program's full path.
+    /// The program's absolute path.
     pub program: String,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// Start it at every boot.
+    /// Start the socket at every boot.
     pub enable: bool,
 }
 
 /// How connections are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A unit for each connection: `NAME@.service`.
-    Single,
-    /// One process for all: `NAME.service`.
+    /// By an instance of the template `NAME@.service` for each connection (`Accept=yes`).
+    PerConnection,
+    /// By one `NAME.service` for all connections (`Accept=no`).
     Shared,
 }
 
 impl Kind {
-    /// The name of the unit that runs the program.
-    pub fn service(self, name: &Name) -> String {
+    /// The units of a service: the one that listens, and the one that runs the program.
+    pub fn units(self, name: &ServiceName) -> [String; 2] {
+        [format!("{name}.socket"), self.service(name)]
+    }
+
+    /// The unit that runs the program.
+    pub fn service(self, name: &ServiceName) -> String {
         match self {
-            Kind::Single => format!("{name}@.service"),
+            Kind::PerConnection => format!("{name}@.service"),
             Kind::Shared => format!("{name}.service"),
         }
     }
@@ -78,7 +85,7 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Kind::Single => "single",
+            Kind::PerConnection => "per-connection",
             Kind::Shared => "shared",
         })
     }
@@ -86,25 +93,33 @@ impl fmt::Display for Kind {
 
 /// An address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listen {
-    /// Every address of the host.
-    Everywhere,
-    /// One of them, or all of its kind.
-    On(IpAddr),
+pub enum ListenAddress {
+    /// All addresses of the host.
+    All,
+    /// One address, or the unspecified address of one family.
+    Ip(IpAddr),
 }
 
-impl FromStr for Listen {
+impl FromStr for ListenAddress {
     type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Listen, &'static str> {
+    fn from_str(text: &str) -> Result<ListenAddress, &'static str> {
         let bare = text
             .strip_prefix('[')
             .and_then(|text| text.strip_suffix(']'));
         match text {
-            "*" => Ok(Listen::Everywhere),
-            _ => bare.unwrap_or(text).parse().map(Listen::On).map_err(
+            "*" => Ok(ListenAddress::All),
+            _ => bare.unwrap_or(text).parse().map(ListenAddress::Ip).map_err(
                 |_| "give an address of this host, such as 192.0.2.1 or ::1, or * for all of them",
             ),
         }
     }
+}
+
+/// The program and arguments that `sockunit serve` starts, if the command is that.
+pub(crate) fn served(command: &CommandLine) -> Option<Vec<String>> {
+    let argv = command.argv();
+    let serves = argv.first()? == TOOL && argv.get(1)? == "serve";
+    let end = argv.iter().position(|word| word == "--")?;
+    serves.then(|| argv[end + 1..].to_vec())
 }

@@ -1,41 +1,41 @@
-//! Taking away what `add` made, and nothing else.
+//! Removing what `add` made, and nothing else.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::mark::{Maker, maker};
 use super::render::RECORD;
-use super::store::Store;
+use super::signature::{Author, author};
+use super::store::{Store, read_unit};
 use super::{Error, Kind};
-use crate::services::{self, Entry, Name, Outcome, Run};
-use crate::systemd::Manager;
-use crate::systemd::{Place, Scope, UnitFile};
+use crate::hint::{Hint, ShellCommand};
+use crate::services::{self, Entry, Outcome, Run, ServiceName};
+use crate::systemd::{Manager, Place, Scope, UnitFile};
 
-/// What was taken away, and what was not.
+/// What was removed, and what was kept.
 #[derive(Debug, Default)]
 pub struct Removed {
     /// The files that were removed.
     pub files: Vec<PathBuf>,
-    /// The line that was taken out of /etc/services.
+    /// The entry that was removed from /etc/services.
     pub line: Option<Entry>,
-    /// What others have written for these units, and keep.
+    /// Drop-in directories for these units, which others wrote.
     pub kept: Vec<PathBuf>,
 }
 
-/// Takes an attachment away: stops it, removes what [`super::add`] wrote. With `force` also files that
-/// somebody has changed since.
+/// Stops a service and removes what [`super::add`] wrote; with `force` also files that were changed
+/// since.
 ///
 /// # Errors
 ///
-/// See [`Error`]. Nothing is changed where there is no such attachment, or it was changed.
-pub fn remove(place: &Place, name: &Name, force: bool) -> Result<Removed, Error> {
+/// See [`Error`]. If there is no such service or its files were changed, nothing is removed.
+pub fn remove(place: &Place, name: &ServiceName, force: bool) -> Result<Removed, Error> {
     let store = Store::open(place)?;
-    let own = Own::find(store.folder(), name)?;
+    let own = Own::find(place, name)?;
     if own.files.is_empty() {
-        return match tidy(&store, name)? {
+        return match recover_temporary(&store, name)? {
             true => Ok(Removed::default()),
-            false => Err(Error::Unknown(name.to_string())),
+            false => Err(Error::NotAttached(name.to_string())),
         };
     }
     let changed = own.changed(&store);
@@ -45,49 +45,52 @@ pub fn remove(place: &Place, name: &Name, force: bool) -> Result<Removed, Error>
     dismantle(place, &store, name)
 }
 
-/// Takes away what an `add` that was killed has left.
-pub fn recover(place: &Place, store: &Store, name: &Name) -> Result<(), Error> {
-    let own = Own::find(store.folder(), name)?;
-    let socket = store.folder().join(format!("{name}.socket"));
-    if !own.files.is_empty() && fs::symlink_metadata(socket).is_err() {
-        // One that was killed has left what it wrote. What is otherwise is somebody's work.
+/// Removes what a killed `add` has left.
+pub fn recover(place: &Place, store: &Store, name: &ServiceName) -> Result<(), Error> {
+    let own = Own::find(place, name)?;
+    if !own.files.is_empty() && !store.exists(&format!("{name}.socket")) {
+        // A killed `add` has changed nothing since it wrote a file.
         let changed = own.changed(store);
         if !changed.is_empty() {
             return Err(Error::Changed(changed));
         }
         dismantle(place, store, name)?;
     }
-    tidy(store, name).map(drop)
+    recover_temporary(store, name).map(drop)
 }
 
-/// Whether the name is free of units that `add` made.
+/// Checks that `add` has not attached a service of this name.
 ///
 /// # Errors
 ///
-/// It has some.
-pub fn unattached(place: &Place, name: &Name) -> Result<(), Error> {
-    let own = Own::find(&place.own_folder(), name)?;
-    if own.files.is_empty() {
+/// It has.
+pub fn check_unattached(place: &Place, name: &ServiceName) -> Result<(), Error> {
+    if Own::find(place, name)?.files.is_empty() {
         return Ok(());
     }
-    let user = match place.scope {
-        Scope::System => "",
-        Scope::User => " --user",
+    let remove = match place.scope {
+        Scope::System => ShellCommand::new(&["sockunit", "remove"]),
+        Scope::User => ShellCommand::new(&["sockunit", "remove", "--user"]),
     };
-    Err(Error::Refused(format!(
-        "{name} is attached already; sockunit remove{user} {name} takes it away"
-    )))
+    let remove = match place.live() {
+        true => remove,
+        false => remove.option("--root", &place.root),
+    };
+    Err(Error::Invalid {
+        problem: format!("{name} is attached already"),
+        hint: Hint::new("remove it first").command(remove.arg(name.to_string())),
+    })
 }
 
-/// The name of the link that starts a socket at boot, below the folder of units.
+/// The link that starts a socket at boot, below the directory of units.
 pub fn link(name: &str) -> String {
     format!("sockets.target.wants/{name}.socket")
 }
 
-/// A unit file that `add` made.
+/// A unit file that `add` wrote.
 struct OwnFile {
     name: String,
-    maker: Maker,
+    author: Author,
     content: UnitFile,
 }
 
@@ -96,21 +99,19 @@ struct Own {
 }
 
 impl Own {
-    /// The unit files of this name that were made by `add`.
-    fn find(folder: &Path, name: &Name) -> Result<Own, Error> {
+    /// The unit files of this name that `add` wrote.
+    fn find(place: &Place, name: &ServiceName) -> Result<Own, Error> {
+        let folder = place.own_folder();
         let mut files = Vec::new();
         for name in names(name) {
-            let path = folder.join(&name);
-            let bytes = match fs::read(&path) {
-                Ok(bytes) => bytes,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => return Err(Error::Io(path, error)),
+            let Some(bytes) = read_unit(&place.root, &folder, &name)? else {
+                continue;
             };
-            let maker = maker(&bytes);
-            if maker != Maker::Other {
+            let author = author(&bytes);
+            if author != Author::Other {
                 files.push(OwnFile {
                     name,
-                    maker,
+                    author,
                     content: UnitFile::parse(&bytes),
                 });
             }
@@ -118,18 +119,16 @@ impl Own {
         Ok(Own { files })
     }
 
-    /// Those that somebody has changed since.
+    /// Those that were changed since.
     fn changed(&self, store: &Store) -> Vec<PathBuf> {
-        let changed = self
-            .files
-            .iter()
-            .filter(|file| file.maker == Maker::Changed);
+        let changed = self.files.iter();
+        let changed = changed.filter(|file| file.author == Author::Changed);
         changed
             .map(|file| store.folder().join(&file.name))
             .collect()
     }
 
-    /// The line in /etc/services that came with them.
+    /// The entry in /etc/services that `add` wrote with them.
     fn line(&self) -> Option<Entry> {
         let mut assignments = self.files.iter().flat_map(|file| &file.content.assignments);
         let line = assignments.find(|a| a.section == RECORD && a.key == "Services")?;
@@ -141,53 +140,52 @@ impl Own {
     }
 }
 
-/// The units that there may be, in the order in which they are removed: the one that says what there
-/// is goes last.
-fn names(name: &Name) -> [String; 3] {
+/// The possible units of a service, in the order of removal: the service unit, which records what
+/// there is to remove, goes last.
+fn names(name: &ServiceName) -> [String; 3] {
     [
         format!("{name}.socket"),
         Kind::Shared.service(name),
-        Kind::Single.service(name),
+        Kind::PerConnection.service(name),
     ]
 }
 
-fn tidy(store: &Store, name: &Name) -> Result<bool, Error> {
-    let [socket, shared, single] = names(name);
+fn recover_temporary(store: &Store, name: &ServiceName) -> Result<bool, Error> {
+    let [socket, shared, template] = names(name);
     let link = link(&name.to_string());
-    store.tidy(&[&link, &socket, &shared, &single])
+    store.recover(&[&link, &socket, &shared, &template])
 }
 
-/// Stops and removes all that `add` made under this name.
-pub fn dismantle(place: &Place, store: &Store, name: &Name) -> Result<Removed, Error> {
-    let own = Own::find(store.folder(), name)?;
+/// Stops the service and removes all that `add` made under this name.
+pub fn dismantle(place: &Place, store: &Store, name: &ServiceName) -> Result<Removed, Error> {
+    let own = Own::find(place, name)?;
     let manager = Manager::of(place);
     if let Some(manager) = &manager {
         stop(place, manager, name)?;
     }
     let mut removed = Removed::default();
     let link = link(&name.to_string());
-    // A link of the same name to something else is not ours.
-    let leads = fs::read_link(store.path(&link)?);
-    let ours = leads.is_ok_and(|to| {
-        to.file_name()
-            .is_some_and(|to| *to == *format!("{name}.socket"))
+    // A link of this name to another unit is somebody else's.
+    let ours = store.link_target(&link).is_some_and(|target| {
+        let unit = format!("{name}.socket");
+        target.file_name().is_some_and(|target| *target == *unit)
     });
     if ours && store.take(&link)? {
         removed.files.push(store.folder().join(&link));
     }
     let mut line = own.line();
-    let mut left = None;
+    let mut failed = None;
     for file in &own.files {
-        // The line is taken out before the file goes that tells of it.
+        // The entry goes before the file that records it.
         if !file.name.ends_with(".socket") {
             if let Some(entry) = line.take() {
                 match services::remove(&place.root, &entry, Run::Real) {
                     Ok(done) => removed.line = (done == Outcome::Changed).then_some(entry),
-                    // A file that add would not have written to has no line of its.
+                    // `add` has written no entry to such a file.
                     Err(services::Error::NotPlain(_)) => {}
                     Err(services::Error::Io(_, error)) if error.kind() == ErrorKind::NotFound => {}
-                    // The rest goes all the same: one that is half there cannot be asked to go again.
-                    Err(error) => left = Some(error),
+                    // The units are removed all the same: half of them could not be removed later.
+                    Err(error) => failed = Some(error),
                 }
             }
         }
@@ -195,22 +193,22 @@ pub fn dismantle(place: &Place, store: &Store, name: &Name) -> Result<Removed, E
             removed.files.push(store.folder().join(&file.name));
         }
     }
-    tidy(store, name)?;
+    recover_temporary(store, name)?;
     removed.kept = drop_ins(store.folder(), name);
     if let Some(manager) = &manager {
         manager.daemon_reload()?;
         forget(place, manager, name);
     }
-    match left {
+    match failed {
         Some(error) => Err(error.into()),
         None => Ok(removed),
     }
 }
 
-/// The listener first, so that no conversation begins in between.
-fn stop(place: &Place, manager: &Manager, name: &Name) -> Result<(), Error> {
+/// Stops the socket first, so that no connection is accepted in between.
+fn stop(place: &Place, manager: &Manager, name: &ServiceName) -> Result<(), Error> {
     let socket = format!("{name}.socket");
-    // A unit that was never loaded cannot be stopped, and need not be.
+    // systemctl cannot stop a unit that is not loaded.
     let state = manager.show(&socket, &["ActiveState"])?;
     if !matches!(state.get("ActiveState"), "inactive" | "") {
         manager.stop(&socket)?;
@@ -226,8 +224,8 @@ fn stop(place: &Place, manager: &Manager, name: &Name) -> Result<(), Error> {
     Ok(())
 }
 
-/// What systemd remembers of units that are gone.
-fn forget(place: &Place, manager: &Manager, name: &Name) {
+/// Removes what systemd keeps about units that no longer exist.
+fn forget(place: &Place, manager: &Manager, name: &ServiceName) {
     for unit in [
         format!("{name}.socket"),
         Kind::Shared.service(name),
@@ -236,13 +234,10 @@ fn forget(place: &Place, manager: &Manager, name: &Name) {
         let _ = manager.reset_failed(&unit);
     }
     if place.scope == Scope::System {
-        // Nobody sweeps for a template that is gone.
+        // sockunit-sweep does this only for templates that exist.
         let begin = format!("log-extra-fields:{name}@");
-        for entry in fs::read_dir("/run/systemd/units")
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
+        let entries = fs::read_dir("/run/systemd/units").into_iter().flatten();
+        for entry in entries.flatten() {
             if entry.file_name().to_string_lossy().starts_with(&begin) {
                 let _ = fs::remove_file(entry.path());
             }
@@ -250,8 +245,8 @@ fn forget(place: &Place, manager: &Manager, name: &Name) {
     }
 }
 
-/// The drop-ins that somebody wrote for these units.
-fn drop_ins(folder: &Path, name: &Name) -> Vec<PathBuf> {
+/// The drop-in directories for these units.
+fn drop_ins(folder: &Path, name: &ServiceName) -> Vec<PathBuf> {
     names(name)
         .iter()
         .map(|name| folder.join(format!("{name}.d")))

@@ -1,18 +1,16 @@
-//! The units of an attachment, in the manner of those that the package brings.
+//! The text of an attachment's units.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use super::{Attachment, Kind, Level, Listen, mark, sandbox};
+use super::{Attachment, Kind, ListenAddress, TOOL, sandbox, signature};
 use crate::systemd::Scope;
 use crate::systemd::quote::{exec_program, exec_word, path_word};
 
-/// The section in which an attachment's own data stand. systemd leaves out what begins with X-.
+/// The section with the attachment's own data. systemd ignores sections whose name begins with X-.
 pub const RECORD: &str = "X-Sockunit";
-/// The tool as the package installs it.
-pub const TOOL: &str = "/usr/bin/sockunit";
 
-/// A unit file.
+/// The name and text of a unit file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedUnit {
     /// Its name.
@@ -21,20 +19,20 @@ pub struct RenderedUnit {
     pub text: String,
 }
 
-/// What is found out before the units can be written.
+/// Results of the checks that the units depend on.
 #[derive(Debug, Clone, Copy)]
 pub struct Found<'a> {
-    /// The file in a home that is to be bound into view.
+    /// The file in a hidden home that needs a bind mount.
     pub bind: Option<&'a Path>,
-    /// Whether the line in /etc/services is made with the units, and so goes with them.
+    /// Whether an entry is added to /etc/services, and so is removed with the units.
     pub services_line: bool,
 }
 
-/// The unit that runs the program, and then the one that listens.
+/// The service unit and the socket unit.
 pub fn units(attachment: &Attachment, scope: Scope, found: Found<'_>) -> [RenderedUnit; 2] {
     let name = &attachment.name;
     let service = attachment.kind.service(name);
-    let sign = |text: String| mark::sign(&text, name, scope);
+    let sign = |text: String| signature::sign(&text, name, scope);
     [
         RenderedUnit {
             name: service,
@@ -55,64 +53,66 @@ fn socket_text(attachment: &Attachment, scope: Scope) -> String {
         per_source,
         ..
     } = attachment;
-    let single = attachment.kind == Kind::Single;
-    let mut text =
-        format!("[Unit]\nDescription={name} on TCP port {port}\nDocumentation=man:sockunit(1)\n");
-    if single && scope == Scope::System {
-        text += "# Takes away what systemd leaves of connections that have ended.\n\
+    let per_connection = attachment.kind == Kind::PerConnection;
+    let mut text = format!(
+        "[Unit]\nDescription={name} on TCP port {port}\nDocumentation=man:sockunit-add(1)\n"
+    );
+    if per_connection && scope == Scope::System {
+        text += "# Removes files that systemd leaves in /run after a connection ends.\n\
                  Wants=sockunit-sweep.timer\n";
     }
-    text += "# However often it is restarted, it must not be given up.\nStartLimitIntervalSec=0\n\n[Socket]\n";
+    text +=
+        "# The socket can be restarted any number of times.\nStartLimitIntervalSec=0\n\n[Socket]\n";
     for address in addresses(attachment) {
         text += &match address {
-            Listen::Everywhere => format!("ListenStream={port}\n"),
-            Listen::On(IpAddr::V4(address)) => format!("ListenStream={address}:{port}\n"),
-            Listen::On(IpAddr::V6(address)) => format!("ListenStream=[{address}]:{port}\n"),
+            ListenAddress::All => format!("ListenStream={port}\n"),
+            ListenAddress::Ip(IpAddr::V4(ip)) => format!("ListenStream={ip}:{port}\n"),
+            ListenAddress::Ip(IpAddr::V6(ip)) => format!("ListenStream=[{ip}]:{port}\n"),
         };
     }
-    if addresses(attachment).contains(&Listen::On(Ipv6Addr::UNSPECIFIED.into())) {
+    if addresses(attachment).contains(&ListenAddress::Ip(Ipv6Addr::UNSPECIFIED.into())) {
         text += "BindIPv6Only=ipv6-only\n";
     }
-    text += "# An address that is not there yet, or no IPv6, must not keep the others from being served.\n\
+    text += "# An address that does not exist yet, or a missing IPv6, must not make the socket fail.\n\
              FreeBind=yes\n";
-    if single {
+    if per_connection {
         text += &format!(
             "Accept=yes\n\
-             # Beyond these a new connection is closed at once; the others are not touched.\n\
+             # Beyond these limits systemd closes a new connection at once.\n\
              MaxConnections={max_connections}\nMaxConnectionsPerSource={per_source}\n"
         );
     } else {
         text += "Accept=no\n";
     }
-    text += "# By default systemd takes the whole socket down after 200 connections in 2 seconds. The other default,\n\
-             # PollLimit, is lifted by sockunit-generator: systemd 252 does not know it.\n\
+    text += "# By default systemd stops the socket after 200 connections in 2 seconds. sockunit-generator removes the other\n\
+             # default, PollLimitIntervalSec=, which systemd 252 does not know.\n\
              TriggerLimitIntervalSec=0\n\n[Install]\nWantedBy=sockets.target\n";
     text
 }
 
-/// The addresses, each once; all of them, or all of a kind, make the others of that kind needless.
-fn addresses(attachment: &Attachment) -> Vec<Listen> {
-    if attachment.listen.contains(&Listen::Everywhere) {
-        return vec![Listen::Everywhere];
+/// The addresses, each once, without those that another covers.
+fn addresses(attachment: &Attachment) -> Vec<ListenAddress> {
+    if attachment.listen.contains(&ListenAddress::All) {
+        return vec![ListenAddress::All];
     }
     if attachment.listen.is_empty() {
         return [
             IpAddr::from(Ipv4Addr::LOCALHOST),
             Ipv6Addr::LOCALHOST.into(),
         ]
-        .map(Listen::On)
+        .map(ListenAddress::Ip)
         .to_vec();
     }
     let mut addresses = Vec::new();
     for address in &attachment.listen {
         let covered = match address {
-            Listen::Everywhere => false,
-            Listen::On(ip) => {
-                let all = match ip {
+            ListenAddress::All => false,
+            ListenAddress::Ip(ip) => {
+                let unspecified = match ip {
                     IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
                     IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
                 };
-                *ip != all && attachment.listen.contains(&Listen::On(all))
+                *ip != unspecified && attachment.listen.contains(&ListenAddress::Ip(unspecified))
             }
         };
         if !covered && !addresses.contains(address) {
@@ -127,7 +127,7 @@ fn service_text(attachment: &Attachment, scope: Scope, found: Found<'_>) -> Stri
         name, port, level, ..
     } = attachment;
     let mut text = match attachment.kind {
-        Kind::Single => single(attachment, scope),
+        Kind::PerConnection => per_connection(attachment, scope),
         Kind::Shared => shared(attachment),
     };
     if scope == Scope::System {
@@ -136,12 +136,12 @@ fn service_text(attachment: &Attachment, scope: Scope, found: Found<'_>) -> Stri
     text += &sandbox::lines(attachment, scope);
     if let Some(path) = found.bind {
         text += &format!(
-            "\n# The program lies in a home, of which nothing else is in view.\nBindReadOnlyPaths={}\n",
+            "\n# The program is in a home. Nothing else of the home is visible.\nBindReadOnlyPaths={}\n",
             path_word(&path.display().to_string())
         );
     }
     text += &format!(
-        "\n# For sockunit list and remove; systemd does not read it.\n[{RECORD}]\nPort={port}\nSandbox={level}\n"
+        "\n# For sockunit list and remove; systemd ignores it.\n[{RECORD}]\nPort={port}\nSandbox={level}\n"
     );
     if found.services_line {
         text += &format!("Services={name} {port}/tcp\n");
@@ -149,11 +149,11 @@ fn service_text(attachment: &Attachment, scope: Scope, found: Found<'_>) -> Stri
     text
 }
 
-/// The command as systemd is to read it.
+/// The program and its arguments as words of `ExecStart=`.
 fn command(attachment: &Attachment) -> String {
     let mut line = match attachment.kind {
-        Kind::Single => exec_program(&attachment.program),
-        // An argument, like the others.
+        Kind::PerConnection => exec_program(&attachment.program),
+        // An argument of the tool.
         Kind::Shared => exec_word(&attachment.program),
     };
     for argument in &attachment.arguments {
@@ -163,10 +163,10 @@ fn command(attachment: &Attachment) -> String {
     line
 }
 
-fn single(attachment: &Attachment, scope: Scope) -> String {
+fn per_connection(attachment: &Attachment, scope: Scope) -> String {
     let Attachment { name, .. } = attachment;
     let command = command(attachment);
-    // Only the system's manager tells the journal of such fields.
+    // A user's service manager cannot set fields of journal entries.
     let field = match scope {
         Scope::System => "LogExtraFields=CONNECTION=%i\n",
         Scope::User => "",
@@ -174,23 +174,25 @@ fn single(attachment: &Attachment, scope: Scope) -> String {
     format!(
         "[Unit]
 Description={name}, one connection
-Documentation=man:sockunit(1)
-# A connection that ended badly must leave nothing behind: failed instances would count against the socket's limits.
+Documentation=man:sockunit-add(1)
+# systemd forgets an instance that has failed.
 CollectMode=inactive-or-failed
 
 [Service]
-# The - says that a client that breaks off is no failure.
+# The - means that an exit status other than 0 is no failure of the unit: clients may disconnect at any time.
 ExecStart=-{command}
 StandardInput=socket
 StandardOutput=socket
-# The default would send messages to the client.
+# By default, error messages would go to the client.
 StandardError=journal
 SyslogIdentifier={name}
-{field}# Drops systemd's own two lines for each connection, which cost it a third of its time. What a program writes to stderr
-# would be at info by default, and go with them.
+{field}# Drops systemd's own two entries for each connection, which take a third of its time. The program's entries are
+# written at notice, because this would drop those at info, the default.
 LogLevelMax=notice
 SyslogLevel=notice
-# What is left of a program when the connection ends is asked to end, and killed after this.
+# The program cannot choose the priority of its entries.
+SyslogLevelPrefix=no
+# When the main process exits, systemd sends SIGTERM to the other processes and, after this time, SIGKILL.
 TimeoutStopSec=2s
 "
     )
@@ -207,27 +209,29 @@ fn shared(attachment: &Attachment) -> String {
     format!(
         "[Unit]
 Description={name}, all connections in one process
-Documentation=man:sockunit(1)
-# Restarting the socket restarts this too, for it holds the same listening sockets.
+Documentation=man:sockunit-add(1)
+# A restart of the socket restarts this service too, which has the same listening sockets.
 Requires={name}.socket
 After={name}.socket
-# However often it has to be started, the socket must not be given up.
+# The service can be restarted any number of times.
 StartLimitIntervalSec=0
 
 [Service]
 Type=notify
 ExecStart={TOOL} serve --name {name} --max-connections {max_connections} --per-source {per_source} -- {command}
-# Only the loop that serves the connections gives the sign of life.
+# The event loop notifies the watchdog.
 WatchdogSec=30s
 Restart=on-failure
 RestartSec=1s
-# Told to stop, it lets conversations go on for 20 seconds. Meanwhile the socket keeps who comes. The programs are not
-# told by systemd, which would end them at once.
+# On SIGTERM, sockunit serve waits up to 20 seconds for its connections to end; new ones wait in the backlog. systemd
+# sends SIGTERM to sockunit serve alone, not to the programs.
 KillMode=mixed
 TimeoutStopSec=30s
 StandardError=journal
 SyslogIdentifier={name}
 SyslogLevel=notice
+# Programs cannot choose the priority of their entries.
+SyslogLevelPrefix=no
 "
     )
 }
@@ -235,24 +239,23 @@ SyslogLevel=notice
 fn user(attachment: &Attachment) -> String {
     match &attachment.user {
         Some(user) => format!("User={user}\n"),
-        None => match made_up_user(&attachment.name.to_string()) {
+        None => match dynamic_user(&attachment.name.to_string()) {
             Some(user) => format!(
-                "# A user that exists while a connection does.\nDynamicUser=yes\nUser={user}\n"
+                "# A user that exists only while the service runs.\nDynamicUser=yes\nUser={user}\n"
             ),
-            None => "# A user that exists while a connection does.\nDynamicUser=yes\n".into(),
+            None => "# A user that exists only while the service runs.\nDynamicUser=yes\n".into(),
         },
     }
 }
 
-/// How the user that systemd makes up is called; nothing where the service's name is no name of a
-/// user, and systemd is left to find one.
-pub fn made_up_user(name: &str) -> Option<String> {
+/// The name of the dynamic user; `None` if the service name is no valid user name, and systemd chooses
+/// one.
+pub fn dynamic_user(name: &str) -> Option<String> {
     let fits = name.len() < 31 && !name.contains(['.', '+']);
     fits.then(|| format!("_{name}"))
 }
 
-/// Whether this level gives the service its own, empty /tmp: a user that systemd makes up has one
-/// at any level.
+/// Whether the service has an empty /tmp of its own, as one with a dynamic user has at any level.
 pub fn hides_tmp(attachment: &Attachment, scope: Scope) -> bool {
-    attachment.level == Level::Strict || scope == Scope::System && attachment.user.is_none()
+    attachment.level.sandbox().tmp_hidden || scope == Scope::System && attachment.user.is_none()
 }

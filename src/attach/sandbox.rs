@@ -1,4 +1,7 @@
-//! What a program at the end of a connection cannot do, by level.
+//! The sandbox levels as data: each is one value with its directives and what follows from them.
+//!
+//! sockunit-add(1) documents the levels. To add one, add a variant to [`Level`]; the compiler names
+//! the places that have to know it.
 
 use std::fmt;
 
@@ -7,15 +10,15 @@ use clap::ValueEnum;
 use super::{Attachment, Kind};
 use crate::systemd::Scope;
 
-/// How much is taken away from a program. sockunit(1) says what each level takes and costs.
+/// How much of the system the program cannot use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Level {
-    /// No homes, devices, network of its own, other processes or place to write
+    /// No homes, devices, other processes or network of its own; a read-only file system
     #[default]
     Strict,
     /// No way to gain privileges, and limits; files and network as the user may
     Standard,
-    /// Nothing is taken away
+    /// No restrictions
     Off,
 }
 
@@ -29,9 +32,102 @@ impl fmt::Display for Level {
     }
 }
 
-/// The cheap part of the sandbox: what needs no mounts.
-const NO_PRIVILEGES: &str = "
-# No way to gain privileges, nor sockets but those of the network and of this machine.
+/// What a level consists of.
+#[derive(Debug, Clone, Copy)]
+pub struct Sandbox {
+    /// Homes are hidden; a program in one needs a bind mount.
+    pub homes_hidden: bool,
+    /// The service has a /tmp of its own, whichever user it runs as.
+    pub tmp_hidden: bool,
+    /// Root has no capabilities either, and system calls are those of the machine's own architecture.
+    pub unprivileged: bool,
+    groups: &'static [&'static Group],
+}
+
+impl Level {
+    /// The level's sandbox.
+    pub fn sandbox(self) -> Sandbox {
+        match self {
+            Level::Strict => Sandbox {
+                homes_hidden: true,
+                tmp_hidden: true,
+                unprivileged: true,
+                groups: &[
+                    &PRIVILEGES,
+                    &CAPABILITIES,
+                    &CONNECTION_ONLY,
+                    &LISTENER_ONLY,
+                    &NETWORK,
+                    &CONTROL_GROUPS,
+                    &FILES,
+                    &MANAGER_SOCKETS,
+                    &MANAGER_SOCKETS_OF_USER,
+                    &LIMITS,
+                    &SHARED_LIMITS,
+                ],
+            },
+            Level::Standard => Sandbox {
+                homes_hidden: false,
+                tmp_hidden: false,
+                unprivileged: true,
+                groups: &[
+                    &PRIVILEGES,
+                    &CAPABILITIES_OF_SYSTEM,
+                    &USUAL_SOCKETS,
+                    &LIMITS,
+                    &SHARED_LIMITS,
+                ],
+            },
+            Level::Off => Sandbox {
+                homes_hidden: false,
+                tmp_hidden: false,
+                unprivileged: false,
+                groups: &[],
+            },
+        }
+    }
+}
+
+/// Directives that belong together.
+#[derive(Debug)]
+struct Group {
+    /// Only for services of this kind.
+    kind: Option<Kind>,
+    /// Only for this service manager.
+    scope: Option<Scope>,
+    /// The lines of the `[Service]` section, with their comments. TASKS stands for the task limit of a
+    /// shared service.
+    text: &'static str,
+}
+
+const fn always(text: &'static str) -> Group {
+    Group {
+        kind: None,
+        scope: None,
+        text,
+    }
+}
+
+const fn of_kind(kind: Kind, text: &'static str) -> Group {
+    Group {
+        kind: Some(kind),
+        scope: None,
+        text,
+    }
+}
+
+const fn of_scope(scope: Scope, text: &'static str) -> Group {
+    Group {
+        kind: None,
+        scope: Some(scope),
+        text,
+    }
+}
+
+/// The cheap part: it needs no mount namespace.
+const PRIVILEGES: Group = always(
+    "
+# The program cannot gain privileges.
 NoNewPrivileges=yes
 RestrictNamespaces=yes
 RestrictRealtime=yes
@@ -39,42 +135,32 @@ RestrictSUIDSGID=yes
 LockPersonality=yes
 SystemCallArchitectures=native
 UMask=0077
-";
+",
+);
 
-/// What the user's own service manager has no means for without a user namespace.
-const NO_CAPABILITIES: &str = "CapabilityBoundingSet=\n";
+const CAPABILITIES: Group = always("CapabilityBoundingSet=\n");
 
-const ANY_SOCKETS: &str = "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n";
+/// A user's service manager cannot drop capabilities without a user namespace.
+const CAPABILITIES_OF_SYSTEM: Group = of_scope(Scope::System, "CapabilityBoundingSet=\n");
 
-/// A file system without homes or a place to write, other users' memory or processes.
-const NOTHING_IN_VIEW: &str = "
-# In a user namespace of its own it cannot read another's memory, though it may be the same user.
-PrivateUsers=yes
-# No homes in view, nothing of running services, and no place to write: where /proc is mounted anew, as below,
-# ProtectSystem= leaves /run writable,
-# and systemd 252 the homes. BindReadOnlyPaths= brings something into view, BindPaths= to write to as well.
-ProtectSystem=strict
-ProtectHome=tmpfs
-TemporaryFileSystem=/home:ro /root:ro /run:ro /run/user:ro /dev/shm:ro /tmp:ro /var/tmp:ro
-LimitMSGQUEUE=0
-PrivateMounts=yes
-PrivateDevices=yes
-# No other processes.
-ProtectProc=invisible
-ProtectClock=yes
-ProtectHostname=yes
-";
+const USUAL_SOCKETS: Group =
+    always("RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n");
 
-/// For one connection: nothing but what it was handed. @aio holds io_uring, which makes sockets by
-/// other ways; shared memory and its kin outlive the connection.
-const NOTHING_BUT_THE_CONNECTION: &str = "RestrictAddressFamilies=none
+/// @aio includes io_uring, which makes sockets that RestrictAddressFamilies= does not see. Shared memory
+/// and its like would outlive the connection.
+const CONNECTION_ONLY: Group = of_kind(
+    Kind::PerConnection,
+    "RestrictAddressFamilies=none
 SystemCallFilter=~@aio @clock @cpu-emulation @debug @keyring @module @mount @obsolete @privileged @raw-io @reboot
 SystemCallFilter=~@resources @swap msgget semget shmget
 SystemCallErrorNumber=EPERM
-";
+",
+);
 
-/// For all connections, in a process that is paid for once: it speaks to the journal and to systemd.
-const NOTHING_BUT_THE_LISTENER: &str = "RestrictAddressFamilies=AF_UNIX
+/// `sockunit serve` uses AF_UNIX sockets for the journal and systemd.
+const LISTENER_ONLY: Group = of_kind(
+    Kind::Shared,
+    "RestrictAddressFamilies=AF_UNIX
 PrivateNetwork=yes
 PrivateIPC=yes
 ProtectKernelTunables=yes
@@ -84,13 +170,54 @@ RemoveIPC=yes
 SystemCallFilter=~@aio @clock @cpu-emulation @debug @keyring @module @mount @obsolete @privileged @raw-io @reboot
 SystemCallFilter=~@resources @swap msgget semget shmget
 SystemCallErrorNumber=EPERM
-";
+",
+);
 
-/// What has no effect in the user's own service manager.
-const NO_NETWORK: &str = "IPAddressDeny=any\nDevicePolicy=closed\n";
+/// A user's service manager cannot enforce these.
+const NETWORK: Group = of_scope(Scope::System, "IPAddressDeny=any\nDevicePolicy=closed\n");
 
-/// For each connection.
-const LIMITS: &str = "
+/// The user owns the control groups, and could move processes out of them.
+const CONTROL_GROUPS: Group = Group {
+    kind: Some(Kind::PerConnection),
+    scope: Some(Scope::User),
+    text: "ProtectControlGroups=yes\n",
+};
+
+const FILES: Group = always(
+    "
+# A user namespace keeps the program from the memory of others, even if they run as the same user.
+PrivateUsers=yes
+# Homes and the files of running services are hidden, and the file system is read-only. ProtectSystem= alone leaves
+# /run writable, and on systemd 252 the homes, because /proc is mounted again (below). BindReadOnlyPaths= makes a path
+# visible, BindPaths= visible and writable.
+ProtectSystem=strict
+ProtectHome=tmpfs
+TemporaryFileSystem=/home:ro /root:ro /run:ro /run/user:ro /dev/shm:ro /tmp:ro /var/tmp:ro
+LimitMSGQUEUE=0
+PrivateMounts=yes
+PrivateDevices=yes
+# The program sees no other processes.
+ProtectProc=invisible
+ProtectClock=yes
+ProtectHostname=yes
+",
+);
+
+const MANAGER_SOCKETS: Group = Group {
+    kind: Some(Kind::Shared),
+    scope: Some(Scope::System),
+    text: "BindReadOnlyPaths=/run/systemd/journal /run/systemd/notify\n",
+};
+
+const MANAGER_SOCKETS_OF_USER: Group = Group {
+    kind: Some(Kind::Shared),
+    scope: Some(Scope::User),
+    text: "BindReadOnlyPaths=/run/systemd/journal %t/systemd/notify\n",
+};
+
+const LIMITS: Group = of_kind(
+    Kind::PerConnection,
+    "
 # For each connection.
 TasksMax=32
 MemoryMax=128M
@@ -98,63 +225,28 @@ MemorySwapMax=0
 LimitNOFILE=256
 LimitCORE=0
 RuntimeMaxSec=1d
-";
+",
+);
 
-/// The sockets of the journal and of the service manager, for a process that speaks to both.
-fn spoken_to(scope: Scope) -> String {
-    let manager = match scope {
-        Scope::System => "/run",
-        Scope::User => "%t",
-    };
-    format!("BindReadOnlyPaths=/run/systemd/journal {manager}/systemd/notify\n")
-}
-
-/// The lines of the `[Service]` section that make up the sandbox.
-pub fn lines(attachment: &Attachment, scope: Scope) -> String {
-    let system = scope == Scope::System;
-    let single = attachment.kind == Kind::Single;
-    let mut text = String::new();
-    if attachment.level == Level::Off {
-        return text;
-    }
-    text += NO_PRIVILEGES;
-    let strict = attachment.level == Level::Strict;
-    if system || strict {
-        text += NO_CAPABILITIES;
-    }
-    if strict {
-        text += match single {
-            true => NOTHING_BUT_THE_CONNECTION,
-            false => NOTHING_BUT_THE_LISTENER,
-        };
-        text += match (system, single) {
-            (true, _) => NO_NETWORK,
-            // The groups of processes are the user's own, who could leave them.
-            (false, true) => "ProtectControlGroups=yes\n",
-            (false, false) => "",
-        };
-        text += NOTHING_IN_VIEW;
-        if !single {
-            text += &spoken_to(scope);
-        }
-    } else {
-        text += ANY_SOCKETS;
-    }
-    if single {
-        text += LIMITS;
-    } else {
-        let most = u64::from(attachment.max_connections);
-        text += &format!(
-            "
-# For all connections.
-TasksMax={}
+const SHARED_LIMITS: Group = of_kind(
+    Kind::Shared,
+    "
+# For all connections together.
+TasksMax=TASKS
 MemoryMax=1G
 MemorySwapMax=0
 LimitNOFILE=16384
 LimitCORE=0
 ",
-            most * 4 + 16
-        );
-    }
-    text
+);
+
+/// The lines of the `[Service]` section that make up the sandbox.
+pub fn lines(attachment: &Attachment, scope: Scope) -> String {
+    let tasks = u64::from(attachment.max_connections) * 4 + 16;
+    let groups = attachment.level.sandbox().groups.iter();
+    groups
+        .filter(|group| group.kind.is_none_or(|kind| kind == attachment.kind))
+        .filter(|group| group.scope.is_none_or(|of| of == scope))
+        .map(|group| group.text.replace("TASKS", &tasks.to_string()))
+        .collect()
 }

@@ -20,7 +20,7 @@ use crate::startup::{self, Program};
 /// it talks on the terminal. Handed a listening socket, or with --listen, it serves all
 /// connections. A name that begins with q ends the conversation.
 #[derive(Debug, PartialEq, Eq, clap::Parser)]
-#[command(name = "celebs", version)]
+#[command(name = "celebs", version, max_term_width = 80)]
 struct Options {
     /// Whose words to speak
     #[arg(long, value_enum, default_value_t)]
@@ -68,6 +68,11 @@ impl Program for Options {
 /// The program.
 pub fn main() -> ExitCode {
     startup::run::<Options>("celebs")
+}
+
+/// The command line, for the manual page.
+pub fn command() -> clap::Command {
+    <Options as clap::CommandFactory>::command()
 }
 
 #[cfg(test)]

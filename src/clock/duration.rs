@@ -1,13 +1,17 @@
-//! Durations as users write them.
+//! Parses durations.
 
 use std::time::Duration;
 
-/// The longest time-out, a year: longer ones are mistakes.
-const LONGEST: Duration = Duration::from_secs(8760 * 3600);
+/// The longest duration that an option accepts, 365 days; a longer one is a mistake.
+const MAX: Duration = Duration::from_secs(8760 * 3600);
 
-/// A duration as systemd.time(7) writes them: `5min`, `1h 30min`, `500ms`; a number alone is
-/// seconds.
-pub fn duration(text: &str) -> Result<Duration, String> {
+/// Parses a duration of at least 1 ms, such as `5min`, `1h 30min` or `500ms` (systemd.time(7)). A
+/// number without a unit is in seconds.
+///
+/// # Errors
+///
+/// What is wrong, for a usage error.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let seconds = text
         .trim()
         .parse::<u32>()
@@ -17,7 +21,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
             .and_then(Duration::try_from)
     });
     match duration {
-        Ok(duration) if (Duration::from_millis(1)..=LONGEST).contains(&duration) => Ok(duration),
+        Ok(duration) if (Duration::from_millis(1)..=MAX).contains(&duration) => Ok(duration),
         Ok(_) => Err("give at least 1ms and at most 8760h".into()),
         Err(_) => Err("give a duration such as 30s, 5min or 1h 30min".into()),
     }
@@ -28,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_systemd_writes_them() {
+    fn durations_have_the_units_of_systemd_and_default_to_seconds() {
         for (text, seconds) in [
             ("5min", 300),
             ("30s", 30),

@@ -1,4 +1,4 @@
-//! The time as `date` prints it, and durations as users write them.
+//! The time as date(1) prints it, and durations as users write them.
 
 mod duration;
 mod zone;
@@ -6,11 +6,11 @@ mod zone;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-pub use duration::duration;
-pub use zone::local_zone;
+pub(crate) use duration::duration;
+pub(crate) use zone::local_zone;
 
-/// An instant as `date` prints it in the C locale: `Tue Jan 23 13:33:55 EST 2001`.
-pub fn date(instant: Timestamp, zone: TimeZone) -> String {
+/// Formats a time as date(1) does in the C locale: `Tue Jan 23 13:33:55 EST 2001`.
+pub(crate) fn date(instant: Timestamp, zone: TimeZone) -> String {
     instant
         .to_zoned(zone)
         .strftime("%a %b %e %H:%M:%S %Z %Y")
@@ -23,7 +23,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn the_format_is_that_of_date() {
+    fn the_format_is_that_of_date_in_the_c_locale() {
         let zone = zone::find(Some("America/New_York".as_ref()), Path::new("/"));
         let instant = "2001-01-23T18:33:55Z".parse().unwrap();
         assert_eq!(date(instant, zone), "Tue Jan 23 13:33:55 EST 2001");

@@ -1,4 +1,4 @@
-//! Finds the time zone as the C library does (tzset(3)), without a walk through the database.
+//! Finds the time zone like tzset(3), without reading the whole time zone database.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
-/// The largest file that is taken for a time zone; those of the database have a few kilobytes.
-const LARGEST: u64 = 256 * 1024;
+/// The maximum size of a time zone file, in bytes. The files of the database have a few kilobytes.
+const MAX_SIZE: u64 = 256 * 1024;
 
-/// The zone that TZ names, or else the system's.
-pub fn local_zone() -> TimeZone {
+/// The time zone of the environment variable TZ, or that of the system.
+pub(crate) fn local_zone() -> TimeZone {
     find(std::env::var_os("TZ").as_deref(), Path::new("/"))
 }
 
-/// The zone that `tz`, the value of TZ, names below `root`: a file of the database, a file by its
-/// full path, or a rule such as `EST5EDT,M3.2.0,M11.1.0`; without TZ the one in /etc/localtime.
-/// Where there is none it is UTC, as for the C library, and is called so (the C library takes the
-/// beginning of a misspelt name for UTC's).
-pub fn find(tz: Option<&OsStr>, root: &Path) -> TimeZone {
+/// The time zone for `tz`, the value of TZ, in the system below `root`. The value is the name of a
+/// file in the database, an absolute path, or a rule such as `EST5EDT,M3.2.0,M11.1.0`; without it
+/// the zone is that of /etc/localtime. An unknown zone is UTC, as in the C library, and is named UTC,
+/// where the C library prints the beginning of the unknown name.
+pub(super) fn find(tz: Option<&OsStr>, root: &Path) -> TimeZone {
     let Some(tz) = tz else {
         return read(&root.join("etc/localtime")).unwrap_or(TimeZone::UTC);
     };
@@ -42,11 +42,11 @@ fn file(name: &OsStr, root: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> Option<TimeZone> {
-    // Room for most of them, so that they are read at once.
+    // Large enough for most files, so that one read(2) is enough.
     let mut bytes = Vec::with_capacity(4096);
     File::open(path)
         .ok()?
-        .take(LARGEST)
+        .take(MAX_SIZE)
         .read_to_end(&mut bytes)
         .ok()?;
     TimeZone::tzif("", &bytes).ok()
@@ -62,7 +62,7 @@ mod tests {
     use crate::clock::date;
     use std::process::Command;
 
-    /// What `date` says of this instant with this TZ.
+    /// The output of date(1) for this time and TZ.
     fn c_library(tz: &str, instant: &str) -> String {
         let output = Command::new("date")
             .args(["-d", instant])
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_write_tz_gives_what_date_gives() {
+    fn every_form_of_tz_gives_the_output_of_date() {
         for tz in [
             "America/New_York",
             ":America/New_York",
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_that_does_not_exist_is_utc() {
+    fn an_unknown_zone_is_utc() {
         let instant = "2001-01-23T18:33:55Z".parse().unwrap();
         for tz in ["Nowhere/City", "/etc/passwd", "/dev/zero", "\u{fffd}"] {
             let zone = find(Some(tz.as_ref()), Path::new("/"));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn without_tz_the_system_has_its_say() {
+    fn without_tz_the_zone_is_that_of_etc_localtime() {
         let root = std::env::temp_dir().join(format!("sockunit-zone-{}", std::process::id()));
         std::fs::create_dir_all(root.join("etc")).unwrap();
         let instant = "2001-01-23T18:33:55Z".parse().unwrap();

@@ -1,6 +1,6 @@
-//! What a survey finds.
+//! What a check finds.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,154 +8,170 @@ use std::path::{Path, PathBuf};
 use crate::log::escape;
 use crate::systemd::Enablement;
 
-/// One used_by of the name or the port, or something worth knowing. Its Display is the line for
-/// the user.
+/// A use of the requested name or port, or something worth knowing about them. Its Display is
+/// `taken: ` or `note: ` and the [`message`](Finding::message).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// Whether it stands in the way.
-    pub severity: Severity,
-    /// What of the two it has.
-    pub claim: Claim,
-    /// Location it was found.
-    pub place: Location,
-    /// What it is.
-    pub used_by: UsedBy,
+pub(crate) struct Finding {
+    pub(crate) severity: Severity,
+    pub(crate) claim: Claim,
+    pub(crate) location: Location,
+    pub(crate) kind: FindingKind,
 }
 
-/// Whether a finding stands in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// It does: the name or the port is taken.
+pub(crate) enum Severity {
+    /// The name or the port is in use.
     Conflict,
-    /// It does not, or nobody can say.
+    /// The finding is no conflict, or it is unknown whether it is one.
     Note,
 }
 
-/// The name, the port, or both, as far as a finding has to do with them.
+/// The name and the port, as far as a finding uses them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Claim {
-    /// The name, where that is meant.
-    pub name: Option<String>,
-    /// The TCP port, where that is meant.
-    pub port: Option<u16>,
+pub(crate) struct Claim {
+    pub(crate) name: Option<String>,
+    /// The TCP port.
+    pub(crate) port: Option<u16>,
 }
 
-/// Location something was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Location {
-    /// In a file, and on which line where it is one line.
+pub(crate) enum Location {
+    /// A file, and a line number from 1.
     File(PathBuf, Option<usize>),
-    /// At an address.
+    /// The address of a socket.
     Address(SocketAddr),
-    /// With the service manager.
+    /// The service manager.
     Manager,
-    /// Nowhere.
+    /// The finding is about the request itself.
     Nowhere,
 }
 
-/// What was found.
+/// What was found, with its details.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UsedBy {
-    /// A line of the services database.
+pub(crate) enum FindingKind {
+    /// An entry of the services database.
     Entry {
-        /// The line, in quotation marks.
+        /// The line, quoted and escaped.
         text: String,
-        /// Whether it is for TCP.
         tcp: bool,
         /// Whether it is the line that `sockunit services add` writes for this name and port.
         ours: bool,
     },
-    /// A TCP socket that listens.
+    /// A listening TCP socket.
     Listener {
-        /// Who has it open, as far as that can be seen.
+        /// The processes that have it open, as far as they are visible to the caller.
         processes: Vec<Process>,
-        /// The socket unit that it is of, where systemd listens.
+        /// The socket unit for which systemd listens.
         unit: Option<String>,
-        /// Whether there are processes whose sockets the caller may not see.
+        /// Whether there are processes whose file descriptors the caller may not see.
         hidden: bool,
     },
-    /// A unit.
-    Unit(UnitUse),
-    /// Drop-ins for a unit that is not there.
-    DropIns {
-        /// The unit.
+    Unit(ConflictingUnit),
+    /// A drop-in for a unit without a unit file.
+    DropIn {
         unit: String,
     },
-    /// Instances that still run of a template that is not there any more.
+    /// Running instances of a template unit that was deleted.
     Instances {
-        /// How many.
         count: usize,
     },
     /// A service of xinetd or inetd.
-    Super {
-        /// Whose.
+    SuperServer {
+        /// `xinetd` or `inetd`.
         program: &'static str,
-        /// What it is called there.
         service: String,
-        /// Whether it is switched off.
         disabled: bool,
-        /// Whether it is for TCP.
         tcp: bool,
     },
-    /// Something that could not be read.
+    /// A file, a directory or the service manager could not be read.
     Unread {
-        /// Why.
         why: String,
     },
-    /// A port below 1024.
-    LowPort,
+    /// The port is below 1024.
+    PrivilegedPort,
 }
 
 /// A unit that has the name or listens on the port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnitUse {
-    /// Its name.
-    pub unit: String,
-    /// The unit that it is another name of.
-    pub alias_of: Option<String>,
-    /// The addresses on the port, as they are written in the unit.
-    pub listens: Vec<String>,
-    /// Whether it is masked.
-    pub masked: bool,
-    /// Whether it is started at boot; `None` where it has no file.
-    pub enablement: Option<Enablement>,
-    /// `active`, `failed` and so on; `None` where no service manager was asked.
-    pub active: Option<String>,
+pub(crate) struct ConflictingUnit {
+    pub(crate) unit: String,
+    /// The unit that `unit` is an alias of.
+    pub(crate) alias_of: Option<String>,
+    /// The addresses with the port, as they are written in the unit.
+    pub(crate) listens: Vec<String>,
+    pub(crate) masked: bool,
+    /// `None` if the unit has no unit file.
+    pub(crate) enablement: Option<Enablement>,
+    /// ActiveState=; `None` if there is no service manager to ask.
+    pub(crate) active: Option<String>,
 }
 
 /// A process that has a socket open.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Process {
-    /// Its number.
-    pub pid: u32,
-    /// Its name.
-    pub command: String,
-    /// The unit that it belongs to; the first process belongs to none.
-    pub unit: Option<String>,
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    /// The name of the command, from /proc/PID/comm.
+    pub(crate) command: String,
+    /// The unit that the process belongs to; `None` for PID 1.
+    pub(crate) unit: Option<ProcessUnit>,
+}
+
+/// The unit that a process belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProcessUnit {
+    pub(crate) name: String,
+    /// Whether it is a unit of a user's service manager. The system's manager may have another unit of
+    /// that name.
+    pub(crate) of_user: bool,
 }
 
 impl Finding {
-    /// That something could not be read.
     pub(super) fn unread(path: &Path, error: &io::Error) -> Finding {
         Finding {
             severity: Severity::Note,
             claim: Claim::default(),
-            place: Location::File(path.into(), None),
-            used_by: UsedBy::Unread {
+            location: Location::File(path.into(), None),
+            kind: FindingKind::Unread {
                 why: error.to_string(),
             },
         }
     }
 
-    /// The same, but nothing where it is only not there.
-    pub(super) fn unread_if_there(path: &Path, error: &io::Error) -> Option<Finding> {
+    /// Like [`Finding::unread`], but `None` if the path does not exist.
+    pub(super) fn unread_if_exists(path: &Path, error: &io::Error) -> Option<Finding> {
         let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
         (!absent.contains(&error.kind())).then(|| Finding::unread(path, error))
     }
 
-    /// Whether it stands in the way.
-    pub fn is_conflict(&self) -> bool {
+    pub(crate) fn is_conflict(&self) -> bool {
         self.severity == Severity::Conflict
+    }
+
+    /// The location and a sentence for the user, without the severity.
+    pub(crate) fn message(&self) -> String {
+        let text = match self.location {
+            Location::Nowhere => Sentence(self).to_string(),
+            _ => format!("{}: {}", self.location, Sentence(self)),
+        };
+        // Paths, addresses and names come from files that anybody may have written.
+        let mut message = String::with_capacity(text.len());
+        for character in text.chars() {
+            match character {
+                '"' | '\'' | '\\' => message.push(character),
+                _ => message.extend(character.escape_debug()),
+            }
+        }
+        message
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Conflict => "taken",
+            Severity::Note => "note",
+        };
+        write!(f, "{severity}: {}", self.message())
     }
 }
 
@@ -182,65 +198,54 @@ impl fmt::Display for Location {
     }
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = match self.severity {
-            Severity::Conflict => "taken",
-            Severity::Note => "note",
-        };
-        let text = match self.place {
-            Location::Nowhere => format!("{severity}: {}", Sentence(self)),
-            _ => format!("{severity}: {}: {}", self.place, Sentence(self)),
-        };
-        // Paths, addresses and names are of files that anybody may have written.
-        for character in text.chars() {
-            match character {
-                '"' | '\'' | '\\' => f.write_char(character)?,
-                _ => character.escape_debug().fmt(f)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What a finding says, without where.
+/// What a finding says, without its location.
 struct Sentence<'a>(&'a Finding);
 
 impl fmt::Display for Sentence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Finding { claim, used_by, .. } = self.0;
-        match used_by {
-            UsedBy::Entry {
+        let Finding { claim, kind, .. } = self.0;
+        match kind {
+            FindingKind::Entry {
                 text, ours: true, ..
             } => {
-                write!(f, "{text} is there already, as sockunit writes it")
+                write!(
+                    f,
+                    "{text} is the entry that sockunit adds for this name and port"
+                )
             }
-            UsedBy::Entry { text, tcp, .. } => {
-                write!(f, "{text} has {claim}{}", protocol(*tcp))
+            FindingKind::Entry { text, tcp, .. } => {
+                write!(f, "{text} uses {claim}{}", protocol(*tcp))
             }
-            UsedBy::Listener {
+            FindingKind::Listener {
                 processes,
                 unit,
                 hidden,
             } => {
-                f.write_str("listens: ")?;
+                f.write_str("listening socket: ")?;
                 write_processes(f, processes, *hidden)?;
                 match unit {
                     Some(unit) => write!(f, ", for {unit}"),
                     None => Ok(()),
                 }
             }
-            UsedBy::Unit(unit) => unit.sentence(f, claim),
-            UsedBy::DropIns { unit } => {
-                write!(f, "there is no {unit}, but this would be a part of it")
-            }
-            UsedBy::Instances { count } => {
+            FindingKind::Unit(unit) => write_unit(f, unit, claim),
+            FindingKind::DropIn { unit } => {
                 write!(
                     f,
-                    "{count} instances of a service that had {claim} still run"
+                    "{unit} does not exist, but this drop-in would apply to it"
                 )
             }
-            UsedBy::Super {
+            FindingKind::Instances { count } => {
+                let (instances, run) = match count {
+                    1 => ("instance", "runs"),
+                    _ => ("instances", "run"),
+                };
+                write!(
+                    f,
+                    "{count} {instances} of a deleted service that used {claim} still {run}"
+                )
+            }
+            FindingKind::SuperServer {
                 program,
                 service,
                 disabled,
@@ -250,66 +255,64 @@ impl fmt::Display for Sentence<'_> {
                 let protocol = protocol(*tcp);
                 write!(
                     f,
-                    "the {disabled}{program} service {service} has {claim}{protocol}"
+                    "the {disabled}{program} service {service} uses {claim}{protocol}"
                 )
             }
-            UsedBy::Unread { why } => write!(f, "not looked at: {why}"),
-            UsedBy::LowPort => write!(
+            FindingKind::Unread { why } => write!(f, "not checked: {why}"),
+            FindingKind::PrivilegedPort => write!(
                 f,
-                "{claim} is below 1024: such ports are for well-known services, and no ordinary \
-                 user may listen on one"
+                "{claim} is below 1024: such ports are for well-known services, and only root or a \
+                 process with CAP_NET_BIND_SERVICE may listen on them"
             ),
         }
     }
 }
 
-impl UnitUse {
-    fn sentence(&self, f: &mut fmt::Formatter<'_>, claim: &Claim) -> fmt::Result {
-        let mut states = Vec::new();
-        if self.masked {
-            states.push("masked".to_string());
-        } else {
-            states.extend(self.enablement.map(|enablement| enablement.to_string()));
+fn write_unit(f: &mut fmt::Formatter<'_>, unit: &ConflictingUnit, claim: &Claim) -> fmt::Result {
+    let mut states = Vec::new();
+    if unit.masked {
+        states.push("masked".to_string());
+    } else {
+        states.extend(unit.enablement.map(|enablement| enablement.to_string()));
+    }
+    states.extend(unit.active.clone());
+    f.write_str(&unit.unit)?;
+    if let Some(name) = &claim.name {
+        write!(f, " uses the name {name}")?;
+        if let Some(other) = &unit.alias_of {
+            write!(f, " as an alias of {other}")?;
         }
-        states.extend(self.active.clone());
-        f.write_str(&self.unit)?;
-        if let Some(name) = &claim.name {
-            write!(f, " has the name {name}")?;
-            if let Some(other) = &self.alias_of {
-                write!(f, " as another name of {other}")?;
-            }
-        }
-        if !self.listens.is_empty() {
-            let and = claim.name.as_ref().map_or("", |_| " and");
-            write!(f, "{and} listens on {}", self.listens.join(", "))?;
-        }
-        match states.is_empty() {
-            true => Ok(()),
-            false => write!(f, " ({})", states.join(", ")),
-        }
+    }
+    if !unit.listens.is_empty() {
+        let and = claim.name.as_ref().map_or("", |_| " and");
+        write!(f, "{and} listens on {}", unit.listens.join(", "))?;
+    }
+    match states.is_empty() {
+        true => Ok(()),
+        false => write!(f, " ({})", states.join(", ")),
     }
 }
 
-/// More than anyone wants to read on one line.
-const MOST_PROCESSES: usize = 4;
+/// The number of processes that are named, to keep the line short.
+const MAX_PROCESSES: usize = 4;
 
 fn write_processes(f: &mut fmt::Formatter<'_>, processes: &[Process], hidden: bool) -> fmt::Result {
     if processes.is_empty() {
         return f.write_str(if hidden {
-            "a process that only root may see"
+            "a process that is visible only to root"
         } else {
-            "no process that is to be seen from here"
+            "a process that is not visible here"
         });
     }
-    for (index, process) in processes.iter().take(MOST_PROCESSES).enumerate() {
+    for (index, process) in processes.iter().take(MAX_PROCESSES).enumerate() {
         let comma = if index == 0 { "" } else { ", " };
         let Process { pid, command, unit } = process;
         write!(f, "{comma}process {pid} {}", escape(command.as_bytes()))?;
         if let Some(unit) = unit {
-            write!(f, " of {unit}")?;
+            write!(f, " of {}", unit.name)?;
         }
     }
-    match processes.len().saturating_sub(MOST_PROCESSES) {
+    match processes.len().saturating_sub(MAX_PROCESSES) {
         0 => Ok(()),
         more => write!(f, " and {more} more"),
     }

@@ -1,46 +1,44 @@
-//! The configuration of inetd, read from its bytes, as openbsd-inetd and inetutils-inetd have it.
+//! Parses inetd.conf(5), as openbsd-inetd and inetutils-inetd read it.
 
-/// One service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Service {
-    /// Its name in the services database, or its port.
-    pub name: String,
-    /// The addresses that it is bound to; none where it is bound to all.
-    pub addresses: Vec<String>,
+pub(crate) struct Service {
+    /// A name in the services database, or a port.
+    pub(crate) name: String,
+    /// The addresses that the service listens on; empty for all addresses.
+    pub(crate) addresses: Vec<String>,
     /// `stream`, `dgram` and so on.
-    pub socket_type: String,
-    /// `tcp`, `udp6`, `unix`, `rpc/tcp` and so on, without the sizes of buffers behind a comma.
-    pub protocol: String,
-    /// `wait` or `nowait`, with what is behind a dot.
-    pub wait: String,
-    /// The user, and the group where one is named.
-    pub user: String,
-    /// The program and its arguments, its own name first.
-    pub program: Vec<String>,
-    /// Whether update-inetd switched it off.
-    pub disabled: bool,
-    /// Its line.
-    pub line: usize,
+    pub(crate) socket_type: String,
+    /// `tcp`, `udp6`, `unix`, `rpc/tcp` and so on, without the buffer sizes that may follow after a
+    /// comma.
+    pub(crate) protocol: String,
+    /// `wait` or `nowait`, with the limit that may follow after a dot.
+    pub(crate) wait: String,
+    /// `USER` or `USER:GROUP`.
+    pub(crate) user: String,
+    /// The program and its arguments, `argv[0]` first.
+    pub(crate) program: Vec<String>,
+    /// Whether update-inetd(8) disabled it.
+    pub(crate) disabled: bool,
+    /// The line number, from 1.
+    pub(crate) line: usize,
 }
 
-/// The mark of update-inetd for a line that it switched off.
-const OFF: &str = "#<off>#";
+/// The prefix that update-inetd(8) disables a line with.
+const DISABLED: &str = "#<off>#";
 
 impl Service {
-    /// Whether it is for TCP.
-    pub fn is_tcp(&self) -> bool {
+    pub(crate) fn is_tcp(&self) -> bool {
         self.protocol.starts_with("tcp")
     }
 }
 
-/// Reads a file; what is no service of inetd's says nothing. Bytes that are not UTF-8 are
-/// replaced.
-pub fn parse(bytes: &[u8]) -> Vec<Service> {
+/// Parses a file. Other lines are ignored, and bytes that are not UTF-8 are replaced.
+pub(crate) fn parse(bytes: &[u8]) -> Vec<Service> {
     let mut services = Vec::new();
-    let mut everywhere = Vec::new();
+    let mut default_addresses = Vec::new();
     for (index, bytes) in bytes.split(|&byte| byte == b'\n').enumerate() {
         let text = String::from_utf8_lossy(bytes);
-        let (text, disabled) = match text.trim().strip_prefix(OFF) {
+        let (text, disabled) = match text.trim().strip_prefix(DISABLED) {
             Some(text) => (text.trim().to_string(), true),
             None => (text.trim().to_string(), false),
         };
@@ -49,14 +47,14 @@ pub fn parse(bytes: &[u8]) -> Vec<Service> {
         }
         let fields: Vec<&str> = text.split_whitespace().collect();
         match fields.as_slice() {
-            // For the lines behind it.
+            // The default for the lines after it.
             [addresses] if addresses.ends_with(':') && !disabled => {
-                everywhere = list(addresses.trim_end_matches(':'));
+                default_addresses = list(addresses.trim_end_matches(':'));
             }
             [first, socket_type, protocol, wait, user, program @ ..] if !program.is_empty() => {
                 let (addresses, name) = match first.rsplit_once(':') {
                     Some((addresses, name)) => (list(addresses), name),
-                    None => (everywhere.clone(), *first),
+                    None => (default_addresses.clone(), *first),
                 };
                 let protocol = protocol.split(',').next().unwrap_or_default();
                 services.push(Service {
@@ -77,7 +75,7 @@ pub fn parse(bytes: &[u8]) -> Vec<Service> {
     services
 }
 
-/// The addresses of a list with commas; none where one of them is every address.
+/// The addresses of a comma-separated list; empty if one of them is `*`.
 fn list(text: &str) -> Vec<String> {
     let addresses: Vec<_> = text.split(',').map(str::to_string).collect();
     if addresses.iter().any(|address| address == "*") {
@@ -104,7 +102,7 @@ too short
 ";
 
     #[test]
-    fn services_are_read_with_their_addresses_and_lines() {
+    fn services_have_their_addresses_and_line_numbers() {
         let services = parse(TEXT.as_bytes());
         let names: Vec<_> = services.iter().map(|s| (s.name.as_str(), s.line)).collect();
         assert_eq!(
@@ -132,12 +130,12 @@ too short
 
     proptest! {
         #[test]
-        fn any_bytes_can_be_read(bytes: Vec<u8>) {
+        fn any_bytes_can_be_parsed(bytes: Vec<u8>) {
             parse(&bytes);
         }
 
         #[test]
-        fn any_fields_can_be_read(text in "(#<off>#|#|:|,|\\*|é|a|1| |\t|\n|tcp){0,60}") {
+        fn any_fields_can_be_parsed(text in "(#<off>#|#|:|,|\\*|é|a|1| |\t|\n|tcp){0,60}") {
             parse(text.as_bytes());
         }
     }

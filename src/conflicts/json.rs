@@ -1,11 +1,11 @@
-//! Findings for programs.
+//! Findings as JSON, for programs.
 
 use serde_json::{Map, Value, json};
 
-use super::{Finding, Location, Process, UnitUse, UsedBy};
+use super::{ConflictingUnit, Finding, FindingKind, Location, Process};
 
-/// A finding as an object of JSON.
-pub fn json(finding: &Finding) -> Value {
+/// A finding as a JSON object.
+pub(crate) fn json(finding: &Finding) -> Value {
     let mut object = Map::new();
     let mut set = |key: &str, value: Value| object.insert(key.to_string(), value);
     set(
@@ -19,7 +19,7 @@ pub fn json(finding: &Finding) -> Value {
     );
     set("name", finding.claim.name.is_some().into());
     set("port", finding.claim.port.is_some().into());
-    match &finding.place {
+    match &finding.location {
         Location::File(path, line) => {
             set("file", path.to_string_lossy().into());
             set("line", (*line).into());
@@ -30,9 +30,9 @@ pub fn json(finding: &Finding) -> Value {
         Location::Manager | Location::Nowhere => {}
     }
     set("text", finding.to_string().into());
-    let (kind, more) = match &finding.used_by {
-        UsedBy::Entry { tcp, ours, .. } => ("services", json!({"tcp": tcp, "ours": ours})),
-        UsedBy::Listener {
+    let (kind, details) = match &finding.kind {
+        FindingKind::Entry { tcp, ours, .. } => ("services", json!({"tcp": tcp, "ours": ours})),
+        FindingKind::Listener {
             processes,
             unit,
             hidden,
@@ -44,10 +44,10 @@ pub fn json(finding: &Finding) -> Value {
                 "hidden": hidden,
             }),
         ),
-        UsedBy::Unit(used_by) => ("unit", unit(used_by)),
-        UsedBy::DropIns { unit } => ("drop-in", json!({"unit": unit})),
-        UsedBy::Instances { count } => ("instances", json!({"count": count})),
-        UsedBy::Super {
+        FindingKind::Unit(conflicting) => ("unit", unit(conflicting)),
+        FindingKind::DropIn { unit } => ("drop-in", json!({"unit": unit})),
+        FindingKind::Instances { count } => ("instances", json!({"count": count})),
+        FindingKind::SuperServer {
             program,
             service,
             disabled,
@@ -56,27 +56,27 @@ pub fn json(finding: &Finding) -> Value {
             *program,
             json!({"service": service, "disabled": disabled, "tcp": tcp}),
         ),
-        UsedBy::Unread { why } => ("unread", json!({"why": why})),
-        UsedBy::LowPort => ("low-port", json!({})),
+        FindingKind::Unread { why } => ("unread", json!({"why": why})),
+        FindingKind::PrivilegedPort => ("low-port", json!({})),
     };
     set("kind", kind.into());
-    if let Value::Object(more) = more {
-        object.extend(more);
+    if let Value::Object(details) = details {
+        object.extend(details);
     }
     Value::Object(object)
 }
 
 fn process(process: &Process) -> Value {
-    json!({"pid": process.pid, "command": process.command, "unit": process.unit})
+    json!({"pid": process.pid, "command": process.command, "unit": process.unit.as_ref().map(|unit| &unit.name)})
 }
 
-fn unit(used_by: &UnitUse) -> Value {
+fn unit(unit: &ConflictingUnit) -> Value {
     json!({
-        "unit": used_by.unit,
-        "alias_of": used_by.alias_of,
-        "listens": used_by.listens,
-        "masked": used_by.masked,
-        "enablement": used_by.enablement.map(|enablement| enablement.to_string()),
-        "active": used_by.active,
+        "unit": unit.unit,
+        "alias_of": unit.alias_of,
+        "listens": unit.listens,
+        "masked": unit.masked,
+        "enablement": unit.enablement.map(|enablement| enablement.to_string()),
+        "active": unit.active,
     })
 }

@@ -1,83 +1,85 @@
-//! TCP sockets that listen, and the processes that have them open.
+//! Listening TCP sockets, and the processes that have them open.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::unit::Sockets;
-use super::{Finding, Location, Process, Severity, UsedBy, Wanted};
+use super::unit::ActiveSockets;
+use super::{Finding, FindingKind, Location, Process, ProcessUnit, Query, Severity};
 use crate::connection::table::{self, Row};
 use crate::systemd::Place;
 
+/// Adds the listening sockets with the port. `active` are the active socket units.
 pub(super) fn find(
     place: &Place,
-    wanted: Wanted<'_>,
-    sockets: &Sockets,
+    query: Query<'_>,
+    active: &ActiveSockets,
     findings: &mut Vec<Finding>,
 ) {
     if !place.live() {
         return;
     }
-    let mut open = match table::read() {
+    let mut sockets = match table::read() {
         Ok(rows) => rows,
         Err((path, error)) => {
             findings.push(Finding::unread(&path, &error));
             return;
         }
     };
-    open.retain(|row| row.listens() && row.local.port() == wanted.port);
-    if open.is_empty() {
+    sockets.retain(|row| row.listens() && row.local.port() == query.port);
+    if sockets.is_empty() {
         return;
     }
-    let mut seen = Processes::default();
-    if let Err(error) = seen.look(&open) {
+    let mut owners = SocketOwners::default();
+    if let Err(error) = owners.search(&sockets) {
         findings.push(Finding::unread(Path::new("/proc"), &error));
     }
     for Row {
         local: address,
         inode,
         ..
-    } in open
+    } in sockets
     {
-        let processes: Vec<_> = seen.of.remove(&inode).unwrap_or_default();
-        // Another process may have the address while a unit that wants it waits.
+        let processes: Vec<_> = owners.by_inode.remove(&inode).unwrap_or_default();
+        // Another process may listen on an address that an active socket unit also has.
         let systemd = |process: &Process| process.pid == 1 || process.command == "systemd";
         let by_systemd = processes.is_empty() || processes.iter().any(systemd);
         findings.push(Finding {
             severity: Severity::Conflict,
-            claim: wanted.claim(false, true),
-            place: Location::Address(address),
-            used_by: UsedBy::Listener {
-                unit: sockets.at(address).filter(|_| by_systemd),
-                hidden: seen.hidden && processes.is_empty(),
+            claim: query.claim(false, true),
+            location: Location::Address(address),
+            kind: FindingKind::Listener {
+                unit: active.at(address).filter(|_| by_systemd),
+                hidden: owners.hidden && processes.is_empty(),
                 processes,
             },
         });
     }
 }
 
-/// The processes that have some sockets open.
+/// The processes that have sockets open.
 #[derive(Default)]
-struct Processes {
-    of: HashMap<u64, Vec<Process>>,
-    /// Whether there are others that could not be looked into.
+struct SocketOwners {
+    by_inode: HashMap<u64, Vec<Process>>,
+    /// Whether there are processes whose file descriptors the caller may not see.
     hidden: bool,
 }
 
-impl Processes {
-    fn look(&mut self, sockets: &[Row]) -> io::Result<()> {
-        let mut wanted = BTreeMap::new();
+impl SocketOwners {
+    /// Searches /proc for the processes that have one of the sockets open.
+    fn search(&mut self, sockets: &[Row]) -> io::Result<()> {
+        let mut inode_of_link = BTreeMap::new();
         for socket in sockets {
-            wanted.insert(format!("socket:[{}]", socket.inode), socket.inode);
+            inode_of_link.insert(format!("socket:[{}]", socket.inode), socket.inode);
         }
         let mut pids: Vec<u32> = fs::read_dir("/proc")?
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .collect();
         pids.sort_unstable();
         for pid in pids {
-            let folder = format!("/proc/{pid}");
-            let open = match fs::read_dir(format!("{folder}/fd")) {
+            let dir = format!("/proc/{pid}");
+            let open = match fs::read_dir(format!("{dir}/fd")) {
                 Ok(open) => open,
                 Err(error) => {
                     self.hidden |= error.kind() == io::ErrorKind::PermissionDenied;
@@ -86,24 +88,24 @@ impl Processes {
             };
             let links = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
             let mut inodes: Vec<u64> = links
-                .filter_map(|link| wanted.get(link.to_str()?).copied())
+                .filter_map(|link| inode_of_link.get(link.to_str()?).copied())
                 .collect();
             inodes.sort_unstable();
             inodes.dedup();
             for inode in inodes {
-                self.of
+                self.by_inode
                     .entry(inode)
                     .or_default()
-                    .push(process(pid, &folder));
+                    .push(process(pid, &dir));
             }
         }
         Ok(())
     }
 }
 
-fn process(pid: u32, folder: &str) -> Process {
-    // It may have ended meanwhile.
-    let read = |file: &str| fs::read(format!("{folder}/{file}")).unwrap_or_default();
+fn process(pid: u32, dir: &str) -> Process {
+    // The process may have exited meanwhile.
+    let read = |file: &str| fs::read(format!("{dir}/{file}")).unwrap_or_default();
     let command = String::from_utf8_lossy(read("comm").trim_ascii_end()).into_owned();
     let groups = String::from_utf8_lossy(&read("cgroup")).into_owned();
     Process {
@@ -113,20 +115,35 @@ fn process(pid: u32, folder: &str) -> Process {
     }
 }
 
-/// The unit that a process is of, by its control group; the first process is of none.
-fn unit(groups: &str) -> Option<String> {
+/// The unit of a process, by its control group (cgroups(7)); `None` for PID 1.
+///
+/// A service or a user may make groups of any name below its own. So the first group that is no slice
+/// is the unit of the system's manager, and the next one below a user's manager is a unit of that.
+fn unit(groups: &str) -> Option<ProcessUnit> {
     groups.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let controllers = fields.next()?;
         let path = fields.next()?;
-        // One of the two hierarchies has the units: the unified one, or the older one with a name.
+        // systemd has its units in the unified hierarchy or in the one named systemd.
         if !matches!(controllers, "" | "name=systemd") {
             return None;
         }
-        // A unit may divide its own group further.
+        let mut parts = path
+            .split('/')
+            .filter(|part| !part.is_empty() && !part.ends_with(".slice"));
         let is_unit = |part: &&str| part.ends_with(".service") || part.ends_with(".scope");
-        let mut parts = path.rsplit('/').filter(is_unit);
-        parts.find(|part| *part != "init.scope").map(str::to_string)
+        let unit = |name: &str, of_user| ProcessUnit {
+            name: name.to_string(),
+            of_user,
+        };
+        let of_system = parts.next().filter(is_unit)?;
+        match (of_system, parts.next().filter(is_unit)) {
+            ("init.scope", _) => None,
+            (manager, Some(own)) if manager.starts_with("user@") && own != "init.scope" => {
+                Some(unit(own, true))
+            }
+            (name, _) => Some(unit(name, false)),
+        }
     })
 }
 
@@ -135,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_belongs_to_the_unit_of_its_control_group_and_the_first_to_none() {
+    fn a_process_belongs_to_the_unit_of_its_control_group_and_pid_1_to_none() {
         for (groups, of) in [
             ("0::/system.slice/ssh.service\n", Some("ssh.service")),
             ("0::/system.slice/a.service/part\n", Some("a.service")),
@@ -153,17 +170,34 @@ mod tests {
             ),
             (
                 "0::/user.slice/user-9.slice/user@9.service/app.slice/c.service\n",
-                Some("c.service"),
+                Some("c.service of a user"),
             ),
             (
                 "0::/user.slice/user-9.slice/user@9.service/init.scope\n",
                 Some("user@9.service"),
             ),
+            // Below its own group, a service or a user can make groups of any name.
+            (
+                "0::/system.slice/a.service/ssh.service\n",
+                Some("a.service"),
+            ),
+            (
+                "0::/user.slice/user-9.slice/user@9.service/ssh.service\n",
+                Some("ssh.service of a user"),
+            ),
+            (
+                "0::/user.slice/user-9.slice/session-1.scope/ssh.service\n",
+                Some("session-1.scope"),
+            ),
             ("0::/init.scope\n", None),
             ("0::/\n", None),
             ("", None),
         ] {
-            assert_eq!(unit(groups).as_deref(), of, "{groups}");
+            let shown = unit(groups).map(|unit| match unit.of_user {
+                true => format!("{} of a user", unit.name),
+                false => unit.name,
+            });
+            assert_eq!(shown.as_deref(), of, "{groups}");
         }
     }
 }

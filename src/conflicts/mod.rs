@@ -1,36 +1,41 @@
-//! Who has a service's name or its port: the services database, listening sockets, units, xinetd
-//! and inetd.
+//! Finds conflicts of service names and ports: other uses in the services database, by listening
+//! sockets, by units, and in the configuration of xinetd and inetd.
 
 mod finding;
-pub mod inetd;
+mod inetd;
 mod json;
 mod listening;
 mod superserver;
 mod unit;
-pub mod xinetd;
+mod xinetd;
 
 use std::num::NonZeroU16;
 use std::path::Path;
 
-pub use finding::{Claim, Finding, Location, Process, Severity, UnitUse, UsedBy};
-pub use json::json;
+pub(crate) use finding::{Claim, Finding, FindingKind, Location, Process, ProcessUnit};
+pub(crate) use json::json;
+
+use finding::{ConflictingUnit, Severity};
 
 use crate::log::escape;
 use crate::root::read;
-use crate::services::{self, Entry, Name};
+use crate::services::{self, Entry, ServiceName};
 use crate::systemd::Place;
 
-/// Ports below this one are for services of note, and for root.
-const FIRST_FREE_PORT: u16 = 1024;
+/// Only root may listen on ports below this one (net.ipv4.ip_unprivileged_port_start).
+const FIRST_UNPRIVILEGED_PORT: u16 = 1024;
 
-/// What is asked for.
+/// The requested name and TCP port.
 #[derive(Debug, Clone, Copy)]
-struct Wanted<'a> {
-    name: &'a Name,
+struct Query<'a> {
+    name: &'a ServiceName,
     port: u16,
+    /// The units that `sockunit add` would write.
+    units: &'a [String],
 }
 
-impl Wanted<'_> {
+impl Query<'_> {
+    /// The name, the port, or both.
     fn claim(&self, name: bool, port: bool) -> Claim {
         Claim {
             name: name.then(|| self.name.to_string()),
@@ -39,60 +44,62 @@ impl Wanted<'_> {
     }
 }
 
-/// Looks at everything that may have the name or the port, and says what has. Nothing that is
-/// found is an error, and neither is what may not be read: that is a finding too. The name and
-/// the port are free where no finding is [`Severity::Conflict`].
-pub fn find(place: &Place, name: &Name, port: NonZeroU16) -> Vec<Finding> {
+/// Finds all uses of the name and the port. Both are free if no finding is a
+/// [conflict](Finding::is_conflict). Files that cannot be read are findings too.
+///
+/// A name is in use if one of `units`, which `sockunit add` would write, exists. A port is in use if a
+/// socket listens on it, an enabled or active socket unit has it, or xinetd or inetd serve it. Everything
+/// else is a note: an entry of the services database, for example.
+pub(crate) fn find(
+    place: &Place,
+    name: &ServiceName,
+    port: NonZeroU16,
+    units: &[String],
+) -> Vec<Finding> {
     let port = port.get();
-    let wanted = Wanted { name, port };
+    let query = Query { name, port, units };
     let mut findings = Vec::new();
-    let database = database(place, wanted, &mut findings);
-    let sockets = unit::find(place, wanted, &mut findings);
-    listening::find(place, wanted, &sockets, &mut findings);
-    superserver::find(place, wanted, &database, &mut findings);
-    if port < FIRST_FREE_PORT {
+    let database = database(place, query, &mut findings);
+    let active = unit::find(place, query, &mut findings);
+    listening::find(place, query, &active, &mut findings);
+    superserver::find(place, query, &database, &mut findings);
+    if port < FIRST_UNPRIVILEGED_PORT {
         findings.push(Finding {
             severity: Severity::Note,
-            claim: wanted.claim(false, true),
-            place: Location::Nowhere,
-            used_by: UsedBy::LowPort,
+            claim: query.claim(false, true),
+            location: Location::Nowhere,
+            kind: FindingKind::PrivilegedPort,
         });
     }
     findings
 }
 
-/// What the services database says; its text is returned for the names in it.
-fn database(place: &Place, wanted: Wanted<'_>, findings: &mut Vec<Finding>) -> Vec<u8> {
+/// Adds the entries of the services database, and returns its text.
+fn database(place: &Place, query: Query<'_>, findings: &mut Vec<Finding>) -> Vec<u8> {
     let path = place.path(Path::new("/").join(services::FILE));
     let text = match read(&place.root, &path) {
         Ok(text) => text,
         Err(error) => {
-            findings.extend(Finding::unread_if_there(&path, &error));
+            findings.extend(Finding::unread_if_exists(&path, &error));
             return Vec::new();
         }
     };
-    let own = NonZeroU16::new(wanted.port).map(|port| {
-        let name = wanted.name.clone();
+    let own = NonZeroU16::new(query.port).map(|port| {
+        let name = query.name.clone();
         Entry { name, port }.to_string()
     });
     for line in services::lines(&text) {
-        let name = line.is_named(wanted.name.as_ref());
-        let port = line.port == Some(wanted.port);
+        let name = line.is_named(query.name.as_ref());
+        let port = line.port == Some(query.port);
         if !name && !port {
             continue;
         }
-        // A port is TCP's or UDP's, and a name is everyone's; our own line is where it belongs.
         let ours = own.as_ref().is_some_and(|own| own.as_bytes() == line.text);
-        let taken = !ours && (name || line.is_tcp());
         findings.push(Finding {
-            severity: if taken {
-                Severity::Conflict
-            } else {
-                Severity::Note
-            },
-            claim: wanted.claim(name, port),
-            place: Location::File(path.clone(), Some(line.number)),
-            used_by: UsedBy::Entry {
+            severity: Severity::Note,
+            claim: query.claim(name, port),
+            location: Location::File(path.clone(), Some(line.number)),
+            kind: FindingKind::Entry {
                 text: shown(line.text),
                 tcp: line.is_tcp(),
                 ours,
@@ -102,7 +109,7 @@ fn database(place: &Place, wanted: Wanted<'_>, findings: &mut Vec<Finding>) -> V
     text
 }
 
-/// A line of somebody else's file, its blanks made one each.
+/// A line with each run of blanks replaced by one, quoted and escaped.
 fn shown(line: &[u8]) -> String {
     let words = line.split(u8::is_ascii_whitespace);
     let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();

@@ -1,4 +1,4 @@
-//! The services of xinetd and inetd in the files of a system.
+//! Services in the configuration files of xinetd and inetd.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,27 +6,23 @@ use std::path::{Path, PathBuf};
 
 use super::inetd;
 use super::xinetd::{Block, Config, Item};
-use super::{Finding, Location, Severity, UsedBy, Wanted, services};
+use super::{Finding, FindingKind, Location, Query, Severity};
 use crate::root::{read, resolve};
+use crate::services;
 use crate::systemd::Place;
 
-/// Location xinetd begins to read, and where Debian's packages put their services.
+/// The main file of xinetd, and the directory for the services of Debian packages.
 const XINETD: &str = "/etc/xinetd.conf";
-const XINETD_FOLDER: &str = "/etc/xinetd.d";
+const XINETD_DIR: &str = "/etc/xinetd.d";
 
-/// Location the kinds of inetd begin to read.
+/// The main file of inetd, and the directory for more services.
 const INETD: &str = "/etc/inetd.conf";
-const INETD_FOLDER: &str = "/etc/inetd.d";
+const INETD_DIR: &str = "/etc/inetd.d";
 
-/// Adds what xinetd and inetd have; `database` is the text of the services database, for the
-/// ports of names.
-pub(super) fn find(
-    place: &Place,
-    wanted: Wanted<'_>,
-    database: &[u8],
-    findings: &mut Vec<Finding>,
-) {
-    let mut files = Files {
+/// Adds the services of xinetd and inetd with the name or the port. `database` is the text of the
+/// services database, which has the ports of service names.
+pub(super) fn find(place: &Place, query: Query<'_>, database: &[u8], findings: &mut Vec<Finding>) {
+    let mut files = ConfigFiles {
         place,
         findings,
         seen: BTreeSet::new(),
@@ -34,7 +30,7 @@ pub(super) fn find(
         defaults: Vec::new(),
     };
     files.xinetd(Path::new(XINETD));
-    files.xinetd_folder(Path::new(XINETD_FOLDER));
+    files.xinetd_dir(Path::new(XINETD_DIR));
     let enabled: Vec<_> = files
         .defaults
         .iter()
@@ -63,7 +59,7 @@ pub(super) fn find(
             Some(port) => port.parse().ok(),
             None => services::port(database, block.name.as_bytes(), protocol(tcp)),
         };
-        let service = Service {
+        let service = ConfiguredService {
             program: "xinetd",
             shown: id.to_string(),
             names: vec![block.name.clone(), id.to_string()],
@@ -72,10 +68,10 @@ pub(super) fn find(
             tcp,
             line: block.line_of("port"),
         };
-        found.extend(service.finding(wanted, path));
+        found.extend(service.finding(query, path));
     }
     let mut paths = vec![PathBuf::from(INETD)];
-    paths.extend(files.names(Path::new(INETD_FOLDER), |_| true));
+    paths.extend(files.names(Path::new(INETD_DIR), |_| true));
     for path in paths {
         let Some((path, bytes)) = files.read(&path) else {
             continue;
@@ -85,7 +81,7 @@ pub(super) fn find(
             let port = entry.name.parse().ok();
             let port =
                 port.or_else(|| services::port(database, entry.name.as_bytes(), protocol(tcp)));
-            let service = Service {
+            let service = ConfiguredService {
                 program: "inetd",
                 shown: entry.name.clone(),
                 names: vec![entry.name],
@@ -94,7 +90,7 @@ pub(super) fn find(
                 tcp,
                 line: entry.line,
             };
-            found.extend(service.finding(wanted, &path));
+            found.extend(service.finding(query, &path));
         }
     }
     findings.extend(found);
@@ -104,8 +100,8 @@ fn protocol(tcp: bool) -> &'static [u8] {
     if tcp { b"tcp" } else { b"udp" }
 }
 
-/// What both kinds have in common.
-struct Service {
+/// A service of xinetd or inetd.
+struct ConfiguredService {
     program: &'static str,
     shown: String,
     names: Vec<String>,
@@ -115,24 +111,25 @@ struct Service {
     line: usize,
 }
 
-impl Service {
-    fn finding(self, wanted: Wanted<'_>, path: &Path) -> Option<Finding> {
+impl ConfiguredService {
+    fn finding(self, query: Query<'_>, path: &Path) -> Option<Finding> {
         let name = self
             .names
             .iter()
-            .any(|name| name.as_bytes() == wanted.name.as_ref());
-        let port = self.port == Some(wanted.port);
-        // A UDP service does not mind what TCP does, and one that is switched off nothing.
-        let taken = !self.disabled && self.tcp;
+            .any(|name| name.as_bytes() == query.name.as_ref());
+        let port = self.port == Some(query.port);
+        // A service for UDP and a disabled service do not use the TCP port.
+        let in_use = port && !self.disabled && self.tcp;
         (name || port).then(|| Finding {
-            severity: if taken {
+            severity: if in_use {
                 Severity::Conflict
             } else {
                 Severity::Note
             },
-            claim: wanted.claim(name, port),
-            place: Location::File(path.into(), Some(self.line)),
-            used_by: UsedBy::Super {
+            // The name of a service there does not matter to systemd.
+            claim: query.claim(name && !in_use, port),
+            location: Location::File(path.into(), Some(self.line)),
+            kind: FindingKind::SuperServer {
                 program: self.program,
                 service: self.shown,
                 disabled: self.disabled,
@@ -142,8 +139,8 @@ impl Service {
     }
 }
 
-/// The files of xinetd, each read once.
-struct Files<'a> {
+/// Reads configuration files, each of them once.
+struct ConfigFiles<'a> {
     place: &'a Place,
     findings: &'a mut Vec<Finding>,
     seen: BTreeSet<PathBuf>,
@@ -151,7 +148,7 @@ struct Files<'a> {
     defaults: Vec<Block>,
 }
 
-impl Files<'_> {
+impl ConfigFiles<'_> {
     fn xinetd(&mut self, path: &Path) {
         let Some((path, bytes)) = self.read(path) else {
             return;
@@ -161,40 +158,40 @@ impl Files<'_> {
                 Item::Service(block) => self.services.push((path.clone(), block)),
                 Item::Defaults(block) => self.defaults.push(block),
                 Item::Include(file, _) => self.xinetd(Path::new(&file)),
-                Item::IncludeDir(folder, _) => self.xinetd_folder(Path::new(&folder)),
+                Item::IncludeDir(dir, _) => self.xinetd_dir(Path::new(&dir)),
             }
         }
     }
 
-    fn xinetd_folder(&mut self, folder: &Path) {
-        // What package managers and editors leave beside a file is none of its services.
+    fn xinetd_dir(&mut self, dir: &Path) {
+        // xinetd ignores the backup files of package managers and editors.
         let counts = |name: &str| !name.contains('.') && !name.ends_with('~');
-        for path in self.names(folder, counts) {
+        for path in self.names(dir, counts) {
             self.xinetd(&path);
         }
     }
 
-    /// The paths of the files in a folder, in the order of their names.
-    fn names(&mut self, folder: &Path, counts: fn(&str) -> bool) -> Vec<PathBuf> {
-        let entries = resolve(&self.place.root, &self.place.path(folder)).and_then(fs::read_dir);
+    /// The paths of the files in a directory, sorted by name.
+    fn names(&mut self, dir: &Path, counts: fn(&str) -> bool) -> Vec<PathBuf> {
+        let entries = resolve(&self.place.root, &self.place.path(dir)).and_then(fs::read_dir);
         match entries {
             Ok(entries) => {
                 let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
                 let names = names.filter(|name| counts(&name.to_string_lossy()));
-                let mut paths: Vec<_> = names.map(|name| folder.join(name)).collect();
+                let mut paths: Vec<_> = names.map(|name| dir.join(name)).collect();
                 paths.sort();
                 paths
             }
             Err(error) => {
-                let path = self.place.path(folder);
+                let path = self.place.path(dir);
                 self.findings
-                    .extend(Finding::unread_if_there(&path, &error));
+                    .extend(Finding::unread_if_exists(&path, &error));
                 Vec::new()
             }
         }
     }
 
-    /// A file that was not read before, and its path from here.
+    /// The path and the content of a file; `None` if it was read before.
     fn read(&mut self, path: &Path) -> Option<(PathBuf, Vec<u8>)> {
         let path = self.place.path(path);
         let real = resolve(&self.place.root, &path).ok();
@@ -208,7 +205,7 @@ impl Files<'_> {
             Ok(bytes) => Some((path, bytes)),
             Err(error) => {
                 self.findings
-                    .extend(Finding::unread_if_there(&path, &error));
+                    .extend(Finding::unread_if_exists(&path, &error));
                 None
             }
         }

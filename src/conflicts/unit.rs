@@ -1,23 +1,25 @@
-//! Units that have the name or listen on the port, on disk or only loaded.
+//! Units that have the name or listen on the port, as unit files or loaded by systemd.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::{Claim, Finding, Location, Severity, UnitUse, UsedBy, Wanted};
-use crate::systemd::{Manager, Properties};
-use crate::systemd::{Place, ReadError, Scope, State, Unit};
+use super::{Claim, ConflictingUnit, Finding, FindingKind, Location, Query, Severity};
+use crate::systemd::{
+    Enablement, ListenDirective, Manager, Place, Properties, ReadError, Scope, State,
+    SystemctlError, Unit,
+};
 
-/// What is asked of the service manager.
+/// The properties that the service manager is asked for.
 const PROPERTIES: [&str; 3] = ["Id", "ActiveState", "Listen"];
 
-/// The socket units that are active, and their addresses.
+/// The active socket units, with their addresses.
 #[derive(Debug, Default)]
-pub struct Sockets(Vec<(String, Vec<String>)>);
+pub(super) struct ActiveSockets(Vec<(String, Vec<String>)>);
 
-impl Sockets {
+impl ActiveSockets {
     /// The unit that listens on an address.
-    pub fn at(&self, address: SocketAddr) -> Option<String> {
+    pub(super) fn at(&self, address: SocketAddr) -> Option<String> {
         let address = address.to_string();
         let mut units = self.0.iter();
         let found = units.find(|(_, listens)| listens.contains(&address));
@@ -25,19 +27,20 @@ impl Sockets {
     }
 }
 
-pub fn find(place: &Place, wanted: Wanted<'_>, findings: &mut Vec<Finding>) -> Sockets {
-    let mut sockets = Sockets::default();
+/// Adds the units with the name or the port, and returns the active socket units.
+pub(super) fn find(place: &Place, query: Query<'_>, findings: &mut Vec<Finding>) -> ActiveSockets {
+    let mut sockets = ActiveSockets::default();
     let mut scopes = vec![place.clone()];
     if place.scope == Scope::User {
-        // The system's units do not mind a user's names, but there is one port for all.
+        // User units and system units may have the same names, but not the same ports.
         scopes.push(Place::new(&place.root, Scope::System));
     }
     for at in &scopes {
-        let search = Search {
+        let search = UnitSearch {
             place: at,
-            wanted,
+            query,
             names: if at.scope == place.scope {
-                own_names(wanted)
+                own_names(query)
             } else {
                 Vec::new()
             },
@@ -47,9 +50,9 @@ pub fn find(place: &Place, wanted: Wanted<'_>, findings: &mut Vec<Finding>) -> S
     sockets
 }
 
-/// The units that a service of this name would have.
-fn own_names(wanted: Wanted<'_>) -> Vec<String> {
-    let name = wanted.name;
+/// The units whose names begin with the service name.
+fn own_names(query: Query<'_>) -> Vec<String> {
+    let name = query.name;
     vec![
         format!("{name}.socket"),
         format!("{name}@.service"),
@@ -57,14 +60,16 @@ fn own_names(wanted: Wanted<'_>) -> Vec<String> {
     ]
 }
 
-struct Search<'a> {
+/// A search for units of one service manager.
+struct UnitSearch<'a> {
     place: &'a Place,
-    wanted: Wanted<'a>,
+    query: Query<'a>,
+    /// The units with the service name.
     names: Vec<String>,
 }
 
-impl Search<'_> {
-    fn run(&self, sockets: &mut Sockets, findings: &mut Vec<Finding>) {
+impl UnitSearch<'_> {
+    fn run(&self, sockets: &mut ActiveSockets, findings: &mut Vec<Finding>) {
         let mut names: BTreeSet<String> = self.names.iter().cloned().collect();
         match Unit::names(self.place, "socket") {
             Ok(on_disk) => names.extend(on_disk),
@@ -76,8 +81,8 @@ impl Search<'_> {
                 findings.push(Finding {
                     severity: Severity::Note,
                     claim: Claim::default(),
-                    place: Location::Manager,
-                    used_by: UsedBy::Unread {
+                    location: Location::Manager,
+                    kind: FindingKind::Unread {
                         why: error.to_string(),
                     },
                 });
@@ -103,11 +108,8 @@ impl Search<'_> {
         self.instances(loaded.as_ref(), findings);
     }
 
-    /// What the service manager knows of all sockets, of the units by the names, and of instances.
-    fn ask(
-        &self,
-        manager: &Manager,
-    ) -> Result<BTreeMap<String, Properties>, crate::systemd::SystemctlError> {
+    /// Asks the service manager for all sockets, the units with the name, and instances.
+    fn ask(&self, manager: &Manager) -> Result<BTreeMap<String, Properties>, SystemctlError> {
         let template = |name: &&String| name.contains('@');
         let mut asked: Vec<&str> = vec!["*.socket"];
         asked.extend(
@@ -116,7 +118,7 @@ impl Search<'_> {
                 .filter(|n| !template(n))
                 .map(String::as_str),
         );
-        let instances = format!("{}@*.service", self.wanted.name);
+        let instances = format!("{}@*.service", self.query.name);
         if !self.names.is_empty() {
             asked.push(&instances);
         }
@@ -127,8 +129,8 @@ impl Search<'_> {
             .collect())
     }
 
-    /// What there is to say of one unit. `loaded` is `None` where nobody was asked, and has
-    /// nothing in it where the service manager does not know the unit.
+    /// The finding of one unit. `loaded` is `None` without a service manager, and `Some(None)` if the
+    /// service manager does not know the unit.
     fn unit(
         &self,
         name: &str,
@@ -137,15 +139,19 @@ impl Search<'_> {
         let unit = Unit::load(self.place, name)?;
         let named = self.names.iter().any(|own| own == name);
         if unit.name != name && !named {
-            // It comes by its own name as well.
+            // It is an alias; the unit is checked by its own name.
             return Ok(None);
         }
-        let port = self.wanted.port;
+        let port = self.query.port;
         let on_port =
-            |listen: &crate::systemd::Listen<'_>| listen.is_stream() && listen.port() == Some(port);
-        let mut written: Vec<_> = unit.listens().into_iter().filter(on_port).collect();
+            |listen: &ListenDirective<'_>| listen.is_stream() && listen.port() == Some(port);
+        let mut written: Vec<_> = unit
+            .listen_directives()
+            .into_iter()
+            .filter(on_port)
+            .collect();
         if unit.state == State::Missing {
-            // Drop-ins alone are no unit.
+            // Drop-ins without a unit file define no unit.
             written.clear();
         }
         let mut listens: Vec<String> = written
@@ -155,86 +161,100 @@ impl Search<'_> {
         let active = loaded.map(|shown| shown.map_or("inactive", |shown| shown.get("ActiveState")));
         let runs = active.is_some_and(|active| active != "inactive");
         if runs && listens.is_empty() {
-            // The file may have changed since it was loaded.
+            // The file may have changed since systemd loaded it.
             let shown = loaded.flatten().map(addresses).unwrap_or_default();
             listens = shown
                 .into_iter()
                 .filter(|address| has_port(address, port))
                 .collect();
         }
-        let there = unit.state != State::Missing || runs;
-        let claim = self.wanted.claim(named && there, !listens.is_empty());
-        let place = match (written.first(), unit.sources.first()) {
+        let named = named && (unit.state != State::Missing || runs);
+        let enablement = match unit.state {
+            State::Found => Some(unit.enablement(self.place)?),
+            _ => None,
+        };
+        // A unit of the other kind of service is not overwritten, but a running one has clients.
+        let name_in_use = named && (runs || self.query.units.iter().any(|own| own == name));
+        // Without a service manager, a unit that nobody can enable may be started by another one.
+        let may_run = match enablement {
+            Some(Enablement::Enabled) => true,
+            Some(Enablement::Static) => loaded.is_none(),
+            Some(Enablement::Disabled) | None => false,
+        };
+        let port_in_use = !listens.is_empty() && (runs || may_run);
+        let (severity, claim) = match name_in_use || port_in_use {
+            true => (
+                Severity::Conflict,
+                self.query.claim(name_in_use, port_in_use),
+            ),
+            false => (Severity::Note, self.query.claim(named, !listens.is_empty())),
+        };
+        let location = match (written.first(), unit.sources.first()) {
             (Some(listen), _) => Location::File(listen.value.path.into(), Some(listen.value.line)),
             (None, Some(source)) => Location::File(source.path.clone(), None),
             (None, None) => Location::Manager,
         };
         if claim == Claim::default() {
-            return Ok(self.left_over(&unit, named));
+            let own = self.names.iter().any(|own| own == name);
+            return Ok(self.drop_in(&unit, own));
         }
         Ok(Some(Finding {
-            severity: Severity::Conflict,
+            severity,
             claim,
-            place,
-            used_by: UsedBy::Unit(UnitUse {
+            location,
+            kind: FindingKind::Unit(ConflictingUnit {
                 unit: name.to_string(),
                 alias_of: (unit.name != name).then(|| unit.name.clone()),
                 listens,
                 masked: unit.state == State::Masked,
-                enablement: match unit.state {
-                    State::Found => Some(unit.enablement(self.place)?),
-                    _ => None,
-                },
+                enablement,
                 active: active.filter(|_| !name.contains("@.")).map(str::to_string),
             }),
         }))
     }
 
-    /// Drop-ins that wait for a unit of the name.
-    fn left_over(&self, unit: &Unit, named: bool) -> Option<Finding> {
-        let folder = format!("{}.d", unit.name);
-        let own = |path: &Path| {
-            path.parent()
-                .is_some_and(|parent| parent.ends_with(&folder))
-        };
+    /// A drop-in for a unit that has the name and no unit file.
+    fn drop_in(&self, unit: &Unit, named: bool) -> Option<Finding> {
+        let dir = format!("{}.d", unit.name);
+        let own = |path: &Path| path.parent().is_some_and(|parent| parent.ends_with(&dir));
         let source = unit.sources.iter().find(|source| own(&source.path))?;
         named.then(|| Finding {
             severity: Severity::Note,
-            claim: self.wanted.claim(true, false),
-            place: Location::File(source.path.clone(), None),
-            used_by: UsedBy::DropIns {
+            claim: self.query.claim(true, false),
+            location: Location::File(source.path.clone(), None),
+            kind: FindingKind::DropIn {
                 unit: unit.name.clone(),
             },
         })
     }
 
-    /// Instances that outlived their template.
+    /// Running instances of a template unit that has no unit file any more.
     fn instances(
         &self,
         loaded: Option<&BTreeMap<String, Properties>>,
         findings: &mut Vec<Finding>,
     ) {
-        let template = format!("{}@.service", self.wanted.name);
+        let template = format!("{}@.service", self.query.name);
         if !self.names.contains(&template)
             || !matches!(Unit::load(self.place, &template), Ok(unit) if unit.state == State::Missing)
         {
             return;
         }
-        let begins = format!("{}@", self.wanted.name);
+        let prefix = format!("{}@", self.query.name);
         let names = loaded.iter().flat_map(|loaded| loaded.keys());
-        let count = names.filter(|name| name.starts_with(&begins)).count();
+        let count = names.filter(|name| name.starts_with(&prefix)).count();
         if count > 0 {
             findings.push(Finding {
                 severity: Severity::Note,
-                claim: self.wanted.claim(true, false),
-                place: Location::Manager,
-                used_by: UsedBy::Instances { count },
+                claim: self.query.claim(true, false),
+                location: Location::Manager,
+                kind: FindingKind::Instances { count },
             });
         }
     }
 }
 
-/// The addresses of streams that a socket unit is loaded with.
+/// The stream addresses of a loaded socket unit.
 fn addresses(shown: &Properties) -> Vec<String> {
     let listens = shown.all("Listen").iter();
     listens

@@ -1,54 +1,48 @@
-//! The configuration of xinetd, read from its bytes.
+//! Parses xinetd.conf(5).
 
-/// What one file says.
+/// The content of one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Config {
-    /// Its parts in their order.
-    pub items: Vec<Item>,
-    /// The lines that are none of them.
-    pub strange: Vec<usize>,
+pub(crate) struct Config {
+    /// The parts, in the order of the file.
+    pub(crate) items: Vec<Item>,
+    /// The numbers of the lines that belong to no part, from 1.
+    pub(crate) unknown_lines: Vec<usize>,
 }
 
-/// A part of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
+pub(crate) enum Item {
     /// `service NAME { … }`
     Service(Block),
     /// `defaults { … }`
     Defaults(Block),
-    /// `include FILE`
+    /// `include FILE`, with its line number
     Include(String, usize),
-    /// `includedir FOLDER`
+    /// `includedir DIRECTORY`, with its line number
     IncludeDir(String, usize),
 }
 
-/// What is between braces.
+/// The attributes between two braces.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Block {
-    /// The service's name; empty for the defaults.
-    pub name: String,
-    /// The line on which it begins.
-    pub line: usize,
-    /// Its attributes in their order.
-    pub attributes: Vec<Attribute>,
+pub(crate) struct Block {
+    /// The service name; empty for the defaults.
+    pub(crate) name: String,
+    /// The number of its first line, from 1.
+    pub(crate) line: usize,
+    pub(crate) attributes: Vec<Attribute>,
 }
 
-/// One attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attribute {
-    /// Its name.
-    pub key: String,
-    /// How the values go with those that are there already.
-    pub operator: Operator,
-    /// Its values, which blanks part.
-    pub values: Vec<String>,
-    /// Its line.
-    pub line: usize,
+pub(crate) struct Attribute {
+    pub(crate) key: String,
+    pub(crate) operator: Operator,
+    pub(crate) values: Vec<String>,
+    /// The line number, from 1.
+    pub(crate) line: usize,
 }
 
-/// How the values of an attribute go with those that are there already.
+/// How an attribute changes the values of the same attribute before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operator {
+pub(crate) enum Operator {
     /// `=`
     Set,
     /// `+=`
@@ -58,9 +52,9 @@ pub enum Operator {
 }
 
 impl Config {
-    /// Reads a file. Nothing in it is an error: lines that are none of xinetd's are told in
-    /// [`Config::strange`]. Bytes that are not UTF-8 are replaced.
-    pub fn parse(bytes: &[u8]) -> Config {
+    /// Parses a file. Unknown lines are in [`Config::unknown_lines`], and bytes that are not UTF-8 are
+    /// replaced.
+    pub(crate) fn parse(bytes: &[u8]) -> Config {
         let mut config = Config::default();
         let mut open: Option<Item> = None;
         for (index, bytes) in bytes.split(|&byte| byte == b'\n').enumerate() {
@@ -78,7 +72,7 @@ impl Config {
                         (Some(attribute), Item::Service(block) | Item::Defaults(block)) => {
                             block.attributes.push(attribute);
                         }
-                        _ => config.strange.push(line),
+                        _ => config.unknown_lines.push(line),
                     },
                 }
                 continue;
@@ -86,24 +80,24 @@ impl Config {
             match item(text, line) {
                 Some(item @ (Item::Service(_) | Item::Defaults(_))) => open = Some(item),
                 Some(item) => config.items.push(item),
-                None => config.strange.push(line),
+                None => config.unknown_lines.push(line),
             }
         }
-        // The last brace is missing.
+        // If the last closing brace is missing, the block ends with the file.
         config.items.extend(open);
         config
     }
 }
 
 impl Block {
-    /// The first value of an attribute that has one.
-    pub fn value(&self, key: &str) -> Option<&str> {
+    /// The first value of the last such attribute.
+    pub(crate) fn value(&self, key: &str) -> Option<&str> {
         let attribute = self.attributes.iter().rfind(|a| a.key == key)?;
         attribute.values.first().map(String::as_str)
     }
 
-    /// All values that an attribute ends up with.
-    pub fn values(&self, key: &str) -> Vec<&str> {
+    /// All values of an attribute, after `+=` and `-=`.
+    pub(crate) fn values(&self, key: &str) -> Vec<&str> {
         let mut values: Vec<&str> = Vec::new();
         for attribute in self.attributes.iter().filter(|a| a.key == key) {
             let these = attribute.values.iter().map(String::as_str);
@@ -116,33 +110,33 @@ impl Block {
         values
     }
 
-    /// The line of an attribute, or of the block where it has none.
-    pub fn line_of(&self, key: &str) -> usize {
+    /// The line number of an attribute, or of the block if it does not have the attribute.
+    pub(crate) fn line_of(&self, key: &str) -> usize {
         let attribute = self.attributes.iter().rfind(|a| a.key == key);
         attribute.map_or(self.line, |attribute| attribute.line)
     }
 
-    /// The name that tells services of one name apart.
-    pub fn id(&self) -> &str {
+    /// The id, which distinguishes services of one name.
+    pub(crate) fn id(&self) -> &str {
         self.value("id").unwrap_or(&self.name)
     }
 
-    /// Whether it is for TCP: where nothing else says so, a service of streams.
-    pub fn is_tcp(&self) -> bool {
+    /// Whether it is for TCP. Without `protocol`, a stream service is.
+    pub(crate) fn is_tcp(&self) -> bool {
         match (self.value("protocol"), self.value("socket_type")) {
             (Some(protocol), _) => protocol == "tcp",
             (None, socket_type) => socket_type.is_none_or(|kind| kind == "stream"),
         }
     }
 
-    /// Whether it is switched off by itself.
-    pub fn is_disabled(&self) -> bool {
+    /// Whether the block itself disables the service.
+    pub(crate) fn is_disabled(&self) -> bool {
         self.value("disable")
             .is_some_and(|value| value.eq_ignore_ascii_case("yes"))
     }
 }
 
-/// What begins on a line outside of braces.
+/// The part that begins on a line outside of braces.
 fn item(text: &str, line: usize) -> Option<Item> {
     let text = text.trim_end_matches(|c: char| c == '{' || c.is_whitespace());
     let (keyword, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
@@ -209,13 +203,13 @@ service time
 ";
 
     #[test]
-    fn blocks_and_includes_are_read_with_their_lines() {
+    fn blocks_and_includes_have_their_line_numbers() {
         let config = Config::parse(TEXT.as_bytes());
-        assert_eq!(config.strange, [16, 22]);
+        assert_eq!(config.unknown_lines, [16, 22]);
         let [
             Item::Defaults(defaults),
             Item::Service(hello),
-            Item::IncludeDir(folder, 14),
+            Item::IncludeDir(dir, 14),
             Item::Include(file, 15),
             Item::Service(time),
         ] = config.items.as_slice()
@@ -233,19 +227,19 @@ service time
         );
         assert_eq!(hello.values("server_args"), ["-x", "a=b"]);
         assert!(hello.is_tcp() && !hello.is_disabled());
-        assert_eq!((folder.as_str(), file.as_str()), ("/etc/xinetd.d", "more"));
+        assert_eq!((dir.as_str(), file.as_str()), ("/etc/xinetd.d", "more"));
         assert_eq!((time.name.as_str(), time.id()), ("time", "time-dgram"));
         assert!(!time.is_tcp() && time.is_disabled());
     }
 
     proptest! {
         #[test]
-        fn any_bytes_can_be_read(bytes: Vec<u8>) {
+        fn any_bytes_can_be_parsed(bytes: Vec<u8>) {
             Config::parse(&bytes);
         }
 
         #[test]
-        fn any_lines_can_be_read(
+        fn any_lines_can_be_parsed(
             text in "(service|defaults|include|\\{|\\}|=|\\+=|#|é| |a|\n){0,40}",
         ) {
             Config::parse(text.as_bytes());

@@ -1,13 +1,11 @@
-//! Finds the server and connects to it, or says what stands in the way.
+//! Looks up a server and connects to it.
 
 use std::fmt;
-use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use dns_lookup::{AddrInfoHints, LookupErrorKind, getaddrinfo};
 use nix::errno::Errno;
 use nix::sys::socket::{
     self, AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, setsockopt,
@@ -15,25 +13,26 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use super::cut_off::REFUSED;
+use super::dial_error::{DialError, DialErrorKind};
+use crate::sys;
 
 /// What to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// A TCP service: its host, and its port or its name in the services database.
+pub(crate) enum Target {
+    /// A TCP service.
     Tcp {
-        /// A name or an address.
+        /// A host name or an address.
         host: String,
-        /// A number or a name.
+        /// A port number, or a name in the services database.
         service: String,
     },
-    /// An AF_UNIX socket.
+    /// The path of an AF_UNIX socket.
     Unix(PathBuf),
 }
 
 impl Target {
-    /// A name with a slash in it is the path of an AF_UNIX socket.
-    pub fn new(host: &str, service: &str) -> Target {
+    /// The target of a command line. A service with a slash in it is the path of an AF_UNIX socket.
+    pub(crate) fn new(host: &str, service: &str) -> Target {
         if service.contains('/') {
             Target::Unix(service.into())
         } else {
@@ -61,169 +60,61 @@ fn is_number(service: &str) -> bool {
     service.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Why there is no connection. Its Display is the sentence for the user, the way out included.
-#[derive(Debug)]
-pub struct DialError {
-    target: Target,
-    why: Why,
-    /// Each address that was tried, with what came of it.
-    tried: Vec<(SocketAddr, io::Error)>,
-}
-
-#[derive(Debug)]
-enum Why {
-    UnknownService,
-    UnknownHost(io::Error),
-    NotAPort,
-    Addresses,
-    Unix(io::Error),
-}
-
-impl fmt::Display for DialError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let DialError { target, why, tried } = self;
-        match (target, why) {
-            (Target::Tcp { service, .. }, Why::UnknownService) => write!(
-                f,
-                "there is no {service} in the services database (/etc/services); give the port's \
-                 number, or add the name: sockunit services add {service} PORT"
-            ),
-            (Target::Tcp { service, .. }, Why::NotAPort) => {
-                write!(
-                    f,
-                    "{service} is no port: a port is a number from 1 to 65535"
-                )
-            }
-            (Target::Tcp { host, .. }, Why::UnknownHost(error)) => {
-                write!(
-                    f,
-                    "the host {host} was not found ({error}); check its spelling"
-                )
-            }
-            (_, Why::Unix(error)) => write!(f, "{target}: {}", unix_advice(error)),
-            _ => {
-                let (verdict, advice) = verdict(tried);
-                write!(f, "{verdict} {target} (")?;
-                for (index, (address, error)) in tried.iter().enumerate() {
-                    let comma = if index > 0 { ", " } else { "" };
-                    write!(f, "{comma}{address}: {}", plain(error))?;
-                }
-                write!(f, "); {advice}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for DialError {}
-
-/// What the most telling of the errors says, and what to look at next.
-fn verdict(tried: &[(SocketAddr, io::Error)]) -> (&'static str, &'static str) {
-    let any = |kind| tried.iter().any(|(_, error)| error.kind() == kind);
-    if any(io::ErrorKind::ConnectionRefused) {
-        (
-            "nothing listens on",
-            "start the service (systemctl start NAME.socket), or see with ss -tln where it listens",
-        )
-    } else if any(io::ErrorKind::ConnectionReset) {
-        (
-            "the connection was closed at once without a byte by",
-            REFUSED,
-        )
-    } else if any(io::ErrorKind::TimedOut) {
-        (
-            "no answer from",
-            "the host may be down, or a firewall may drop the connection",
-        )
-    } else {
-        (
-            "cannot reach",
-            "check the address and this machine's routes: ip route",
-        )
-    }
-}
-
-fn unix_advice(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            "there is no such socket; start the service that listens on it".into()
-        }
-        io::ErrorKind::ConnectionRefused => {
-            "nothing listens on this socket any more; start its service again".into()
-        }
-        io::ErrorKind::TimedOut => {
-            "no answer: as many connections as it takes wait for its service already; see what keeps it (systemctl status)"
-                .into()
-        }
-        io::ErrorKind::PermissionDenied => {
-            "permission denied; SocketMode= in the .socket unit says who may connect".into()
-        }
-        _ => plain(error),
-    }
-}
-
-/// An error without the number that Rust puts behind it.
-fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error")
-        .next()
-        .unwrap_or_default()
-        .to_lowercase()
-}
-
-/// Connects, trying each address of the host in turn, within `timeout` altogether.
+/// Connects to the first address of the host that accepts the connection. `timeout` holds for all
+/// addresses together.
 ///
 /// # Errors
 ///
 /// See [`DialError`].
-pub fn dial(target: &Target, timeout: Duration) -> Result<OwnedFd, DialError> {
-    let failed = |why, tried| DialError {
+pub(crate) fn dial(target: &Target, timeout: Duration) -> Result<OwnedFd, DialError> {
+    let failed = |kind| DialError {
         target: target.clone(),
-        why,
-        tried,
+        kind,
     };
     let (host, service) = match target {
         Target::Unix(path) => {
             let socket = UnixAddr::new(path)
                 .and_then(|address| connect(AddressFamily::Unix, &address, timeout));
-            return socket.map_err(|errno| failed(Why::Unix(errno.into()), Vec::new()));
+            return socket.map_err(|errno| failed(DialErrorKind::Unix(errno)));
         }
         Target::Tcp { host, service } => (host, service),
     };
-    let port = port(service).map_err(|why| failed(why, Vec::new()))?;
+    let port = port(service).map_err(failed)?;
     let addresses: Vec<SocketAddr> = (host.as_str(), port)
         .to_socket_addrs()
-        .map_err(|error| failed(Why::UnknownHost(error), Vec::new()))?
+        .map_err(|error| failed(DialErrorKind::Resolve(error)))?
         .collect();
     let deadline = Instant::now() + timeout;
-    let mut tried = Vec::new();
+    let mut attempts = Vec::new();
     for (index, address) in addresses.iter().enumerate() {
-        // Each address has its share of the time that is left, so that a silent one leaves some.
+        // Each address gets an equal share of the time that is left, so that one that does not answer
+        // leaves time for the others.
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / (addresses.len() - index) as u32;
         match connect_to(*address, share.max(Duration::from_millis(1))) {
             Ok(stream) => return Ok(stream),
-            Err(errno) => tried.push((*address, errno.into())),
+            Err(errno) => attempts.push((*address, errno)),
         }
     }
-    Err(failed(Why::Addresses, tried))
+    Err(failed(DialErrorKind::Tcp(attempts)))
 }
 
-/// Connects to one address of TCP.
 fn connect_to(address: SocketAddr, timeout: Duration) -> nix::Result<OwnedFd> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::Inet,
         SocketAddr::V6(_) => AddressFamily::Inet6,
     };
     let socket = connect(family, &SockaddrStorage::from(address), timeout)?;
-    // What is typed goes out at once; where this fails it goes out a little later.
+    // Sends what is typed without delay. If the option cannot be set, the kernel sends it a little
+    // later.
     let _ = setsockopt(&socket, sockopt::TcpNoDelay, &true);
     Ok(socket)
 }
 
-/// Connects.
+/// Connects a new socket.
 ///
-/// The call blocks, with a timeout of its own: a server that answers and closes before a
-/// connecting socket is looked at again would make an error of an answer.
+/// connect(2) blocks, bounded by SO_SNDTIMEO, because a non-blocking one has to ask for SO_ERROR
+/// afterwards: a server that answers and resets before that would make an error of an answer.
 fn connect(
     family: AddressFamily,
     address: &dyn SockaddrLike,
@@ -234,32 +125,23 @@ fn connect(
     setsockopt(&socket, sockopt::SendTimeout, &timeout)?;
     match socket::connect(socket.as_raw_fd(), address) {
         Ok(()) => Ok(socket),
-        // The timeout passed.
+        // connect(2) reports the timeout like this.
         Err(Errno::EINPROGRESS | Errno::EAGAIN) => Err(Errno::ETIMEDOUT),
         Err(errno) => Err(errno),
     }
 }
 
-fn port(service: &str) -> Result<u16, Why> {
+fn port(service: &str) -> Result<u16, DialErrorKind> {
     if is_number(service) {
         return match service.parse() {
-            Ok(0) | Err(_) => Err(Why::NotAPort),
+            Ok(0) | Err(_) => Err(DialErrorKind::InvalidPort),
             Ok(port) => Ok(port),
         };
     }
-    let hints = AddrInfoHints {
-        socktype: dns_lookup::SockType::Stream.into(),
-        ..AddrInfoHints::default()
-    };
-    match getaddrinfo(None, Some(service), Some(hints)) {
-        Ok(mut found) => match found.next() {
-            Some(Ok(found)) => Ok(found.sockaddr.port()),
-            _ => Err(Why::UnknownService),
-        },
-        Err(error) => match error.kind() {
-            LookupErrorKind::Service | LookupErrorKind::NoName => Err(Why::UnknownService),
-            _ => Err(Why::UnknownHost(error.into())),
-        },
+    match sys::service_port(service) {
+        Ok(Some(port)) => Ok(port),
+        Ok(None) => Err(DialErrorKind::UnknownService),
+        Err(error) => Err(DialErrorKind::ServiceLookup(error)),
     }
 }
 
@@ -268,10 +150,8 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    fn error(host: &str, service: &str) -> String {
-        dial(&Target::new(host, service), Duration::from_secs(5))
-            .unwrap_err()
-            .to_string()
+    fn error(host: &str, service: &str) -> DialError {
+        dial(&Target::new(host, service), Duration::from_secs(5)).unwrap_err()
     }
 
     #[test]
@@ -283,57 +163,65 @@ mod tests {
     }
 
     #[test]
-    fn a_port_where_nothing_listens_is_told_with_every_address() {
+    fn the_error_lists_every_address_with_its_reason() {
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
             .unwrap()
             .port();
-        let told = error("127.0.0.1", &port.to_string());
+        let error = error("127.0.0.1", &port.to_string());
         assert_eq!(
-            told,
-            format!(
-                "nothing listens on 127.0.0.1 port {port} (127.0.0.1:{port}: connection refused); \
-                 start the service (systemctl start NAME.socket), or see with ss -tln where it listens"
-            )
+            error.to_string(),
+            format!("cannot connect: 127.0.0.1 port {port}: 127.0.0.1:{port}: connection refused")
+        );
+        assert_eq!(
+            error.hint().unwrap(),
+            "start the service (systemctl start NAME.socket), or see where it listens (ss -tln)"
         );
     }
 
     #[test]
-    fn a_name_that_is_not_in_the_database_is_told() {
-        let told = error("localhost", "no-such-service");
+    fn a_name_that_is_not_in_the_services_database_is_an_unknown_service() {
+        let error = error("localhost", "no-such-service").to_string();
         assert!(
-            told.starts_with("there is no no-such-service in the services database"),
-            "{told}"
+            error.starts_with("unknown service: no-such-service: not in the services database"),
+            "{error}"
         );
     }
 
     #[test]
-    fn a_number_that_is_no_port_is_told() {
+    fn a_number_out_of_range_is_an_invalid_port() {
         for port in ["0", "65536", "99999999999"] {
-            let told = error("localhost", port);
-            assert!(told.starts_with(&format!("{port} is no port: ")), "{told}");
+            let error = error("localhost", port).to_string();
+            let start = format!("invalid port: {port}: ");
+            assert!(error.starts_with(&start), "{error}");
         }
     }
 
     #[test]
-    fn an_address_without_a_route_is_told() {
-        // A documentation address of IPv6; where there is a route at all it leads nowhere.
+    fn an_address_without_a_route_cannot_be_connected_to() {
+        // A documentation address of IPv6: nothing answers there, if there is a route at all.
         let target = Target::new("2001:db8::1", "9");
-        let told = dial(&target, Duration::from_millis(200))
-            .unwrap_err()
-            .to_string();
+        let error = dial(&target, Duration::from_millis(200)).unwrap_err();
+        let start = "cannot connect: 2001:db8::1 port 9: [2001:db8::1]:9: ";
+        assert!(error.to_string().starts_with(start), "{error}");
+        let hint = error.hint().unwrap();
         assert!(
-            told.starts_with("cannot reach 2001:db8::1 port 9 (") || told.starts_with("no answer")
+            hint.starts_with("check the address") || hint.starts_with("the host may be down"),
+            "{hint}"
         );
     }
 
     #[test]
-    fn a_path_is_a_unix_socket() {
-        let told = error("localhost", "/nonexistent/socket");
+    fn a_service_with_a_slash_is_the_path_of_a_unix_socket() {
+        let error = error("localhost", "/nonexistent/socket");
         assert_eq!(
-            told,
-            "/nonexistent/socket: there is no such socket; start the service that listens on it"
+            error.to_string(),
+            "cannot connect: /nonexistent/socket: no such file or directory"
+        );
+        assert_eq!(
+            error.hint().unwrap(),
+            "start the service that listens on this socket"
         );
     }
 }

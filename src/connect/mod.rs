@@ -1,12 +1,15 @@
-//! A client that needs no sleeps and cannot deadlock: what the server sends is shown the moment it
-//! comes, what the user types is sent, and neither waits for the other.
+//! A TCP and AF_UNIX client for the command line.
+//!
+//! It moves bytes in both directions at once: it shows what the server sends as soon as it arrives
+//! and sends what the user types, so that a silent server does not block a user, nor the other way
+//! round.
 
-mod cut_off;
+mod buffer;
 mod dial;
-mod held;
+mod dial_error;
+mod line_matcher;
 mod relay;
-mod watch;
+mod relay_error;
 
-pub use cut_off::CutOff;
-pub use dial::{DialError, Target, dial};
-pub use relay::{Ending, Manner, relay};
+pub(crate) use dial::{Target, dial};
+pub(crate) use relay::{RelayOptions, relay};

@@ -1,4 +1,4 @@
-//! Moves bytes both ways at once, until the server or the user has had enough.
+//! Moves bytes between a connection and the user, in both directions at once.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -12,62 +12,51 @@ use nix::sys::socket::{MsgFlags, Shutdown, getsockopt, recv, shutdown, sockopt};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{self, isatty};
 
-use super::cut_off::CutOff;
-use super::held::Held;
-use super::watch::Watch;
+use super::buffer::Buffer;
+use super::line_matcher::LineMatcher;
+use super::relay_error::RelayError;
 use crate::connection::{TcpInfo, poll_timeout, send_now, write_ready};
 
-/// How the bytes are moved.
 #[derive(Debug, Clone, Default)]
-pub struct Manner {
-    /// End when the server has sent this line.
-    pub until: Option<String>,
-    /// Send CR LF where the user's line ends in LF alone.
-    pub crlf: bool,
-    /// End when no byte has moved for this long.
-    pub idle_timeout: Option<Duration>,
+pub(crate) struct RelayOptions {
+    /// End after the server has sent this line.
+    pub(crate) until: Option<String>,
+    /// Replace LF by CR LF in what the user types, unless a CR precedes it.
+    pub(crate) crlf: bool,
+    /// Fail after no byte has moved in either direction for this long.
+    pub(crate) idle_timeout: Option<Duration>,
 }
 
-/// A conversation that ended as it should.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// The server closed the connection.
-    Closed,
-    /// The line came that was waited for.
-    Until,
-    /// Nobody reads the output any more.
-    OutputClosed,
-}
-
-/// Shows on `output` what `server` sends, and sends it what comes from `input`, until the server
-/// closes. The end of `input` closes only the sending half.
+/// Writes to `output` what `server` sends, and sends it what is read from `input`, until the server
+/// closes the connection, sends the line of [`RelayOptions::until`], or the reader of `output` has
+/// gone. The end of `input` shuts down only the sending half of the connection.
 ///
 /// # Errors
 ///
-/// See [`CutOff`].
-pub fn relay(
+/// See [`RelayError`].
+pub(crate) fn relay(
     server: impl AsFd,
     input: impl AsFd,
     output: impl AsFd,
-    manner: &Manner,
-) -> Result<Ending, CutOff> {
+    options: &RelayOptions,
+) -> Result<(), RelayError> {
     let mut relay = Relay {
         server: server.as_fd(),
         input: input.as_fd(),
         output: output.as_fd(),
-        way_out: WayOut::of(output.as_fd()),
-        manner,
-        watch: manner
+        output_mode: OutputMode::of(output.as_fd()),
+        options,
+        until: options
             .until
             .as_ref()
-            .map(|word| Watch::new(word.as_bytes())),
-        upward: Held::beside(input.as_fd()),
-        downward: Held::beside(output.as_fd()),
+            .map(|word| LineMatcher::new(word.as_bytes())),
+        to_server: Buffer::new(input.as_fd()),
+        to_output: Buffer::new(output.as_fd()),
         sending: Sending::Open,
-        after_return: false,
+        after_cr: false,
         received_any: false,
         sent_any: false,
-        last: None,
+        end: None,
     };
     loop {
         if let Some(result) = relay.step()? {
@@ -76,15 +65,15 @@ pub fn relay(
     }
 }
 
-/// The sending half of the connection.
+/// The state of the sending half of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sending {
     Open,
-    /// The user has no more to say.
+    /// Input has ended; the bytes read from it may still wait in the buffer.
     InputEnded,
-    /// The server knows.
+    /// Everything was sent, and the sending half is shut down.
     Closed,
-    /// The server takes no more.
+    /// Sending failed.
     Broken(Errno),
 }
 
@@ -92,112 +81,116 @@ struct Relay<'a> {
     server: BorrowedFd<'a>,
     input: BorrowedFd<'a>,
     output: BorrowedFd<'a>,
-    way_out: WayOut,
-    manner: &'a Manner,
-    watch: Option<Watch>,
-    upward: Held<'a>,
-    downward: Held<'a>,
+    output_mode: OutputMode,
+    options: &'a RelayOptions,
+    until: Option<LineMatcher>,
+    to_server: Buffer<'a>,
+    to_output: Buffer<'a>,
     sending: Sending,
-    /// The last byte sent was a CR, so that a LF needs none.
-    after_return: bool,
+    /// Whether the last byte read from input was a CR, so that a LF needs none.
+    after_cr: bool,
     received_any: bool,
     sent_any: bool,
-    /// How it ended, as soon as the last bytes are shown.
-    last: Option<Result<Ending, CutOff>>,
+    /// The result of the relay, to be returned once the last bytes are written to output.
+    end: Option<Result<(), RelayError>>,
 }
 
-/// How much may be written to the output at once, so that it does not block.
+/// How to write to the output without blocking.
 #[derive(Debug)]
-enum WayOut {
-    /// As much as there is: what is no pipe and no terminal takes it.
+enum OutputMode {
+    /// Any number of bytes at any time: regular files, and devices other than terminals.
     Whole,
-    /// A pipe, opened once more. That descriptor does not block, and the one that is shared with
-    /// the shell stays as it is.
+    /// Any number of bytes at any time, to the pipe as it was opened again with O_NONBLOCK. The
+    /// original file description is shared with the shell, and stays as it is.
     Pipe(File),
-    /// A little, when it is ready.
-    Pieces,
+    /// A limited number of bytes when poll(2) reports that the output is ready.
+    WhenReady,
 }
 
-impl WayOut {
-    fn of(output: BorrowedFd<'_>) -> WayOut {
+impl OutputMode {
+    fn of(output: BorrowedFd<'_>) -> OutputMode {
         let kind =
             fstat(output).map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT);
         match kind {
-            Ok(SFlag::S_IFREG) => WayOut::Whole,
-            Ok(SFlag::S_IFCHR) if !isatty(output).unwrap_or(true) => WayOut::Whole,
-            // Fails without /proc, and where the pipe is another user's.
+            Ok(SFlag::S_IFREG) => OutputMode::Whole,
+            Ok(SFlag::S_IFCHR) if !isatty(output).unwrap_or(true) => OutputMode::Whole,
+            // Fails without /proc, and if the pipe belongs to another user.
             Ok(SFlag::S_IFIFO) => OpenOptions::new()
                 .write(true)
                 .custom_flags(OFlag::O_NONBLOCK.bits())
                 .open(format!("/proc/self/fd/{}", output.as_raw_fd()))
-                .map_or(WayOut::Pieces, WayOut::Pipe),
-            _ => WayOut::Pieces,
+                .map_or(OutputMode::WhenReady, OutputMode::Pipe),
+            _ => OutputMode::WhenReady,
         }
     }
 
-    /// Whether it can be written to without asking whether it is ready.
+    /// Whether a write needs no poll(2) before it.
     fn never_blocks(&self) -> bool {
-        !matches!(self, WayOut::Pieces)
+        !matches!(self, OutputMode::WhenReady)
     }
 
     fn write(&self, output: BorrowedFd<'_>, bytes: &[u8]) -> nix::Result<usize> {
         match self {
-            WayOut::Whole => unistd::write(output, bytes),
-            WayOut::Pipe(pipe) => unistd::write(pipe, bytes),
-            WayOut::Pieces => write_ready(output, bytes),
+            OutputMode::Whole => unistd::write(output, bytes),
+            OutputMode::Pipe(pipe) => unistd::write(pipe, bytes),
+            OutputMode::WhenReady => write_ready(output, bytes),
         }
     }
 }
 
-/// The end, if it has come.
-type End = Option<Result<Ending, CutOff>>;
+/// The result of the relay, or `None` while it goes on.
+type End = Option<Result<(), RelayError>>;
 
 impl Relay<'_> {
-    /// Waits until something can move, and moves it.
-    fn step(&mut self) -> Result<End, CutOff> {
-        if self.downward.is_empty() && self.last.is_some() {
-            return Ok(self.last.take());
+    /// Waits until bytes can move in one of the directions, and moves them.
+    fn step(&mut self) -> Result<End, RelayError> {
+        if self.to_output.is_empty() && self.end.is_some() {
+            return Ok(self.end.take());
         }
-        if self.sending == Sending::InputEnded && self.upward.is_empty() {
+        if self.sending == Sending::InputEnded && self.to_server.is_empty() {
             self.sending = Sending::Closed;
-            // Fails where the server is gone, which reading tells.
+            // Fails if the server has gone; then receiving reports it.
             let _ = shutdown(self.server.as_raw_fd(), Shutdown::Write);
         }
         let [server, input, output] = self.wait()?;
         if !output.is_empty() {
-            // Asked for nothing, this is an error: the reader has left.
-            if self.downward.is_empty() || !self.show()? {
-                return Ok(Some(Ok(Ending::OutputClosed)));
+            // Without requested events poll(2) reports only errors: the reader has gone.
+            if self.to_output.is_empty() || !self.write_output()? {
+                return Ok(Some(Ok(())));
             }
         }
-        // Before anything is sent: what a server that has closed already would answer to it is a
-        // reset, which hides whether it had taken what was sent before.
-        if !server.is_empty() && self.downward.is_empty() && self.last.is_none() {
+        // Receive before sending: a server that has closed the connection answers new data with a
+        // reset, which hides whether it had received all that was sent before.
+        if !server.is_empty() && self.to_output.is_empty() && self.end.is_none() {
             self.receive();
-            if !self.downward.is_empty() && self.way_out.never_blocks() && !self.show()? {
-                return Ok(Some(Ok(Ending::OutputClosed)));
+            if !self.to_output.is_empty()
+                && self.output_mode.never_blocks()
+                && !self.write_output()?
+            {
+                return Ok(Some(Ok(())));
             }
         }
         if !input.is_empty() {
-            self.take_input()?;
+            self.read_input()?;
         }
-        if !self.upward.is_empty() {
+        if !self.to_server.is_empty() {
             self.send();
         }
         Ok(None)
     }
 
-    /// Waits until one of server, input and output is ready for what is wanted of it, and says what
-    /// each is ready for.
-    fn wait(&self) -> Result<[PollFlags; 3], CutOff> {
+    /// Waits until the server, the input or the output is ready, and returns the events of each, in
+    /// this order.
+    fn wait(&self) -> Result<[PollFlags; 3], RelayError> {
         let when = |condition, flags| if condition { flags } else { PollFlags::empty() };
-        let receiving = self.last.is_none() && self.downward.is_empty();
-        let reading = self.sending == Sending::Open && self.upward.is_empty();
-        let server =
-            when(receiving, PollFlags::POLLIN) | when(!self.upward.is_empty(), PollFlags::POLLOUT);
-        let output = when(!self.downward.is_empty(), PollFlags::POLLOUT);
-        // An end that has come is told again and again, so that nobody is asked of whom nothing is
-        // wanted; but the output always, because its end is the end.
+        let receiving = self.end.is_none() && self.to_output.is_empty();
+        let reading = self.sending == Sending::Open && self.to_server.is_empty();
+        let server = when(receiving, PollFlags::POLLIN)
+            | when(!self.to_server.is_empty(), PollFlags::POLLOUT);
+        let output = when(!self.to_output.is_empty(), PollFlags::POLLOUT);
+        // poll(2) reports a hangup whether it is requested or not. So server and input are left out
+        // while nothing is expected of them, or the loop would spin. The output always stays in,
+        // because the relay ends when its reader has gone.
         let mut fds = vec![PollFd::new(self.output, output)];
         if !server.is_empty() {
             fds.push(PollFd::new(self.server, server));
@@ -206,20 +199,20 @@ impl Relay<'_> {
             fds.push(PollFd::new(self.input, PollFlags::POLLIN));
         }
         let deadline = self
-            .manner
+            .options
             .idle_timeout
             .map(|timeout| Instant::now() + timeout);
         loop {
             match poll(&mut fds, poll_timeout(deadline)) {
                 Ok(0) => {
-                    let silent = self.manner.idle_timeout;
-                    if let Some(timeout) = silent.filter(|_| deadline <= Some(Instant::now())) {
-                        return Err(CutOff::Silence(timeout));
+                    let timeout = self.options.idle_timeout;
+                    if let Some(timeout) = timeout.filter(|_| deadline <= Some(Instant::now())) {
+                        return Err(RelayError::IdleTimeout(timeout));
                     }
                 }
                 Ok(_) => break,
                 Err(Errno::EINTR) => {}
-                Err(errno) => return Err(CutOff::Input(errno.into())),
+                Err(errno) => return Err(RelayError::Input(errno.into())),
             }
         }
         let ready = |index: usize| {
@@ -227,57 +220,60 @@ impl Relay<'_> {
                 .and_then(PollFd::revents)
                 .unwrap_or(PollFlags::empty())
         };
-        let asked = usize::from(!server.is_empty());
-        let server = when(asked == 1, ready(1));
-        Ok([server, when(reading, ready(1 + asked)), ready(0)])
+        let servers = usize::from(!server.is_empty());
+        let server = when(servers == 1, ready(1));
+        Ok([server, when(reading, ready(1 + servers)), ready(0)])
     }
 
-    /// Whether somebody still reads the output.
-    fn show(&mut self) -> Result<bool, CutOff> {
-        match self.way_out.write(self.output, self.downward.rest()) {
-            Ok(n) => self.downward.gone(n),
+    /// Writes to the output. False if its reader has gone.
+    fn write_output(&mut self) -> Result<bool, RelayError> {
+        match self
+            .output_mode
+            .write(self.output, self.to_output.unwritten())
+        {
+            Ok(n) => self.to_output.consume(n),
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(Errno::EPIPE) => return Ok(false),
-            Err(errno) => return Err(CutOff::Output(errno.into())),
+            Err(errno) => return Err(RelayError::Output(errno.into())),
         }
         Ok(true)
     }
 
-    fn take_input(&mut self) -> Result<(), CutOff> {
+    fn read_input(&mut self) -> Result<(), RelayError> {
         let Relay {
             input,
-            after_return,
-            manner,
+            after_cr,
+            options,
             ..
         } = self;
-        let taken = self.upward.refill(|room| {
-            if !manner.crlf {
-                return unistd::read(*input, room);
+        let read = self.to_server.refill(|buffer| {
+            if !options.crlf {
+                return unistd::read(*input, buffer);
             }
-            // Half, because every byte may become two.
-            let mut typed = vec![0; room.len() / 2];
+            // Half of the buffer, because every byte may become two.
+            let mut typed = vec![0; buffer.len() / 2];
             let n = unistd::read(*input, &mut typed)?;
-            Ok(with_returns(&typed[..n], after_return, room))
+            Ok(copy_with_cr(&typed[..n], after_cr, buffer))
         });
-        match taken {
-            // EIO is what a terminal says that was hung up.
+        match read {
+            // A terminal that was hung up returns EIO.
             Ok(0) | Err(Errno::EIO) => self.sending = Sending::InputEnded,
             Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => {}
-            Err(errno) => return Err(CutOff::Input(errno.into())),
+            Err(errno) => return Err(RelayError::Input(errno.into())),
         }
         Ok(())
     }
 
     fn send(&mut self) {
-        match send_now(self.server, self.upward.rest()) {
+        match send_now(self.server, self.to_server.unwritten()) {
             Ok(n) => {
-                self.upward.gone(n);
+                self.to_server.consume(n);
                 self.sent_any = true;
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
-            // It takes no more, but may have said something before that is still to be read.
+            // What the server sent before is still to be received.
             Err(errno) => {
-                self.upward.cut(0);
+                self.to_server.truncate(0);
                 self.sending = Sending::Broken(errno);
             }
         }
@@ -286,69 +282,71 @@ impl Relay<'_> {
     fn receive(&mut self) {
         let server = self.server.as_raw_fd();
         let received = self
-            .downward
-            .refill(|room| recv(server, room, MsgFlags::MSG_DONTWAIT));
+            .to_output
+            .refill(|buffer| recv(server, buffer, MsgFlags::MSG_DONTWAIT));
         match received {
-            Ok(0) => self.last = Some(self.closed()),
+            Ok(0) => self.end = Some(self.closed()),
             Ok(_) => {
                 self.received_any = true;
-                let watch = self.watch.as_mut();
-                if let Some(end) = watch.and_then(|watch| watch.find(self.downward.rest())) {
-                    self.downward.cut(end);
-                    self.last = Some(Ok(Ending::Until));
+                let until = self.until.as_mut();
+                if let Some(end) = until.and_then(|until| until.find(self.to_output.unwritten())) {
+                    self.to_output.truncate(end);
+                    self.end = Some(Ok(()));
                 }
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
-            Err(errno) => self.last = Some(Err(self.cut_off(errno))),
+            Err(errno) => self.end = Some(Err(self.failed(errno))),
         }
     }
 
-    /// What it means that the server closed the connection.
-    fn closed(&self) -> Result<Ending, CutOff> {
+    /// The result of the relay after the server has closed the connection.
+    fn closed(&self) -> Result<(), RelayError> {
         if let Sending::Broken(errno) = self.sending {
-            return Err(self.cut_off(errno));
+            return Err(self.failed(errno));
         }
-        // A server that took all there was and has nothing to say is one that only listens. One that
-        // closed before the end of it came answers with a reset, which may be still on its way: so
-        // this is asked for before the reset is.
-        let all_taken = self.sent_any
+        // A server may send nothing at all, if it has received everything up to the end of input. If
+        // it closed the connection earlier, it answers the rest with a reset, which may still be
+        // under way. So the kernel is asked for this state before it is asked for the reset.
+        let all_received = self.sent_any
             && self.sending == Sending::Closed
             && TcpInfo::of(&self.server).is_none_or(|info| info.closed);
-        // A reset that came right behind is not told by reading.
+        // recv(2) does not report a reset that arrived right behind the end of the stream.
         if let Ok(error @ 1..) = getsockopt(&self.server, sockopt::SocketError) {
-            return Err(self.cut_off(Errno::from_raw(error)));
+            return Err(self.failed(Errno::from_raw(error)));
         }
-        if !self.received_any && !all_taken {
-            return Err(CutOff::Refused);
+        if !self.received_any && !all_received {
+            return Err(RelayError::ClosedAtOnce);
         }
-        match (&self.watch, &self.manner.until) {
-            (Some(watch), Some(word)) if !watch.at_word() => Err(CutOff::Before(word.clone())),
-            _ => Ok(Ending::Closed),
+        match (&self.until, &self.options.until) {
+            (Some(until), Some(word)) if !until.at_match() => {
+                Err(RelayError::ClosedBefore(word.clone()))
+            }
+            _ => Ok(()),
         }
     }
 
-    fn cut_off(&self, errno: Errno) -> CutOff {
+    fn failed(&self, errno: Errno) -> RelayError {
         if self.received_any {
-            CutOff::Reset(errno)
+            RelayError::Lost(errno)
         } else {
-            CutOff::Refused
+            RelayError::ClosedAtOnce
         }
     }
 }
 
-/// Puts `typed` into `room`, which has twice as much of it, with a CR before each LF that has none, and
-/// says how much that is.
-fn with_returns(typed: &[u8], after_return: &mut bool, room: &mut [u8]) -> usize {
+/// Copies `typed` to `buffer`, which is at least twice as long, inserts a CR before each LF that has
+/// none, and returns the number of bytes in `buffer`.
+fn copy_with_cr(typed: &[u8], after_cr: &mut bool, buffer: &mut [u8]) -> usize {
     let mut length = 0;
     let mut put = |byte| {
-        room[length] = byte;
+        buffer[length] = byte;
         length += 1;
     };
     for &byte in typed {
-        if byte == b'\n' && !*after_return {
+        if byte == b'\n' && !*after_cr {
             put(b'\r');
         }
-        *after_return = byte == b'\r';
+        *after_cr = byte == b'\r';
         put(byte);
     }
     length
@@ -362,7 +360,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn a_server_that_closes_while_bytes_are_on_their_way_has_refused() {
+    fn a_server_that_closes_while_data_is_in_flight_closed_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         const ROUNDS: usize = 3000;
@@ -377,9 +375,9 @@ mod tests {
             typed.write_all(b"linus\nquit\n").unwrap();
             drop(typed);
             let client = TcpStream::connect(address).unwrap();
-            let ended = relay(&client, &input, &output, &Manner::default());
+            let ended = relay(&client, &input, &output, &RelayOptions::default());
             assert!(
-                matches!(ended, Err(CutOff::Refused)),
+                matches!(ended, Err(RelayError::ClosedAtOnce)),
                 "round {round}: {ended:?}"
             );
         }

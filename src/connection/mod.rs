@@ -6,7 +6,7 @@ mod stream;
 pub mod table;
 mod tcp;
 
-pub use handed::{Handed, Peer, Unfit, is_socket};
+pub use handed::{Handed, Peer, is_socket};
 pub use single::{BATCH, LINGER, serve};
-pub use stream::{Read, Stream, Summary, Traffic, Written, poll_timeout, send_now, write_ready};
+pub use stream::{Stream, Summary, Traffic, poll_timeout, send_now, write_ready};
 pub use tcp::TcpInfo;

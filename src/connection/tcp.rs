@@ -1,11 +1,10 @@
 //! What the kernel knows of a TCP connection (TCP_INFO).
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use nix::libc::{IPPROTO_TCP, TCP_INFO};
-
 use super::Traffic;
+use crate::sys;
 
 /// State and traffic of a TCP connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,10 +46,8 @@ const CLOSING: u8 = 11;
 impl TcpInfo {
     /// Asks the kernel. `None` where this is no TCP socket, or the kernel is older than 4.19.
     pub fn of(socket: &impl AsFd) -> Option<TcpInfo> {
-        let fd = socket.as_fd().as_raw_fd();
         let mut info = [0; LENGTH];
-        let length = uapi::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &mut info).ok()?;
-        if length < LENGTH {
+        if sys::tcp_info(socket, &mut info).ok()? < LENGTH {
             return None;
         }
         let bytes = |at: usize| {

@@ -1,4 +1,4 @@
-//! The addresses of the socket, as they are written.
+//! The addresses of the socket, as they are written in its unit.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
@@ -8,29 +8,29 @@ use nix::sys::socket::{
     self, AddressFamily, SockFlag, SockType, SockaddrStorage, setsockopt, sockopt,
 };
 
-use super::subject::Case;
-use super::{Fault, Tell};
-use crate::systemd::{Listen, Scope};
+use super::subject::Subject;
+use super::{Problem, Report};
+use crate::systemd::{ListenDirective, Scope};
 
-/// Where one address of a socket unit is.
+/// An address of a socket unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// Of TCP.
+    /// A TCP address.
     Tcp(SocketAddr),
     /// An AF_UNIX socket.
     Unix(String),
-    /// Anything else, as it is written.
+    /// Any other text.
     Other(String),
 }
 
 impl Address {
-    /// Reads a value of `ListenStream=`.
+    /// Parses a value of `ListenStream=`.
     pub fn parse(text: &str) -> Address {
         if text.starts_with('/') || text.starts_with('@') {
             return Address::Unix(text.to_string());
         }
         if let Ok(port) = text.parse() {
-            // A port alone is all addresses of both families.
+            // A port alone stands for all addresses of both families.
             return Address::Tcp(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port));
         }
         let any = text.strip_prefix("*:").and_then(|port| port.parse().ok());
@@ -41,8 +41,8 @@ impl Address {
         }
     }
 
-    /// An address by which a client on this machine comes to it; `only_v6` says that those of IPv6
-    /// take no IPv4.
+    /// An address that a client on this machine can connect to. With `only_v6`, IPv6 addresses accept
+    /// no IPv4 connections.
     pub fn near(&self, only_v6: bool) -> Option<SocketAddr> {
         let Address::Tcp(address) = self else {
             return None;
@@ -56,23 +56,22 @@ impl Address {
     }
 }
 
-/// Checks what is written: that there are addresses, that they do not stand in each other's way,
-/// and that this machine has them.
+/// Checks that there are addresses, that they do not overlap, and that this machine has them.
 ///
 /// # Errors
 ///
-/// The first that could not be listened on.
-pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
-    let listens = case.socket.listens();
-    let unit = &case.socket.name;
+/// The first address that systemd cannot listen on.
+pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
+    let listens = subject.socket.listen_directives();
+    let unit = &subject.socket.name;
     if listens.is_empty() {
-        let fault = Fault::new(
-            format!("{unit} listens nowhere: no ListenStream= is left of its files"),
-            "name an address, as in ListenStream=127.0.0.1:3333",
+        let problem = Problem::new(
+            format!("{unit} has no address: its files set no ListenStream=, or reset it"),
+            "set an address, as in ListenStream=127.0.0.1:3333",
         );
-        return Err(fault);
+        return Err(problem);
     }
-    let streams: Vec<(&Listen<'_>, Address)> = listens
+    let streams: Vec<(&ListenDirective<'_>, Address)> = listens
         .iter()
         .filter(|listen| listen.is_stream())
         .map(|listen| (listen, Address::parse(listen.value.text)))
@@ -80,19 +79,19 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
     for (listen, address) in &streams {
         if let Address::Other(text) = address {
             if !text.starts_with("vsock") && !text.contains('%') {
-                return Err(Fault::new(
-                    format!("{}: {text} is no address", at(listen)),
-                    "write ADDRESS:PORT with a numeric address ([::1]:3333 for IPv6), a port alone for every \
-                     address, or a path",
+                return Err(Problem::new(
+                    format!("{}: {text} is not an address", at(listen)),
+                    "write ADDRESS:PORT with a numeric address ([::1]:3333 for IPv6), a port alone for all \
+                     addresses, or a path",
                 )
-                .means("systemd looks up no names of hosts."));
+                .impact("systemd does not resolve host names."));
             }
         }
     }
-    twice(case, &streams)?;
+    overlapping(subject, &streams)?;
     for (listen, address) in &streams {
         if let Address::Tcp(address) = address {
-            reachable(case, listen, *address)?;
+            bindable(subject, listen, *address)?;
         }
     }
     let tcp: Vec<SocketAddr> = streams
@@ -103,16 +102,16 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         })
         .collect();
     let written: Vec<&str> = listens.iter().map(|listen| listen.value.text).collect();
-    tell.good(format!(
-        "{unit} is for {}{}",
+    report.ok(format!(
+        "{unit} listens on {}{}",
         written.join(" and "),
-        who(&tcp)
+        reach(&tcp)
     ));
     Ok(())
 }
 
-/// Who can connect to these addresses.
-fn who(addresses: &[SocketAddr]) -> String {
+/// Which clients can connect to these addresses.
+fn reach(addresses: &[SocketAddr]) -> String {
     let ips: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
     if ips.is_empty() {
         return String::new();
@@ -122,24 +121,27 @@ fn who(addresses: &[SocketAddr]) -> String {
             ips.iter().any(IpAddr::is_ipv4),
             ips.iter().any(IpAddr::is_ipv6),
         ) {
-            (true, false) => ", over IPv4 alone",
-            (false, true) => ", over IPv6 alone",
+            (true, false) => ", IPv4 only",
+            (false, true) => ", IPv6 only",
             _ => "",
         };
-        return format!(": clients on this machine only{only}");
+        return format!(": reachable from this machine only{only}");
     }
     if ips.iter().all(IpAddr::is_ipv4) {
-        return ": clients over IPv4 only".into();
+        return ": reachable from the network, IPv4 only".into();
     }
-    ": clients of the network as well".into()
+    ": reachable from the network".into()
 }
 
-/// Two lines of one unit that cannot both be bound.
-fn twice(case: &Case<'_>, streams: &[(&Listen<'_>, Address)]) -> Result<(), Fault> {
-    if case.socket.flag("Socket", "ReusePort") == Some(true) {
+/// Checks for two lines of the unit that cannot both be bound.
+fn overlapping(
+    subject: &Subject<'_>,
+    streams: &[(&ListenDirective<'_>, Address)],
+) -> Result<(), Problem> {
+    if subject.socket.flag("Socket", "ReusePort") == Some(true) {
         return Ok(());
     }
-    let only_v6 = case.only_v6();
+    let only_v6 = subject.only_v6();
     for (index, (listen, address)) in streams.iter().enumerate() {
         for (earlier, other) in &streams[..index] {
             let clash = match (address, other) {
@@ -151,49 +153,49 @@ fn twice(case: &Case<'_>, streams: &[(&Listen<'_>, Address)]) -> Result<(), Faul
             if !clash {
                 continue;
             }
-            let unit = &case.socket.name;
+            let unit = &subject.socket.name;
             let port = listen
                 .port()
                 .map_or(listen.value.text.to_string(), |port| format!("port {port}"));
-            let fault = Fault::new(
-                format!("{unit} wants {port} twice, and the second time it is in use by the first"),
-                "put an empty ListenStream= before the later line; it takes all earlier addresses away",
+            let problem = Problem::new(
+                format!("{unit} listens on {port} twice, and the first socket keeps the second from it"),
+                "put an empty ListenStream= before the later line, which removes all earlier addresses",
             )
-            .seen([line(earlier), line(listen)]);
-            let path = listen.value.path;
-            let fault = fault.command(format!(
-                "sed -i '{}i ListenStream=' {}",
-                listen.value.line,
-                super::fix::shell(path)
-            ));
-            return Err(case.by_reload(fault));
+            .evidence([line(earlier), line(listen)]);
+            let value = listen.value;
+            let fixer = subject.fixer();
+            return Err(fixer.by_reset(problem, "ListenStream", value.line, value.path));
         }
     }
     Ok(())
 }
 
-/// Whether two sockets of one port cannot have these addresses both; `only_v6` says that those of IPv6
-/// take no IPv4.
+/// Whether two sockets cannot both have these addresses with one port. With `only_v6`, IPv6 addresses
+/// accept no IPv4 connections.
 pub fn overlap(a: IpAddr, b: IpAddr, only_v6: bool) -> bool {
     let covers = |wide: IpAddr, other: IpAddr| match wide {
         IpAddr::V4(wide) => wide.is_unspecified() && other.is_ipv4(),
-        // It takes IPv4 as well.
+        // It accepts IPv4 connections too.
         IpAddr::V6(wide) => wide.is_unspecified() && (other.is_ipv6() || !only_v6),
     };
     a == b || covers(a, b) || covers(b, a)
 }
 
-fn at(listen: &Listen<'_>) -> String {
+fn at(listen: &ListenDirective<'_>) -> String {
     format!("{}:{}", listen.value.path.display(), listen.value.line)
 }
 
-fn line(listen: &Listen<'_>) -> String {
+fn line(listen: &ListenDirective<'_>) -> String {
     format!("{}: {}={}", at(listen), listen.key, listen.value.text)
 }
 
-/// That the machine has the address, and that the port may be opened.
-fn reachable(case: &Case<'_>, listen: &Listen<'_>, address: SocketAddr) -> Result<(), Fault> {
-    if !case.place.live() {
+/// Checks that the machine has the address, and that the port may be bound.
+fn bindable(
+    subject: &Subject<'_>,
+    listen: &ListenDirective<'_>,
+    address: SocketAddr,
+) -> Result<(), Problem> {
+    if !subject.place.live() {
         return Ok(());
     }
     let least = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
@@ -201,36 +203,36 @@ fn reachable(case: &Case<'_>, listen: &Listen<'_>, address: SocketAddr) -> Resul
         .ok()
         .and_then(|text| text.trim().parse().ok())
         .unwrap_or(1024);
-    if case.place.scope == Scope::User && address.port() < least {
-        return Err(Fault::new(
+    if subject.place.scope == Scope::User && address.port() < least {
+        return Err(Problem::new(
             format!(
-                "{}: port {} is below {least}, and only root may listen there",
+                "{}: port {} is below {least}, and only root can listen on it",
                 at(listen),
                 address.port()
             ),
-            format!(
-                "choose a port from {least} on, or attach the service to the system: sudo sockunit add"
-            ),
+            format!("use a port from {least} on, or attach the program as root, without --user"),
         ));
     }
-    let free_bind = case.socket.flag("Socket", "FreeBind") == Some(true)
-        || case.socket.flag("Socket", "Transparent") == Some(true);
+    let free_bind = subject.socket.flag("Socket", "FreeBind") == Some(true)
+        || subject.socket.flag("Socket", "Transparent") == Some(true);
     if free_bind || has(address.ip()) {
         return Ok(());
     }
-    let fault = Fault::new(
+    let problem = Problem::new(
         format!(
             "{}: this machine has no address {}",
             at(listen),
             address.ip()
         ),
-        "see which it has (ip address), or allow the socket to wait for it",
+        "see which addresses it has (ip address), or let the socket wait for the address",
     );
-    let unit = &case.socket.name;
-    Err(case.by_drop_in(fault, unit, "Socket", &["FreeBind=yes"]))
+    let unit = &subject.socket.name;
+    Err(subject
+        .fixer()
+        .by_drop_in(problem, unit, "Socket", &["FreeBind=yes"]))
 }
 
-/// Whether an address can be bound here.
+/// Whether this machine has an address.
 fn has(ip: IpAddr) -> bool {
     match TcpListener::bind(SocketAddr::new(ip, 0)) {
         Err(error) => error.kind() != std::io::ErrorKind::AddrNotAvailable,
@@ -238,7 +240,7 @@ fn has(ip: IpAddr) -> bool {
     }
 }
 
-/// Whether a socket could have this address now, as far as may be tried.
+/// Whether an address can be bound now; false too if that cannot be tried.
 pub fn is_free(address: SocketAddr, only_v6: bool) -> bool {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::Inet,
@@ -255,7 +257,7 @@ pub fn is_free(address: SocketAddr, only_v6: bool) -> bool {
     socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address)).is_ok()
 }
 
-/// Whether the path of an AF_UNIX socket is there.
+/// Whether the path of an AF_UNIX socket exists.
 pub fn is_there(path: &str) -> bool {
     path.starts_with('@') || Path::new(path).exists()
 }
@@ -265,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_read_as_systemd_reads_it() {
+    fn an_address_is_parsed_as_systemd_parses_it() {
         let tcp = |text: &str| Address::Tcp(text.parse().unwrap());
         assert_eq!(Address::parse("3333"), tcp("[::]:3333"));
         assert_eq!(Address::parse("*:3333"), tcp("[::]:3333"));
@@ -292,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_overlaps_with_each_of_its_family() {
+    fn the_unspecified_address_overlaps_with_all_of_its_family() {
         let ip = |text: &str| text.parse().unwrap();
         for (a, b, only_v6, clash) in [
             ("::", "127.0.0.1", false, true),

@@ -1,101 +1,92 @@
-//! A real connection, and what comes of it.
+//! A real connection to the service.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use nix::sys::socket::{SockaddrStorage, getsockname};
 
 use super::address::Address;
-use super::denied::denied;
-use super::subject::Case;
-use super::{Fault, Tell, ended};
+use super::subject::Subject;
+use super::{Problem, Report, ended, symptom};
 use crate::attach::{Then, receive};
 use crate::connect::{Target, dial};
 use crate::connection::table;
 use crate::log::escape;
-use crate::systemd::journalctl::{self, Of};
+use crate::systemd::journalctl::{self, Entries, Filter};
 
-/// How long it may take to be connected.
+/// How long connecting may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connects as a client does, and hears what the service says first.
+/// Connects as a client does, and receives what the service sends first.
 ///
 /// # Errors
 ///
-/// No connection, one that was closed without a byte, or one whose program complained.
-pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
-    if case.manager.is_none() {
+/// No connection; or it was refused, not accepted, or closed without a byte.
+pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
+    if subject.manager.is_none() {
         return Ok(());
     }
-    let only_v6 = case.only_v6();
-    let targets = case
-        .socket
-        .listens()
-        .iter()
-        .filter(|listen| listen.is_stream())
-        .find_map(|listen| match Address::parse(listen.value.text) {
-            Address::Unix(path) if path.starts_with('/') => Some(Target::Unix(path.into())),
-            address => {
-                let near = address.near(only_v6)?;
-                Some(Target::new(
-                    &near.ip().to_string(),
-                    &near.port().to_string(),
-                ))
-            }
-        });
-    let Some(target) = targets else {
-        tell.note("it has no address that could be tried from here".into());
+    let Some(target) = target(subject) else {
+        report.note("none of the addresses can be tried from here".into());
         return Ok(());
     };
     let since = journalctl::now();
     let stream = dial(&target, TIMEOUT).map_err(|error| {
-        Fault::new(
+        Problem::new(
             error.to_string(),
-            "see who filters connections on this machine: nft list ruleset",
+            "see whether a packet filter drops the connection: nft list ruleset",
         )
     })?;
     let (bytes, then) = receive(&stream);
     if bytes.is_empty() && then == Then::Waits {
-        taken_in(case)?;
+        accepted(subject)?;
     }
-    let own = getsockname::<SockaddrStorage>(stream.as_raw_fd());
+    refused(subject, &target, stream.as_fd().as_raw_fd(), &since)?;
     drop(stream);
-    let words = journalctl::last(case.place, Of::Unit(&case.services()), Some(&since));
-    if let Some(fault) = denied(case, &words.lines) {
-        return Err(fault.seen(words.evidence()));
-    }
-    if let Some(line) = own
-        .ok()
-        .and_then(|own| refused(&own.to_string(), &words.lines))
-    {
-        return Err(Fault::new(
-            format!("{target} refuses clients such as this one"),
-            format!(
-                "see the limits in the command of {}: {}",
-                case.service.name,
-                command(case)
-            ),
-        )
-        .seen([escape(line.as_bytes())]));
-    }
+    let entries = journalctl::last(
+        subject.place,
+        Filter::Unit(&subject.services()),
+        Some(&since),
+    );
     if bytes.is_empty() && then == Then::Closed {
-        return Err(closed(case, &target, &words));
+        return Err(closed(subject, &target, &entries));
     }
     let text = String::from_utf8_lossy(&bytes);
-    tell.good(match text.lines().next() {
+    report.ok(match text.lines().next() {
         Some(line) => format!("{target} answers {}", escape(line.as_bytes())),
         None => format!("{target} is connected, and waits for its client to speak first"),
     });
+    if let Some(hint) = symptom::hint(subject, &entries.messages) {
+        report.note(format!(
+            "since then the journal has {}; if the program wrote that: {hint}",
+            entries.quoted().join(", ")
+        ));
+    }
     Ok(())
 }
 
-/// Checks that a process for all connections has accepted the one that is being tried.
-fn taken_in(case: &Case<'_>) -> Result<(), Fault> {
-    let Some(manager) = case.manager.filter(|_| !case.accept) else {
+/// An address of the socket that a client on this machine can connect to.
+fn target(subject: &Subject<'_>) -> Option<Target> {
+    let only_v6 = subject.only_v6();
+    let listens = subject.socket.listen_directives();
+    let mut streams = listens.iter().filter(|listen| listen.is_stream());
+    streams.find_map(|listen| match Address::parse(listen.value.text) {
+        Address::Unix(path) if path.starts_with('/') => Some(Target::Unix(path.into())),
+        address => {
+            let near = address.near(only_v6)?;
+            let (ip, port) = (near.ip().to_string(), near.port().to_string());
+            Some(Target::new(&ip, &port))
+        }
+    })
+}
+
+/// Checks that a shared service has accepted the connection.
+fn accepted(subject: &Subject<'_>) -> Result<(), Problem> {
+    let Some(manager) = subject.manager.filter(|_| !subject.accept) else {
         return Ok(());
     };
-    ended::restarted(case, manager)?;
-    let ports = case.ports();
+    ended::restarted(subject, manager)?;
+    let ports = subject.ports();
     let rows = table::read().unwrap_or_default();
     let waiting = rows
         .iter()
@@ -105,57 +96,110 @@ fn taken_in(case: &Case<'_>) -> Result<(), Fault> {
     let Some(waiting @ 1..) = waiting else {
         return Ok(());
     };
-    let unit = &case.service.name;
+    let unit = &subject.service.name;
     let status = manager.show(unit, &["StatusText"]).unwrap_or_default();
     let status = match status.get("StatusText") {
         "" => None,
-        text => Some(format!("its status: {}", escape(text.as_bytes()))),
+        text => Some(format!("status: {}", escape(text.as_bytes()))),
     };
-    let words = journalctl::last(case.place, Of::Unit(unit), None);
-    Err(Fault::new(
-        format!("{unit} accepts nobody: connections wait for it, {waiting} by now"),
+    let entries = journalctl::last(subject.place, Filter::Unit(unit), None);
+    Err(Problem::new(
+        format!("{unit} does not accept connections: {waiting} in the listen backlog"),
         format!(
-            "wait until others have left, raise its limits ({}), or have it start anew if it hangs",
-            command(case)
+            "wait until other connections have ended, raise the limits in its command ({}), or restart it if it hangs{}",
+            subject.command(),
+            must_accept(subject)
         ),
     )
-    .seen(status.into_iter().chain(words.evidence()))
-    .means("A client is connected, and waits for an answer.")
-    .command(case.systemctl(&format!("restart {unit}"))))
+    .evidence(status.into_iter().chain(entries.quoted()))
+    .impact("Clients are connected, and wait for an answer.")
+    .command(subject.fixer().systemctl(&["restart"]).arg(unit)))
 }
 
-/// The record in which `sockunit serve` tells that it refused the client at this address.
-fn refused<'l>(client: &str, lines: &'l [String]) -> Option<&'l String> {
-    lines.iter().find(|line| {
-        let rest = line.strip_prefix(client);
-        rest.is_some_and(|rest| rest.starts_with(" refused, "))
-    })
+/// What a shared service has to do, if nothing shows that it does.
+pub fn must_accept(subject: &Subject<'_>) -> &'static str {
+    match subject.serves_by_tool() || subject.accept {
+        true => "",
+        false => {
+            "; a program with Accept=no must accept the connections itself, from file descriptor 3; one that serves a \
+             single connection on standard input runs under ExecStart=/usr/bin/sockunit serve -- PROGRAM"
+        }
+    }
 }
 
-fn closed(case: &Case<'_>, target: &Target, words: &journalctl::Words) -> Fault {
-    let unit = &case.service.name;
-    let what = format!("{target} was connected, and closed without a byte");
-    let silent = words.lines.is_empty();
-    let advice = match silent {
-        true => format!(
-            "run the program by hand and see what it writes: {}",
-            command(case)
-        ),
-        false => format!(
-            "mend what it says above; the program runs as {unit} says: {}",
-            command(case)
-        ),
+/// Checks that `sockunit serve` has not refused the client whose socket this is. Its entries are known by
+/// fields that the program it starts cannot set: journald adds the sender's process ID.
+fn refused(
+    subject: &Subject<'_>,
+    target: &Target,
+    client: std::os::fd::RawFd,
+    since: &str,
+) -> Result<(), Problem> {
+    let Some(manager) = subject.manager.filter(|_| !subject.accept) else {
+        return Ok(());
     };
-    Fault::new(what, advice).seen(words.evidence()).means(
-        "The port is open and systemd has started the program, or tried to; the program ended without an answer.",
+    let shown = manager.show(&subject.service.name, &["MainPID"]);
+    let shown = shown.unwrap_or_default();
+    let Ok(address) = getsockname::<SockaddrStorage>(client) else {
+        return Ok(());
+    };
+    let port = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
+        (Some(address), _) => address.port(),
+        (_, Some(address)) => address.port(),
+        _ => return Ok(()),
+    };
+    let fields = [
+        format!("_PID={}", shown.get("MainPID")),
+        "SOCKUNIT_EVENT=refused".to_string(),
+        format!("REMOTE_PORT={port}"),
+    ];
+    let fields = fields.each_ref().map(String::as_str);
+    let entries = journalctl::last(subject.place, Filter::Fields(&fields), Some(since));
+    if entries.messages.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        format!("{target} refuses this client"),
+        format!(
+            "see the limits in the command of {}: {}",
+            subject.service.name,
+            subject.command()
+        ),
     )
+    .evidence(entries.quoted()))
 }
 
-fn command(case: &Case<'_>) -> String {
-    let line = case
-        .service
-        .value("Service", "ExecStart")
-        .map_or("", |value| value.text);
-    line.trim_start_matches(['-', '@', ':', '+', '!'])
-        .to_string()
+fn closed(subject: &Subject<'_>, target: &Target, entries: &Entries) -> Problem {
+    let unit = &subject.service.name;
+    if subject.accept && subject.setting("StandardInput") != "socket" {
+        let problem = Problem::new(
+            format!(
+                "{unit} does not set StandardInput=socket, and the program does not answer on file descriptor 3"
+            ),
+            "pass the connection as standard input",
+        )
+        .evidence(entries.quoted())
+        .impact(
+            "Clients are connected and receive nothing: the program reads /dev/null and writes to the journal.",
+        );
+        let lines = ["StandardInput=socket", "StandardError=journal"];
+        let fixer = subject.fixer();
+        return fixer.by_drop_in(problem, unit, "Service", &lines);
+    }
+    let command = subject.command();
+    let hint = match symptom::hint(subject, &entries.messages) {
+        Some(hint) => format!("if the program wrote the entries above: {hint}"),
+        None if entries.messages.is_empty() => {
+            format!("run the program by hand and see what it writes: {command}")
+        }
+        None => format!("see the entries above; {unit} runs: {command}"),
+    };
+    Problem::new(
+        format!("{target} accepts the connection and closes it without a byte"),
+        format!("{hint}{}", must_accept(subject)),
+    )
+    .evidence(entries.quoted())
+    .impact(
+        "systemd has started the program, or tried to, and the program ended without an answer.",
+    )
 }

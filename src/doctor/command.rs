@@ -1,63 +1,66 @@
-//! The program: there, and within reach of the service's user and in sight of its sandbox.
+//! The programs of `ExecStart=`: executable by the service's user, and visible in its sandbox.
 
 use std::path::{Path, PathBuf};
 
-use super::fix::shell;
-use super::subject::Case;
-use super::{Fault, Tell};
+use super::subject::Subject;
+use super::{Problem, Report};
 use crate::executable::{self, PATH, RunAs, Visibility};
+use crate::systemd::quote::path_word;
 use crate::systemd::{CommandLine, Unit, Value, command_lines, split};
 
-/// Checks each program that the service is to start.
+/// What clients see if the program cannot be started.
+const CLOSED: &str = "Clients are connected, and the connection is closed without a byte.";
+
+/// Checks each program that the service starts.
 ///
 /// # Errors
 ///
-/// The first thing that is in the way of one.
-pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
-    let unit = &case.service;
+/// The first problem.
+pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
+    let unit = &subject.service;
     let values = unit.values("Service", "ExecStart");
     let Some(value) = values.first() else {
-        return Err(Fault::new(
+        return Err(Problem::new(
             format!(
-                "{} says no ExecStart=, so that there is nothing to start",
+                "{} sets no ExecStart=: there is no program to start",
                 unit.name
             ),
-            "name the program by its full path, as in ExecStart=-/usr/local/bin/program",
+            "name the program by its absolute path, as in ExecStart=-/usr/local/bin/program",
         ));
     };
-    if let Some(more) = values.get(1) {
+    if let Some(second) = values.get(1) {
         let kind = unit.value("Service", "Type");
         if kind.is_none_or(|kind| kind.text != "oneshot") {
-            return Err(twice(case, value, more));
+            return Err(several(subject, value, second));
         }
     }
     let at = format!("{}:{}", value.path.display(), value.line);
     let commands = command_lines(value.text).map_err(|why| {
-        Fault::new(
+        Problem::new(
             format!("{at}: ExecStart={}: {why}", value.text),
-            "mend that line",
+            "correct the line",
         )
     })?;
     let line = shown(value);
     for command in &commands {
-        let Some(program) = full(case, &command.program) else {
-            tell.note(format!(
-                "{at}: {} stands for what only systemd knows",
+        let Some(program) = absolute(subject, &command.program) else {
+            report.note(format!(
+                "{at}: {} has a specifier or variable, which only systemd expands",
                 command.program
             ));
             continue;
         };
-        one(case, &line, &program)?;
-        tell.good(format!("{} can be started", program.display()));
-        if let Some(program) = behind(command).and_then(|program| full(case, &program)) {
-            one(case, &line, &program)?;
-            tell.good(format!("{} can be started", program.display()));
+        executable(subject, &line, &program)?;
+        report.ok(format!("{} can be executed", program.display()));
+        if let Some(program) = served(command).and_then(|program| absolute(subject, &program)) {
+            executable(subject, &line, &program)?;
+            report.ok(format!("{} can be executed", program.display()));
         }
     }
     Ok(())
 }
 
-/// A command as it is written, with its place.
+/// A command as written, with its file and line.
 fn shown(value: &Value<'_>) -> String {
     format!(
         "{}:{}: ExecStart={}",
@@ -67,128 +70,113 @@ fn shown(value: &Value<'_>) -> String {
     )
 }
 
-/// A second command, where the first was to be replaced.
-fn twice(case: &Case<'_>, first: &Value<'_>, second: &Value<'_>) -> Fault {
-    let fault = Fault::new(
+/// A second command where the first was to be replaced.
+fn several(subject: &Subject<'_>, first: &Value<'_>, second: &Value<'_>) -> Problem {
+    let problem = Problem::new(
         format!(
-            "{} says two times what is to be started, and systemd does not load such a service",
-            case.service.name
+            "{} has two ExecStart= lines, and systemd does not load such a service",
+            subject.service.name
         ),
-        "put an empty ExecStart= before the later line; it takes the earlier one away",
+        "put an empty ExecStart= before the later line, which removes the earlier one",
     )
-    .seen([shown(first), shown(second)])
-    .command(format!(
-        "sed -i '{}i ExecStart=' {}",
-        second.line,
-        shell(second.path)
-    ));
-    case.by_reload(fault)
+    .evidence([shown(first), shown(second)]);
+    let fixer = subject.fixer();
+    fixer.by_reset(problem, "ExecStart", second.line, second.path)
 }
 
-/// The full path of a program; none where it has specifiers in it.
-fn full(case: &Case<'_>, program: &str) -> Option<PathBuf> {
+/// The absolute path of a program; `None` if it has specifiers or variables.
+fn absolute(subject: &Subject<'_>, program: &str) -> Option<PathBuf> {
     if program.contains('%') || program.contains('$') {
         return None;
     }
     if program.contains('/') {
         return Some(PathBuf::from(program));
     }
-    let mut folders = PATH.iter().map(|folder| Path::new(folder).join(program));
-    let found = folders.find(|path| case.path(path).exists());
+    let mut paths = PATH
+        .iter()
+        .map(|directory| Path::new(directory).join(program));
+    let found = paths.find(|path| subject.path(path).exists());
     Some(found.unwrap_or_else(|| Path::new("/usr/bin").join(program)))
 }
 
 /// The program that `sockunit serve` starts.
-fn behind(command: &CommandLine) -> Option<String> {
+fn served(command: &CommandLine) -> Option<String> {
     let argv = command.argv();
     let serves = argv.first()?.ends_with("/sockunit") && argv.get(1)? == "serve";
     let at = argv.iter().position(|word| word == "--")?;
     serves.then(|| argv.get(at + 1).cloned()).flatten()
 }
 
-fn one(case: &Case<'_>, line: &str, program: &Path) -> Result<(), Fault> {
-    let unit = &case.service;
-    let root = root(case);
+fn executable(subject: &Subject<'_>, line: &str, program: &Path) -> Result<(), Problem> {
+    let unit = &subject.service;
+    let root = root(subject);
     let bound = bound(unit);
     let is_bound = |path: &Path| bound.iter().any(|bound| path.starts_with(bound));
-    let view = Visibility {
-        homes_hidden: hides_homes(unit),
+    let visible = Visibility {
+        homes_hidden: hiding_homes(unit).is_some(),
         tmp_hidden: hides_tmp(unit) && !is_bound(program),
         native_only: unit
             .value("Service", "SystemCallArchitectures")
             .is_some_and(|value| value.text == "native"),
     };
-    let sound = executable::check(&root, program, &runner(case)?, view).map_err(|fault| {
-        // Some of its ways out are commands, with the paths of the system that is looked at.
-        let command = fault.mend.strip_suffix(" mends that");
-        let (advice, command) = match command {
-            Some(command) if case.place.live() => ("this mends it".to_string(), Some(command)),
-            Some(command) => (format!("in that system, this mends it: {command}"), None),
-            None => (fault.mend.clone(), None),
-        };
-        let told = Fault::new(fault.what, advice)
-            .seen([line.to_string()])
-            .means("A client is connected, and the connection is closed without a byte.");
-        match command {
-            Some(command) => told.command(command),
-            None => told,
-        }
+    let found = executable::check(&root, program, &run_as(subject), visible);
+    let found = found.map_err(|error| Problem {
+        what: error.problem,
+        evidence: vec![line.to_string()],
+        impact: Some(CLOSED.into()),
+        hint: error.hint,
     })?;
-    match sound.bind {
-        Some(home) if !is_bound(&home) => {
-            let shown = home.display().to_string();
-            let hides = hidden_by(unit);
-            let fault = Fault::new(
+    match (found.bind, hiding_homes(unit)) {
+        (Some(path), Some(hiding)) if !is_bound(&path) => {
+            let shown = path.display().to_string();
+            let problem = Problem::new(
                 format!(
-                    "{shown} lies in a home, and {} sees no homes ({hides})",
+                    "{shown} is in a home, and homes are hidden from {} ({hiding})",
                     unit.name
                 ),
-                "bind the program into its view, alone",
+                "make the program alone visible, by a bind mount",
             )
-            .means("A client is connected, and the connection is closed without a byte.");
-            let bind = format!("BindReadOnlyPaths={shown}");
-            Err(case.by_drop_in(fault, &unit.name, "Service", &[&bind]))
+            .impact(CLOSED);
+            let bind = format!("BindReadOnlyPaths={}", path_word(&shown));
+            let fixer = subject.fixer();
+            Err(fixer.by_drop_in(problem, &unit.name, "Service", &[&bind]))
         }
         _ => Ok(()),
     }
 }
 
-/// The directory that the service takes for the root.
-pub fn root(case: &Case<'_>) -> PathBuf {
-    let own = case.service.value("Service", "RootDirectory");
+/// The root directory of the service.
+fn root(subject: &Subject<'_>) -> PathBuf {
+    let own = subject.service.value("Service", "RootDirectory");
     match own.filter(|value| value.text.starts_with('/')) {
-        Some(value) => case.path(value.text),
-        None => case.place.root.clone(),
+        Some(value) => subject.path(value.text),
+        None => subject.place.root.clone(),
     }
 }
 
 /// The user that the service runs as.
-pub fn runner(case: &Case<'_>) -> Result<RunAs, Fault> {
-    let unit = &case.service;
-    if !case.of_system() {
-        return Ok(match case.place.live() {
+fn run_as(subject: &Subject<'_>) -> RunAs {
+    let unit = &subject.service;
+    if !subject.of_system() {
+        return match subject.place.live() {
             true => RunAs::own().without_privileges(),
             false => RunAs::dynamic(),
-        });
+        };
     }
-    let dynamic = unit.flag("Service", "DynamicUser") == Some(true);
-    let user = unit
-        .value("Service", "User")
-        .map_or("root", |value| value.text);
-    if dynamic {
-        return Ok(RunAs::dynamic());
+    if unit.flag("Service", "DynamicUser") == Some(true) {
+        return RunAs::dynamic();
     }
-    let runner = RunAs::named(&case.place.root, user).unwrap_or_else(RunAs::dynamic);
+    let user = unit.value("Service", "User");
+    let user = user.map_or("root", |value| value.text);
+    let user = RunAs::named(&subject.place.root, user).unwrap_or_else(RunAs::dynamic);
     let bounded = unit.value("Service", "CapabilityBoundingSet");
-    Ok(
-        match bounded.is_some_and(|value| !value.text.contains("CAP_DAC")) {
-            true => runner.without_privileges(),
-            false => runner,
-        },
-    )
+    match bounded.is_some_and(|value| !value.text.contains("CAP_DAC")) {
+        true => user.without_privileges(),
+        false => user,
+    }
 }
 
-/// Paths that are bound into the service's view.
+/// The paths that bind mounts make visible to the service.
 fn bound(unit: &Unit) -> Vec<PathBuf> {
     let keys = ["BindReadOnlyPaths", "BindPaths"];
     let values = keys.iter().flat_map(|key| unit.values("Service", key));
@@ -204,55 +192,36 @@ fn bound(unit: &Unit) -> Vec<PathBuf> {
         .collect()
 }
 
-fn hides_homes(unit: &Unit) -> bool {
-    !hidden_by(unit).is_empty()
+/// The line that hides homes, if one does.
+fn hiding_homes(unit: &Unit) -> Option<String> {
+    let shown = |key: &str, value: &Value<'_>| {
+        let path = value.path.display();
+        format!("{path}:{}: {key}={}", value.line, value.text)
+    };
+    let visible = ["no", "false", "off", "0", "read-only"];
+    let protect = unit.value("Service", "ProtectHome");
+    if let Some(value) = protect.filter(|value| !visible.contains(&value.text)) {
+        return Some(shown("ProtectHome", &value));
+    }
+    ["TemporaryFileSystem", "InaccessiblePaths"]
+        .iter()
+        .find_map(|key| {
+            let values = unit.values("Service", key);
+            let hiding = values.iter().find(|value| is_among(value.text, "/home"))?;
+            Some(shown(key, hiding))
+        })
 }
 
-/// The line that hides homes; empty where none does.
-fn hidden_by(unit: &Unit) -> String {
-    let protect = unit.value("Service", "ProtectHome");
-    if let Some(value) =
-        protect.filter(|value| !["no", "false", "off", "0", "read-only"].contains(&value.text))
-    {
-        return format!(
-            "{}:{}: ProtectHome={}",
-            value.path.display(),
-            value.line,
-            value.text
-        );
-    }
-    let masks = ["TemporaryFileSystem", "InaccessiblePaths"];
-    let mut values = masks.iter().flat_map(|key| {
-        unit.values("Service", key)
-            .into_iter()
-            .map(move |value| (key, value))
-    });
-    let hiding = values.find(|(_, value)| {
-        let mut paths = value
-            .text
-            .split_whitespace()
-            .map(|path| path.trim_start_matches(['-', '+']));
-        paths.any(|path| path.split(':').next() == Some("/home"))
-    });
-    hiding.map_or(String::new(), |(key, value)| {
-        format!(
-            "{}:{}: {key}={}",
-            value.path.display(),
-            value.line,
-            value.text
-        )
+/// Whether a path is in a list of paths with prefixes and options.
+fn is_among(list: &str, path: &str) -> bool {
+    list.split_whitespace().any(|word| {
+        let word = word.trim_start_matches(['-', '+']);
+        word.split(':').next() == Some(path)
     })
 }
 
 fn hides_tmp(unit: &Unit) -> bool {
     let on = |key: &str| unit.flag("Service", key) == Some(true);
     let over = unit.values("Service", "TemporaryFileSystem");
-    on("PrivateTmp")
-        || on("DynamicUser")
-        || over.iter().any(|value| {
-            value
-                .text
-                .split_whitespace()
-                .any(|path| path.split(':').next() == Some("/tmp"))
-        })
+    on("PrivateTmp") || on("DynamicUser") || over.iter().any(|value| is_among(value.text, "/tmp"))
 }

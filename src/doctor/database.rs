@@ -1,33 +1,34 @@
-//! The services database: whether the service's name leads to its port.
+//! The services database: whether the service name has the service's port.
 
-use super::subject::Case;
-use super::{Fault, Tell};
+use super::subject::Subject;
+use super::{Problem, Report};
+use crate::hint::ShellCommand;
 use crate::root::read;
 use crate::services;
 
-/// Checks that the entry of the name, if there is one, has the socket's port.
+/// Checks that the entry of the service name, if there is one, has the socket's port.
 ///
 /// # Errors
 ///
-/// It has another.
-pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
-    let ports = case.ports();
+/// It has another port.
+pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
+    let ports = subject.ports();
     if ports.is_empty() {
         return Ok(());
     }
-    let path = case.path("/etc/services");
-    let Ok(text) = read(&case.place.root, &path) else {
-        tell.note(format!(
-            "{} could not be read; nothing but names for ports depends on it",
+    let path = subject.path("/etc/services");
+    let Ok(text) = read(&subject.place.root, &path) else {
+        report.note(format!(
+            "{} cannot be read; only clients that use service names need it",
             path.display()
         ));
         return Ok(());
     };
-    let name = &case.name;
+    let name = &subject.name;
     let entry = services::lines(&text).find(|line| line.is_named(name.as_bytes()) && line.is_tcp());
     let Some(entry) = entry else {
-        tell.good(format!(
-            "{} does not name {name}, so that clients give the port's number",
+        report.ok(format!(
+            "{} has no entry for {name}: clients use the port number",
             path.display()
         ));
         return Ok(());
@@ -36,7 +37,7 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         return Ok(());
     };
     if ports.contains(&port) {
-        tell.good(format!(
+        report.ok(format!(
             "{}:{}: {name} is port {port}",
             path.display(),
             entry.number
@@ -44,15 +45,15 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         return Ok(());
     }
     if is_systems(&text, entry.number) {
-        // Whoever wrote it meant something else by the name.
-        tell.note(format!(
-            "{}:{}: {name} is port {port}, so that clients have to give this service's port by its number, or it another name",
+        // Debian's entry means another service.
+        report.note(format!(
+            "{}:{}: {name} is port {port}: clients have to use the port number of this service",
             path.display(),
             entry.number
         ));
         return Ok(());
     }
-    let listens = case.socket.listens();
+    let listens = subject.socket.listen_directives();
     let other = listens.iter().find(|listen| listen.port().is_some());
     let written = other.map(|listen| {
         format!(
@@ -64,28 +65,27 @@ pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
         )
     });
     let right = ports[0];
-    Err(Fault::new(
+    Err(Problem::new(
         format!(
-            "{}:{}: says that {name} is port {port}, and {} listens on {right}",
+            "{}:{}: {name} is port {port}, and {} listens on {right}",
             path.display(),
             entry.number,
-            case.socket.name
+            subject.socket.name
         ),
-        "make them agree; this changes the database",
+        "correct the entry",
     )
-    .seen(written)
-    .means(format!(
-        "A client that connects to {name} by its name comes to port {port}."
+    .evidence(written)
+    .impact(format!(
+        "Clients that use the name {name} connect to port {port}."
     ))
-    .command(format!(
-        "sed -i '{}s,{port}/tcp,{right}/tcp,' {}",
-        entry.number,
-        path.display()
-    )))
+    .command(
+        ShellCommand::new(&["sed", "-i"])
+            .arg(format!("{}s,{port}/tcp,{right}/tcp,", entry.number))
+            .arg(path),
+    ))
 }
 
-/// Whether a line is one that Debian's file brings, and not one for the services of this machine, which
-/// come behind a heading of its own.
+/// Whether a line is one of Debian's. Those of this machine follow the heading "Local services".
 fn is_systems(text: &[u8], number: usize) -> bool {
     let mut lines = text.split(|byte| *byte == b'\n').zip(1..);
     let heading = lines.find(|(line, _)| line.starts_with(b"# Local services"));

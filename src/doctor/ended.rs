@@ -1,13 +1,12 @@
-//! How the program has ended so far, and what its last words mean.
+//! How the service's processes have ended so far.
 
-use super::denied::denied;
-use super::subject::Case;
-use super::{Fault, Tell};
-use crate::systemd::journalctl::{self, Of};
+use super::subject::Subject;
+use super::{Problem, Report, attempt, symptom};
+use crate::systemd::journalctl::{self, Filter};
 use crate::systemd::{Manager, Properties};
 
-/// What is asked of each unit that may have failed.
-const ASKED: [&str; 7] = [
+/// The properties of each unit that may have failed.
+const PROPERTIES: [&str; 7] = [
     "Id",
     "ActiveState",
     "SubState",
@@ -17,104 +16,106 @@ const ASKED: [&str; 7] = [
     "ExecMainStatus",
 ];
 
-/// Checks that nothing that serves connections has failed.
+/// Checks that no unit of the service has failed.
 ///
 /// # Errors
 ///
-/// Something has: how it ended, and its last words.
-pub fn check(case: &Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
-    let Some(manager) = case.manager else {
+/// One has: how it ended, and the last entries of its journal.
+pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
+    let Some(manager) = subject.manager else {
         return Ok(());
     };
-    let pattern = case.services();
-    let shown = manager.show_all(&[&pattern], &ASKED).unwrap_or_default();
-    if let (false, Some(unit)) = (case.accept, shown.first()) {
-        not_again(case, unit)?;
+    let pattern = subject.services();
+    let shown = manager.show_all(&[&pattern], &PROPERTIES);
+    let shown = shown.unwrap_or_default();
+    if let (false, Some(unit)) = (subject.accept, shown.first()) {
+        not_restarting(subject, unit)?;
     }
     let failed: Vec<_> = shown
         .iter()
         .filter(|unit| unit.get("ActiveState") == "failed")
         .collect();
     let Some(first) = failed.first() else {
-        tell.good(match case.accept {
-            true => "no connection has left a failed unit behind".to_string(),
-            false => format!("{} has not failed", case.service.name),
+        report.ok(match subject.accept {
+            true => "no instance has failed".to_string(),
+            false => format!("{} has not failed", subject.service.name),
         });
         return Ok(());
     };
     let id = first.get("Id");
-    let words = journalctl::last(case.place, Of::Unit(id), None);
+    let entries = journalctl::last(subject.place, Filter::Unit(id), None);
     let how = how(first.get("Result"), first.get("ExecMainStatus"));
-    let reset = case.systemctl(&format!("reset-failed '{pattern}'"));
-    if let Some(fault) = denied(case, &words.lines) {
-        return Err(fault.seen(words.evidence()).command(reset));
-    }
     let what = match failed.len() {
         1 => format!("{id} failed: {how}"),
         more => format!("{more} units of {pattern} failed, {id} among them: {how}"),
     };
-    let advice = match case.accept {
-        true => {
-            "mend the program; this forgets the failed units, which count against MaxConnections="
-        }
-        false => "mend the program; this forgets that it failed, and the next connection starts it",
+    let program = match symptom::hint(subject, &entries.messages) {
+        Some(hint) => format!("if the program wrote the entries above: {hint}"),
+        None => "fix the program".into(),
     };
-    Err(Fault::new(what, advice)
-        .seen(words.evidence())
-        .command(reset))
+    let reset = match subject.accept {
+        true => "this removes the failed instances from memory",
+        false => "this resets the failure, and the next connection starts the service",
+    };
+    let problem = Problem::new(what, format!("{program}; {reset}")).evidence(entries.quoted());
+    Err(problem.command(subject.fixer().systemctl(&["reset-failed"]).arg(pattern)))
 }
 
-/// Checks that a process for all connections is not started again and again.
+/// Checks that systemd does not restart a shared service again and again.
 ///
 /// # Errors
 ///
-/// It is: systemd waits to start it once more, or does so.
-pub fn restarted(case: &Case<'_>, manager: Manager) -> Result<(), Fault> {
-    let unit = manager.show(&case.service.name, &ASKED);
-    not_again(case, &unit.unwrap_or_default())
+/// It does, or waits to do so.
+pub fn restarted(subject: &Subject<'_>, manager: Manager) -> Result<(), Problem> {
+    let unit = manager.show(&subject.service.name, &PROPERTIES);
+    not_restarting(subject, &unit.unwrap_or_default())
 }
 
-fn not_again(case: &Case<'_>, unit: &Properties) -> Result<(), Fault> {
-    let id = &case.service.name;
+fn not_restarting(subject: &Subject<'_>, unit: &Properties) -> Result<(), Problem> {
+    let id = &subject.service.name;
     let restarts = unit.get("NRestarts");
-    // One that is started again at once may run whenever it is looked.
+    // A service that is restarted without a pause may be running at any moment it is looked at.
     let number = |text: &str| text.parse::<u64>().unwrap_or(0);
-    let since = number(restarts).saturating_sub(number(case.started.get("NRestarts")));
+    let since = number(restarts).saturating_sub(number(subject.started.get("NRestarts")));
     if since == 0 && !unit.get("SubState").starts_with("auto-restart") {
         return Ok(());
     }
     let how = how(unit.get("Result"), unit.get("ExecMainStatus"));
-    let fault = Fault::new(
-        format!("{id} ends, and systemd starts it again: {how}"),
-        "mend the program or its options, and start it anew",
+    let problem = Problem::new(
+        format!("{id} ends, and systemd restarts it: {how}"),
+        format!(
+            "fix the program or its options, and restart it{}",
+            attempt::must_accept(subject)
+        ),
     )
-    .seen(journalctl::last(case.place, Of::Unit(id), None).evidence())
-    .seen([format!("started again {restarts} times by now")])
-    .means("A client is connected, and waits for ever.");
-    Err(fault
-        .command(case.systemctl("daemon-reload"))
-        .command(case.systemctl(&format!("restart {id}"))))
+    .evidence(journalctl::last(subject.place, Filter::Unit(id), None).quoted())
+    .evidence([format!("restarts so far: {restarts}")])
+    .impact("Clients are connected, and wait for an answer.");
+    let fixer = subject.fixer();
+    Err(problem
+        .command(fixer.systemctl(&["daemon-reload"]))
+        .command(fixer.systemctl(&["restart"]).arg(id)))
 }
 
-/// A result of systemd's in words.
+/// Explains a `Result=` of systemd.
 fn how(result: &str, status: &str) -> String {
     let meaning = match status {
-        "200" => "its working directory cannot be entered (CHDIR)",
-        "203" => "it could not be executed (EXEC)",
-        "208" | "209" => "its standard input or output could not be set up",
-        "216" | "217" => "its user or group could not be taken on (USER, GROUP)",
-        "218" => "its capabilities could not be taken away",
+        "200" => "the working directory cannot be entered (CHDIR)",
+        "203" => "the program cannot be executed (EXEC)",
+        "208" | "209" => "standard input or output cannot be set up",
+        "216" | "217" => "the user or group cannot be set (USER, GROUP)",
+        "218" => "capabilities cannot be dropped",
         "226" => {
-            "its view of the file system could not be made (NAMESPACE): a path in the unit is not there"
+            "the mount namespace cannot be made (NAMESPACE): a path in the unit does not exist"
         }
-        "228" => "its filter of system calls could not be made",
+        "228" => "the system call filter cannot be installed",
         _ => "",
     };
     match (result, meaning) {
         ("exit-code", "") => format!("its program ended with exit status {status}"),
         ("exit-code", meaning) => format!("exit status {status}: {meaning}"),
         ("signal" | "core-dump", _) => format!("its program was killed by signal {status}"),
-        ("timeout", _) => "it took too long".to_string(),
+        ("timeout", _) => "a timeout expired".to_string(),
         ("success", _) => "its program ended".to_string(),
         (other, _) => other.to_string(),
     }
@@ -125,12 +126,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exit_status_of_systemds_own_is_explained() {
+    fn an_exit_status_of_systemd_is_explained() {
         assert_eq!(
             how("exit-code", "1"),
             "its program ended with exit status 1"
         );
-        assert!(how("exit-code", "203").contains("could not be executed"));
+        assert!(how("exit-code", "203").contains("cannot be executed"));
         assert_eq!(how("signal", "9"), "its program was killed by signal 9");
         assert_eq!(how("resources", "0"), "resources");
     }

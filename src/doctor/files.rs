@@ -1,25 +1,32 @@
-//! The unit files: there, and without lines that systemd ignores.
+//! The unit files: present, and without lines that systemd ignores.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::fix::{Way, shell};
-use super::subject::Case;
-use super::{Fault, Tell};
-use crate::systemd::{Flaw, Place, State, Unit, UnitName};
-use crate::systemd::{Manager, Properties};
+use super::fix::Fixer;
+use super::subject::Subject;
+use super::{Problem, Report};
+use crate::hint::ShellCommand;
+use crate::systemd::{Manager, Place, Properties, State, SyntaxProblemKind, Unit, UnitName};
+
+/// What clients see if nothing listens.
+pub const REFUSED: &str = "Clients see \"Connection refused\".";
 
 /// Finds the units of a service on disk.
 ///
 /// # Errors
 ///
-/// The first that is missing, masked or unreadable.
-pub fn open<'a>(place: &'a Place, name: &str, tell: &mut Tell<'_>) -> Result<Case<'a>, Fault> {
+/// The first unit that is missing, masked or unreadable.
+pub fn open<'a>(
+    place: &'a Place,
+    name: &str,
+    report: &mut Report<'_>,
+) -> Result<Subject<'a>, Problem> {
     let socket_name = format!("{name}.socket");
     if UnitName::parse(&socket_name).is_none() {
-        return Err(Fault::new(
-            format!("{name:?} is no name of a unit"),
-            "a name has letters, digits and : - _ . @ only",
+        return Err(Problem::new(
+            format!("{name:?} is not a valid unit name"),
+            "a unit name has letters, digits and : - _ . @ only",
         ));
     }
     let socket = load(place, &socket_name)?;
@@ -28,13 +35,13 @@ pub fn open<'a>(place: &'a Place, name: &str, tell: &mut Tell<'_>) -> Result<Cas
         State::Masked => return Err(masked(place, &socket)),
         State::Missing => return Err(no_socket(place, name, &socket)),
     }
-    readable(&socket)?;
-    tell.good(are(&socket));
+    well_formed(&socket)?;
+    report.ok(shown(&socket));
 
     let accept = socket.flag("Socket", "Accept").unwrap_or(false);
     let manager = Manager::of(place);
     let service_name = wanted(&socket, &socket_name, accept);
-    // Specifiers are known to the manager.
+    // The service manager has expanded specifiers.
     let service_name = match (service_name.contains('%'), manager) {
         (true, Some(manager)) => triggered(manager, &socket_name).unwrap_or(service_name),
         _ => service_name,
@@ -47,24 +54,24 @@ pub fn open<'a>(place: &'a Place, name: &str, tell: &mut Tell<'_>) -> Result<Cas
     }
     if accept {
         if let Some(explicit) = socket.value("Socket", "Service") {
-            return Err(Fault::new(
+            return Err(Problem::new(
                 format!(
-                    "{}:{}: Service= goes with Accept=no only, and systemd does not load a socket that has both",
+                    "{}:{}: Service= needs Accept=no, and systemd does not load a socket with both",
                     explicit.path.display(),
                     explicit.line
                 ),
-                format!("take the line away, and call the template {service_name}"),
+                format!("remove the line, and name the template {service_name}"),
             ));
         }
     }
-    readable(&service)?;
-    let each = if accept {
-        "each connection"
+    well_formed(&service)?;
+    let kind = if accept {
+        "one instance per connection"
     } else {
-        "all connections"
+        "one process for all connections"
     };
-    tell.good(format!("{}, for {each}", are(&service)));
-    Ok(Case {
+    report.ok(format!("{}, {kind}", shown(&service)));
+    Ok(Subject {
         place,
         manager,
         name: name.to_string(),
@@ -88,27 +95,27 @@ fn wanted(socket: &Unit, socket_name: &str, accept: bool) -> String {
     }
 }
 
-/// What the manager says that a socket starts.
+/// The service that a socket starts, according to the service manager.
 fn triggered(manager: Manager, socket: &str) -> Option<String> {
     let shown = manager.show(socket, &["Triggers"]).ok()?;
     let service = shown.get("Triggers").split_whitespace().next()?;
     Some(service.to_string())
 }
 
-fn load(place: &Place, name: &str) -> Result<Unit, Fault> {
+fn load(place: &Place, name: &str) -> Result<Unit, Problem> {
     Unit::load(place, name).map_err(|error| {
-        Fault::new(
+        Problem::new(
             format!(
-                "{name} could not be read: {}: {}",
+                "{name} cannot be read: {}: {}",
                 error.path.display(),
                 error.error
             ),
-            "run this as root, or make the file readable",
+            "run this as root, or make it a readable file",
         )
     })
 }
 
-fn are(unit: &Unit) -> String {
+fn shown(unit: &Unit) -> String {
     let path = unit.fragment().unwrap_or(Path::new("")).display();
     let drop_ins = match unit.sources.len().saturating_sub(1) {
         0 => String::new(),
@@ -118,116 +125,100 @@ fn are(unit: &Unit) -> String {
     format!("{path}{drop_ins}")
 }
 
-fn masked(place: &Place, unit: &Unit) -> Fault {
+fn masked(place: &Place, unit: &Unit) -> Problem {
     let path = unit.fragment().unwrap_or(Path::new(""));
-    let way = Way {
+    let fixer = Fixer {
         place,
         socket: &unit.name,
     };
-    Fault::new(
+    let problem = Problem::new(
         format!(
-            "{} is masked by {}, so that systemd refuses to start it",
+            "{} is masked by {}: systemd does not start it",
             unit.name,
             path.display()
         ),
-        "take the mask away",
-    )
-    .command(match place.live() {
+        "unmask it",
+    );
+    problem.command(match place.live() {
         true if path.starts_with("/run") => {
-            way.systemctl(&format!("unmask --runtime {}", unit.name))
+            fixer.systemctl(&["unmask", "--runtime"]).arg(&unit.name)
         }
-        true => way.systemctl(&format!("unmask {}", unit.name)),
-        false => format!("rm {}", shell(path)),
+        true => fixer.systemctl(&["unmask"]).arg(&unit.name),
+        false => ShellCommand::new(&["rm"]).arg(path),
     })
 }
 
-/// Lines that systemd ignores are never what somebody meant.
-fn readable(unit: &Unit) -> Result<(), Fault> {
-    if let Some((path, fault)) = unit.faults().next() {
-        let place = format!("{}:{}", path.display(), fault.line);
-        return Err(Fault::new(
-            format!("{place}: {}", fault.flaw),
-            match fault.flaw {
-                Flaw::Header => "write the ] at the end of that line",
-                Flaw::NoSection => "put a section such as [Socket] or [Service] above it",
-                _ => "mend that line, or put a # before it",
-            },
-        ));
-    }
-    Ok(())
+/// Checks for lines that systemd ignores, which nobody intends.
+fn well_formed(unit: &Unit) -> Result<(), Problem> {
+    let Some((path, problem)) = unit.syntax_problems().next() else {
+        return Ok(());
+    };
+    Err(Problem::new(
+        format!("{}:{}: {}", path.display(), problem.line, problem.kind),
+        match problem.kind {
+            SyntaxProblemKind::Header => "write the ] at the end of that line",
+            SyntaxProblemKind::NoSection => "put a section such as [Socket] or [Service] above it",
+            _ => "correct the line, or put a # before it",
+        },
+    ))
 }
 
-fn no_socket(place: &Place, name: &str, socket: &Unit) -> Fault {
-    let folders = place.own_folder();
+fn no_socket(place: &Place, name: &str, socket: &Unit) -> Problem {
+    let own = place.own_folder();
     let what = match socket.sources.first() {
         Some(drop_in) => format!(
             "there is no {}, only a drop-in for it: {}",
             socket.name,
             drop_in.path.display()
         ),
-        None => format!("there is no {} in any folder of units", socket.name),
+        None => format!("there is no {} in any unit directory", socket.name),
     };
-    let strays: Vec<PathBuf> = [
-        folders.join(name),
-        folders.join(format!("{name}.socket.conf")),
-    ]
-    .into_iter()
-    .filter(|path| path.is_file())
-    .collect();
-    if let Some(stray) = strays.first() {
-        return Fault::new(what, "a unit's file ends in its type; rename this one")
-            .seen([stray.display().to_string()])
-            .command(format!(
-                "mv {} {}",
-                shell(stray),
-                shell(folders.join(&socket.name))
-            ));
+    let strays = [own.join(name), own.join(format!("{name}.socket.conf"))];
+    let stray: Option<&PathBuf> = strays.iter().find(|path| path.is_file());
+    if let Some(stray) = stray {
+        let rename = ShellCommand::new(&["mv"])
+            .arg(stray)
+            .arg(own.join(&socket.name));
+        return Problem::new(what, "rename the file, whose name has to end in its type")
+            .evidence([stray.display().to_string()])
+            .command(rename);
     }
     let xinetd = place.path(format!("/etc/xinetd.d/{name}"));
     if xinetd.is_file() {
-        return Fault::new(
+        return Problem::new(
             what,
-            "ask xinetd about it, or attach the program anew: sockunit add",
+            "xinetd may serve it; to have systemd listen, disable it there and use sockunit add",
         )
-        .seen([format!(
-            "{} says that xinetd serves {name}",
-            xinetd.display()
-        )]);
+        .evidence([format!("{} exists", xinetd.display())]);
     }
     let services: BTreeSet<String> = Unit::names(place, "service").unwrap_or_default();
     let own = [format!("{name}.service"), format!("{name}@.service")];
     match own.iter().find(|own| services.contains(*own)) {
-        Some(service) => Fault::new(
+        Some(service) => Problem::new(
             what,
-            "write one; these lines are the least it has to say: [Socket], ListenStream=127.0.0.1:PORT, Accept=yes",
+            "write one, with at least these lines: [Socket], ListenStream=127.0.0.1:PORT, Accept=yes",
         )
-        .seen([format!("{service} is there, and nothing listens for it")])
-        .means("A client is told: Connection refused."),
-        None => Fault::new(
+        .evidence([format!("{service} exists, and no socket starts it")])
+        .impact(REFUSED),
+        None => Problem::new(
             what,
             "check the spelling (systemctl list-unit-files '*.socket'), or attach a program: sockunit add NAME PORT -- PROGRAM",
         ),
     }
 }
 
-/// The service that the socket would start is not there; often its sibling is.
-fn no_service(place: &Place, socket: &Unit, wanted: &str, accept: bool) -> Fault {
-    let (says, other_says) = match socket.value("Socket", "Accept") {
-        Some(value) => (
-            format!(
-                "{}:{} says Accept={}",
-                value.path.display(),
-                value.line,
-                value.text
-            ),
-            String::new(),
+/// The service that the socket starts is missing; often the one for the other value of Accept= exists.
+fn no_service(place: &Place, socket: &Unit, wanted: &str, accept: bool) -> Problem {
+    let setting = match socket.value("Socket", "Accept") {
+        Some(value) => format!(
+            "{}:{} sets Accept={}",
+            value.path.display(),
+            value.line,
+            value.text
         ),
-        None => (
-            format!("{} does not say Accept=yes", socket.name),
-            " (without it, one process is handed the listening socket)".to_string(),
-        ),
+        None => format!("{} does not set Accept=yes", socket.name),
     };
-    let what = format!("{says}{other_says}, so that systemd starts {wanted}, and there is none");
+    let what = format!("{setting}: systemd starts {wanted}, which does not exist");
     let other = match accept {
         true => wanted.replace("@.", "."),
         false => wanted.replace(".service", "@.service"),
@@ -235,25 +226,28 @@ fn no_service(place: &Place, socket: &Unit, wanted: &str, accept: bool) -> Fault
     let sibling = Unit::load(place, &other).ok();
     let file = sibling.as_ref().filter(|unit| unit.state == State::Found);
     let Some(file) = file.and_then(Unit::fragment) else {
-        let advice = format!("write {wanted}, or attach the program anew: sockunit add");
-        return Fault::new(what, advice);
+        let hint = format!("write {wanted}, or attach the program with sockunit add");
+        return Problem::new(what, hint);
     };
-    let explained = match accept {
+    let reason = match accept {
         true => {
-            "systemd can hand a single connection to an instance of a template only; to a plain service it \
-                 says: Failed to set socket on service: Invalid argument."
+            "With Accept=yes, systemd passes each connection to an instance of a template unit. If the service is no \
+             template, it logs: Failed to set socket on service: Invalid argument."
         }
-        false => "A template is for single connections, which systemd hands over with Accept=yes.",
+        false => {
+            "With Accept=yes, systemd passes each connection to an instance of the template unit. Without it, one process \
+             gets the listening socket."
+        }
     };
-    let fault =
-        Fault::new(what, format!("there is {other}: have the socket start it")).means(explained);
-    let way = Way {
+    let problem =
+        Problem::new(what, format!("have the socket start {other}, which exists")).impact(reason);
+    let fixer = Fixer {
         place,
         socket: &socket.name,
     };
     match accept {
-        // The file is right but for its name.
-        true => way.by_name(fault, file, wanted),
-        false => way.by_drop_in(fault, &socket.name, "Socket", &["Accept=yes"]),
+        // Only the name of the file is wrong.
+        true => fixer.by_name(problem, file, wanted),
+        false => fixer.by_drop_in(problem, &socket.name, "Socket", &["Accept=yes"]),
     }
 }

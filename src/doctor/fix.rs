@@ -1,62 +1,73 @@
-//! Commands that mend a fault.
+//! Commands that fix a problem of a unit.
 
 use std::path::Path;
 
-use super::Fault;
+use super::Problem;
+use crate::hint::ShellCommand;
 use crate::systemd::{Place, Scope};
 
-/// A word as a shell takes it.
-pub fn shell(word: impl AsRef<Path>) -> String {
-    crate::shell::quote(word.as_ref())
-}
-
-/// What can be done about the units of one socket.
+/// Fixes problems of the units of one socket.
 #[derive(Debug, Clone, Copy)]
-pub struct Way<'a> {
-    /// Where they lie.
+pub struct Fixer<'a> {
+    /// Where the units are.
     pub place: &'a Place,
-    /// The socket's name, with its type.
+    /// The socket unit's name.
     pub socket: &'a str,
 }
 
-impl Way<'_> {
-    /// A systemctl command as it is to be typed.
-    pub fn systemctl(&self, command: &str) -> String {
-        match self.place.scope {
-            Scope::System => format!("systemctl {command}"),
-            Scope::User => format!("systemctl --user {command}"),
-        }
+impl Fixer<'_> {
+    /// A systemctl command for the units' service manager.
+    pub fn systemctl(&self, words: &[&'static str]) -> ShellCommand {
+        let command = match self.place.scope {
+            Scope::System => ShellCommand::new(&["systemctl"]),
+            Scope::User => ShellCommand::new(&["systemctl", "--user"]),
+        };
+        command.literals(words)
     }
 
-    /// Has a fault mended by lines in a drop-in for a unit.
-    pub fn by_drop_in(&self, fault: Fault, unit: &str, section: &str, lines: &[&str]) -> Fault {
-        let folder = self.place.own_folder().join(format!("{unit}.d"));
-        let lines = lines.join("\\n");
-        // printf has a use of its own for the percent sign.
-        let text = format!("[{section}]\\n{lines}\\n").replace('%', "%%");
-        let (text, file) = (shell(text), shell(folder.join("doctor.conf")));
-        let fault = fault
-            .command(format!("mkdir -p {}", shell(folder)))
-            .command(format!("printf {text} >>{file}"));
-        self.by_reload(fault)
+    /// Adds lines to a section of a unit, in a drop-in.
+    pub fn by_drop_in(
+        &self,
+        problem: Problem,
+        unit: &str,
+        section: &'static str,
+        lines: &[&str],
+    ) -> Problem {
+        let directory = self.place.own_folder().join(format!("{unit}.d"));
+        let section = format!("[{section}]");
+        let lines = [section.as_str()].into_iter().chain(lines.iter().copied());
+        let problem = problem
+            .command(ShellCommand::new(&["mkdir", "-p"]).arg(&directory))
+            .command(ShellCommand::append(lines, &directory.join("doctor.conf")));
+        self.by_reload(problem)
     }
 
-    /// Has a fault mended by a file under its right name in the administrator's folder: moved from
-    /// there, copied from elsewhere.
-    pub fn by_name(&self, fault: Fault, file: &Path, name: &str) -> Fault {
+    /// Puts a unit file under its right name into the administrator's directory: by a move within
+    /// that directory, or by a copy.
+    pub fn by_name(&self, problem: Problem, file: &Path, name: &str) -> Problem {
         let own = self.place.own_folder();
-        let verb = if file.starts_with(&own) { "mv" } else { "cp" };
-        let (from, to) = (shell(file), shell(own.join(name)));
-        self.by_reload(fault.command(format!("{verb} {from} {to}")))
+        let command = match file.starts_with(&own) {
+            true => ShellCommand::new(&["mv"]),
+            false => ShellCommand::new(&["cp"]),
+        };
+        self.by_reload(problem.command(command.arg(file).arg(own.join(name))))
     }
 
-    /// Has a fault mended by what was done before, once the manager knows of it.
-    pub fn by_reload(&self, fault: Fault) -> Fault {
+    /// Inserts an empty assignment before a line of a unit file, which removes the earlier values.
+    pub fn by_reset(&self, problem: Problem, key: &str, line: usize, file: &Path) -> Problem {
+        let command = ShellCommand::new(&["sed", "-i"])
+            .arg(format!("{line}i {key}="))
+            .arg(file);
+        self.by_reload(problem.command(command))
+    }
+
+    /// Has the running service manager read the changed files.
+    pub fn by_reload(&self, problem: Problem) -> Problem {
         if !self.place.live() {
-            return fault;
+            return problem;
         }
-        fault
-            .command(self.systemctl("daemon-reload"))
-            .command(self.systemctl(&format!("restart {}", self.socket)))
+        problem
+            .command(self.systemctl(&["daemon-reload"]))
+            .command(self.systemctl(&["restart"]).arg(self.socket))
     }
 }

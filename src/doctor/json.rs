@@ -1,21 +1,21 @@
-//! What was said, for programs.
+//! Check results as JSON.
 
 use serde_json::{Value, json};
 
-use super::Said;
+use super::CheckResult;
 
-/// One thing that was said as an object of JSON.
-pub fn json(said: &Said) -> Value {
-    match said {
-        Said::Good(text) => json!({"verdict": "ok", "text": text}),
-        Said::Note(text) => json!({"verdict": "note", "text": text}),
-        Said::Fault(fault) => json!({
-            "verdict": "fault",
-            "text": fault.what,
-            "evidence": fault.evidence,
-            "means": fault.means,
-            "advice": fault.advice,
-            "commands": fault.commands,
+/// A check result as an object. `commands` is null if a command is not safe to paste.
+pub fn json(result: &CheckResult) -> Value {
+    match result {
+        CheckResult::Ok(text) => json!({"verdict": "ok", "text": text}),
+        CheckResult::Note(text) => json!({"verdict": "note", "text": text}),
+        CheckResult::Problem(problem) => json!({
+            "verdict": "problem",
+            "text": problem.what,
+            "evidence": problem.evidence,
+            "impact": problem.impact,
+            "hint": problem.hint.text,
+            "commands": problem.hint.lines(),
         }),
     }
 }

@@ -1,60 +1,60 @@
-//! Whether what is on disk is what systemd has loaded.
+//! Whether systemd has loaded the units as they are on disk.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::subject::{Case, OF_SERVICE, OF_SOCKET};
-use super::{Fault, Tell};
+use super::subject::{OF_SERVICE, OF_SOCKET, Subject};
+use super::{Problem, Report};
 use crate::log::escape;
 use crate::systemd::{Manager, Properties};
 use crate::systemd::{Place, Scope, Unit};
 
-/// An instance that is looked at and never started.
+/// An instance whose properties are asked for, and which is never started.
 const INSTANCE: &str = "doctor";
 
-/// Asks the manager, where there is one, what it has of the units.
+/// Asks the service manager, if one runs, for the properties of the units.
 ///
 /// # Errors
 ///
-/// It has something else than what is on disk, or cannot load that.
-pub fn check(case: &mut Case<'_>, tell: &mut Tell<'_>) -> Result<(), Fault> {
-    let Some(manager) = case.manager else {
+/// It has not loaded them as they are on disk, or cannot load them.
+pub fn check(subject: &mut Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
+    let Some(manager) = subject.manager else {
         return Ok(());
     };
-    case.loaded = ask(manager, &case.socket.name, &OF_SOCKET)?;
-    let instance = case.service.name.replace("@.", &format!("@{INSTANCE}."));
-    case.started = ask(manager, &instance, &OF_SERVICE)?;
-    same(case, &case.socket, &case.loaded)?;
-    same(case, &case.service, &case.started)?;
-    tell.good("systemd has loaded both as they are on disk".into());
+    subject.loaded = ask(manager, &subject.socket.name, &OF_SOCKET)?;
+    let instance = subject.service.name.replace("@.", &format!("@{INSTANCE}."));
+    subject.started = ask(manager, &instance, &OF_SERVICE)?;
+    same(subject, &subject.socket, &subject.loaded)?;
+    same(subject, &subject.service, &subject.started)?;
+    report.ok("systemd has loaded both units as they are on disk".into());
     Ok(())
 }
 
-fn ask(manager: Manager, unit: &str, properties: &[&str]) -> Result<Properties, Fault> {
+fn ask(manager: Manager, unit: &str, properties: &[&str]) -> Result<Properties, Problem> {
     manager.show(unit, properties).map_err(|error| {
-        let advice = "see whether systemd itself is well: systemctl status";
-        Fault::new(error.to_string(), advice)
+        let hint = "see whether systemd itself works: systemctl status";
+        Problem::new(error.to_string(), hint)
     })
 }
 
-fn same(case: &Case<'_>, unit: &Unit, loaded: &Properties) -> Result<(), Fault> {
+fn same(subject: &Subject<'_>, unit: &Unit, loaded: &Properties) -> Result<(), Problem> {
     let state = loaded.get("LoadState");
-    let anew = |what: String| {
-        let fault = Fault::new(what, "have systemd read its unit files anew");
-        case.by_reload(fault)
+    let reload = |what: String| {
+        let problem = Problem::new(what, "have systemd read the unit files again");
+        subject.fixer().by_reload(problem)
     };
     if loaded.get("NeedDaemonReload") == "yes" {
-        return Err(anew(format!(
-            "{} was changed on disk after systemd had read it, so that the change has no effect",
+        return Err(reload(format!(
+            "{} has changed on disk since systemd read it: the change has no effect yet",
             unit.name
         )));
     }
     match state {
         "loaded" => {}
         "not-found" | "masked" => {
-            return Err(anew(format!(
-                "{} is there, and systemd has not read it: to systemd it is {state}",
+            return Err(reload(format!(
+                "{} exists, and systemd has not read it: its state is {state}",
                 unit.fragment().unwrap_or(Path::new("")).display()
             )));
         }
@@ -68,9 +68,8 @@ fn same(case: &Case<'_>, unit: &Unit, loaded: &Properties) -> Result<(), Fault> 
                 unit.name,
                 why.trim_matches('"')
             );
-            let advice =
-                "mend what it names, then have it read the file anew: systemctl daemon-reload";
-            return Err(Fault::new(what.trim(), advice).seen(verify(case.place, &unit.name)));
+            let hint = "correct the lines that it names, then have systemd read them: systemctl daemon-reload";
+            return Err(Problem::new(what.trim(), hint).evidence(verify(subject.place, &unit.name)));
         }
     }
     let known: BTreeSet<PathBuf> = loaded
@@ -84,20 +83,20 @@ fn same(case: &Case<'_>, unit: &Unit, loaded: &Properties) -> Result<(), Fault> 
         .skip(1)
         .find(|source| !known.contains(&real(&source.path)));
     match unread {
-        Some(source) => Err(anew(format!(
-            "{} is there, and systemd has not read it, so that it has no effect",
+        Some(source) => Err(reload(format!(
+            "{} exists, and systemd has not read it: it has no effect yet",
             source.path.display()
         ))),
         None => Ok(()),
     }
 }
 
-/// /lib is usr/lib.
+/// The real path: /lib is a link to usr/lib.
 fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// What systemd itself has to say of a unit's files.
+/// The lines of systemd-analyze(1) about a unit.
 fn verify(place: &Place, unit: &str) -> Vec<String> {
     let mut command = Command::new("systemd-analyze");
     if place.scope == Scope::User {

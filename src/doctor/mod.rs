@@ -1,14 +1,16 @@
-//! Why a service does not work: its units, its program, its socket and a connection, looked at from
-//! the bottom up, to the first fault.
+//! Why a service does not work: its units, program, socket and a connection are checked from the bottom
+//! up, to the first problem.
 //!
-//! It works on every socket unit, whoever wrote it, and changes nothing. In a system that is only
-//! unpacked it tells what the tree can tell.
+//! It works on every socket unit, whoever wrote it, and changes nothing. Below another root directory
+//! it checks what files alone can show.
+//!
+//! The journal's text is written by clients and programs. It is quoted as evidence and selects at most
+//! one of a fixed list of hints; no verdict and no command is made from it.
 
 mod address;
 mod attempt;
 mod command;
 mod database;
-mod denied;
 mod ended;
 mod files;
 mod fix;
@@ -19,29 +21,30 @@ mod report;
 mod socket;
 mod streams;
 mod subject;
+mod symptom;
 mod users;
 
 pub use json::json;
-pub use report::{Fault, Said};
+pub use report::{CheckResult, Problem};
 
 use crate::systemd::Place;
 
-/// To whom each thing is said as it is found out.
-pub struct Tell<'t> {
-    to: &'t mut dyn FnMut(&Said),
+/// Passes each result on as soon as it is known.
+pub struct Report<'t> {
+    to: &'t mut dyn FnMut(&CheckResult),
 }
 
-impl Tell<'_> {
-    fn good(&mut self, text: String) {
-        (self.to)(&Said::Good(text));
+impl Report<'_> {
+    fn ok(&mut self, text: String) {
+        (self.to)(&CheckResult::Ok(text));
     }
 
     fn note(&mut self, text: String) {
-        (self.to)(&Said::Note(text));
+        (self.to)(&CheckResult::Note(text));
     }
 }
 
-/// The service that a user means, who may name any of its units.
+/// The name of a service, which users may name by any of its units.
 pub fn name_of(text: &str) -> &str {
     let stem = ["@.service", ".service", "@.socket", ".socket"]
         .iter()
@@ -49,44 +52,54 @@ pub fn name_of(text: &str) -> &str {
     stem.unwrap_or(text)
 }
 
-/// Why a service is looked at.
+/// Why a service is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    /// It was named: that it is not started is a fault.
-    ByName,
-    /// All are looked at: that one was never meant to be started is none.
-    Among,
+pub enum Selection {
+    /// The user named it: if it is not started, that is a problem.
+    Named,
+    /// All services are checked: one that is disabled and not started has no problem.
+    All,
 }
 
-/// Looks at the service of a name, and tells `to` each thing as it is found out. The first fault is
-/// the last thing told; true where there is none.
-pub fn examine(place: &Place, name: &str, asked: Asked, to: &mut dyn FnMut(&Said)) -> bool {
-    let mut tell = Tell { to };
-    match look(place, name_of(name), asked, &mut tell) {
+/// Checks the service `name` and passes each result to `to`. A problem is the last result; returns
+/// whether there is none.
+pub fn examine(
+    place: &Place,
+    name: &str,
+    selection: Selection,
+    to: &mut dyn FnMut(&CheckResult),
+) -> bool {
+    let mut report = Report { to };
+    match check(place, name_of(name), selection, &mut report) {
         Ok(()) => true,
-        Err(fault) => {
-            (tell.to)(&Said::Fault(fault));
+        Err(problem) => {
+            (report.to)(&CheckResult::Problem(problem));
             false
         }
     }
 }
 
-fn look(place: &Place, name: &str, asked: Asked, tell: &mut Tell<'_>) -> Result<(), Fault> {
-    let mut case = files::open(place, name, tell)?;
-    // What a tree can tell ...
-    address::check(&case, tell)?;
-    database::check(&case, tell)?;
-    users::check(&case, tell)?;
-    command::check(&case, tell)?;
-    // ... and what the running system can.
-    loaded::check(&mut case, tell)?;
-    streams::check(&case, tell)?;
-    if !socket::check(&case, asked, tell)? {
+fn check(
+    place: &Place,
+    name: &str,
+    selection: Selection,
+    report: &mut Report<'_>,
+) -> Result<(), Problem> {
+    let mut subject = files::open(place, name, report)?;
+    // What files show ...
+    address::check(&subject, report)?;
+    database::check(&subject, report)?;
+    users::check(&subject, report)?;
+    command::check(&subject, report)?;
+    // ... and what the running system shows.
+    loaded::check(&mut subject, report)?;
+    streams::check(&subject, report)?;
+    if !socket::check(&subject, selection, report)? {
         return Ok(());
     }
-    limits::check(&case, tell)?;
-    ended::check(&case, tell)?;
-    attempt::check(&case, tell)
+    limits::check(&subject, report)?;
+    ended::check(&subject, report)?;
+    attempt::check(&subject, report)
 }
 
 #[cfg(test)]

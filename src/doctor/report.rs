@@ -1,94 +1,86 @@
-//! What the doctor says.
+//! What `sockunit doctor` reports.
 
 use std::fmt;
 
+use crate::hint::{Hint, ShellCommand};
 use crate::log::Plain;
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
-    /// It is as it should be.
-    Good(String),
-    /// Nobody can say from here, or it is worth knowing and breaks nothing.
+pub enum CheckResult {
+    /// Nothing is wrong.
+    Ok(String),
+    /// Clients are served; or it could not be checked.
     Note(String),
-    /// It is what keeps the service from working.
-    Fault(Fault),
+    /// Clients are not served.
+    Problem(Problem),
 }
 
-/// What keeps a service from working. Its Display is what the user reads.
+/// What keeps clients from being served.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fault {
-    /// What is wrong, beginning with the unit or the file that it is wrong with.
+pub struct Problem {
+    /// The problem, beginning with the unit or file that has it.
     pub what: String,
-    /// What shows it: lines of files and of the journal, made safe to print.
+    /// Lines of files and of the journal that show it. Those of the journal are quoted.
     pub evidence: Vec<String>,
-    /// What it means to a client, where that is not plain.
-    pub means: Option<String>,
-    /// What mends it, in words.
-    pub advice: String,
-    /// The same as commands, where commands can do it.
-    pub commands: Vec<String>,
+    /// What clients see, if that is not obvious.
+    pub impact: Option<String>,
+    /// How to fix it.
+    pub hint: Hint,
 }
 
-impl Fault {
-    /// A fault, and what mends it in words.
-    pub fn new(what: impl Into<String>, advice: impl Into<String>) -> Fault {
-        Fault {
+impl Problem {
+    /// A problem, and how to fix it in words.
+    pub fn new(what: impl Into<String>, hint: impl Into<String>) -> Problem {
+        Problem {
             what: what.into(),
-            advice: advice.into(),
-            ..Fault::default()
+            hint: Hint::new(hint),
+            ..Problem::default()
         }
     }
 
-    /// With what shows it.
+    /// Adds evidence.
     #[must_use]
-    pub fn seen(mut self, evidence: impl IntoIterator<Item = String>) -> Fault {
+    pub fn evidence(mut self, evidence: impl IntoIterator<Item = String>) -> Problem {
         self.evidence.extend(evidence);
         self
     }
 
-    /// With what it means.
+    /// Adds what clients see.
     #[must_use]
-    pub fn means(mut self, means: impl Into<String>) -> Fault {
-        self.means = Some(means.into());
+    pub fn impact(mut self, impact: impl Into<String>) -> Problem {
+        self.impact = Some(impact.into());
         self
     }
 
-    /// With a command that mends it.
+    /// Adds a command that fixes it, to be run after those added before.
     #[must_use]
-    pub fn command(mut self, command: impl Into<String>) -> Fault {
-        self.commands.push(command.into());
+    pub fn command(mut self, command: ShellCommand) -> Problem {
+        self.hint = self.hint.command(command);
         self
     }
 }
 
-impl fmt::Display for Said {
+impl fmt::Display for CheckResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Said::Good(text) => write!(f, "ok: {}", Plain(text)),
-            Said::Note(text) => write!(f, "note: {}", Plain(text)),
-            Said::Fault(fault) => write!(f, "fault: {fault}"),
+            CheckResult::Ok(text) => write!(f, "ok: {}", Plain(text)),
+            CheckResult::Note(text) => write!(f, "note: {}", Plain(text)),
+            CheckResult::Problem(problem) => write!(f, "problem: {problem}"),
         }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", Plain(&self.what))?;
         for line in &self.evidence {
             write!(f, "\n    {}", Plain(line))?;
         }
-        if let Some(means) = &self.means {
-            write!(f, "\n  {}", Plain(means))?;
+        if let Some(impact) = &self.impact {
+            write!(f, "\n  {}", Plain(impact))?;
         }
-        write!(f, "\n  {}", Plain(&self.advice))?;
-        if !self.commands.is_empty() {
-            f.write_str(":")?;
-        }
-        for command in &self.commands {
-            write!(f, "\n    {}", Plain(command))?;
-        }
-        Ok(())
+        write!(f, "\n{}", self.hint)
     }
 }
 
@@ -97,11 +89,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_file_says_cannot_steer_the_terminal() {
-        let fault = Fault::new("a\x1b[2Jb\u{202e}c\nd é", "x").command("rm 'a\tb'");
+    fn text_of_a_file_cannot_control_the_terminal() {
+        let problem = Problem::new("a\x1b[2Jb\u{202e}c\nd é", "x\ny");
+        let shown = "problem: a\\u{1b}[2Jb\\u{202e}c\\nd é\nhint: x\\ny";
+        assert_eq!(CheckResult::Problem(problem.clone()).to_string(), shown);
+        let problem = problem.command(ShellCommand::new(&["rm"]).arg("a b"));
         assert_eq!(
-            Said::Fault(fault).to_string(),
-            "fault: a\\u{1b}[2Jb\\u{202e}c\\nd é\n  x:\n    rm 'a\\tb'"
+            CheckResult::Problem(problem.clone()).to_string(),
+            format!("{shown}\n    rm 'a b'")
         );
+        let problem = problem.command(ShellCommand::new(&["rm"]).arg("a\tb"));
+        let shown = CheckResult::Problem(problem).to_string();
+        assert!(shown.ends_with("not safe to paste)") && !shown.contains("rm"));
     }
 }

@@ -1,113 +1,112 @@
-//! Whether the socket listens, and why it does not.
+//! Whether the socket listens, and why not.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::Path;
 
 use super::address::{self, Address};
-use super::subject::Case;
-use super::{Asked, Fault, Tell};
-use crate::conflicts::{self, Finding, Location, Process, UsedBy};
-use crate::systemd::journalctl::{self, Of};
-use crate::systemd::{Listen, State, Unit};
+use super::attempt::must_accept;
+use super::files::REFUSED;
+use super::subject::Subject;
+use super::{Problem, Report, Selection};
+use crate::conflicts::{self, Finding, FindingKind, Location, Process, ProcessUnit};
+use crate::hint::ShellCommand;
+use crate::systemd::journalctl::{self, Filter};
+use crate::systemd::{ListenDirective, State, Unit};
 
-/// Checks that the socket is active and the kernel has its addresses. False where there is no
-/// running socket to look at further.
+/// Checks that the socket is active and that the kernel has its addresses. Returns whether the checks
+/// of a running socket can follow.
 ///
 /// # Errors
 ///
-/// It is not, and this is why.
-pub fn check(case: &Case<'_>, asked: Asked, tell: &mut Tell<'_>) -> Result<bool, Fault> {
-    let unit = &case.socket.name;
-    if case.manager.is_none() {
-        if case.place.live() {
-            return Err(no_manager(case));
+/// It does not listen, and why not.
+pub fn check(
+    subject: &Subject<'_>,
+    selection: Selection,
+    report: &mut Report<'_>,
+) -> Result<bool, Problem> {
+    let unit = &subject.socket.name;
+    if subject.manager.is_none() {
+        if subject.place.live() {
+            return Err(no_manager(subject));
         }
-        tell.note("whether it listens is known in the running system only".into());
+        report.note("only the running system shows whether it listens".into());
         return Ok(false);
     }
-    let state = case.loaded.get("ActiveState");
-    if asked == Asked::Among
-        && state == "inactive"
-        && case.loaded.get("UnitFileState") == "disabled"
-    {
-        tell.note(format!(
-            "{unit} is not started, nor at boot ({})",
-            case.systemctl(&format!("start {unit}"))
-        ));
+    let state = subject.loaded.get("ActiveState");
+    let disabled = subject.loaded.get("UnitFileState") == "disabled";
+    if selection == Selection::All && state == "inactive" && disabled {
+        report.note(format!("{unit} is not started, and disabled"));
         return Ok(false);
     }
     if state != "active" {
-        return Err(not_active(case, state));
+        return Err(not_active(subject));
     }
-    let listening = found(case);
-    let missing = case.loaded.all("Listen").iter().find_map(|listen| {
-        let text = listen.strip_suffix(" (Stream)")?;
-        let there = match Address::parse(text) {
-            // systemd leaves such addresses out where the kernel has no IPv6.
-            Address::Tcp(address) if address.is_ipv6() && !has_ipv6() => true,
-            Address::Tcp(address) => listening.iter().any(|(other, _)| *other == address),
-            Address::Unix(path) => address::is_there(&path),
-            Address::Other(_) => true,
-        };
-        (!there).then_some(text)
-    });
+    let listening = listening(subject);
+    let missing = subject
+        .loaded
+        .all("ListenDirective")
+        .iter()
+        .find_map(|listen| {
+            let text = listen.strip_suffix(" (Stream)")?;
+            let exists = match Address::parse(text) {
+                // Where the kernel has no IPv6, systemd leaves these addresses out.
+                Address::Tcp(address) if address.is_ipv6() && !has_ipv6() => true,
+                Address::Tcp(address) => listening.iter().any(|(other, _)| *other == address),
+                Address::Unix(path) => address::is_there(&path),
+                Address::Other(_) => true,
+            };
+            (!exists).then_some(text)
+        });
     if let Some(text) = missing {
-        let fault = Fault::new(
-            format!(
-                "{unit} is to listen on {text}, and does not: it was started with other addresses"
-            ),
-            "start it anew",
+        let problem = Problem::new(
+            format!("{unit} does not listen on {text}: it was started with other addresses"),
+            "restart it",
         );
-        return Err(fault.command(case.systemctl(&format!("restart {unit}"))));
+        return Err(problem.command(subject.fixer().systemctl(&["restart"]).arg(unit)));
     }
-    let boot = match case.loaded.get("UnitFileState") {
-        "disabled" => format!(
-            "; not at boot ({})",
-            case.systemctl(&format!("enable {unit}"))
-        ),
-        _ => String::new(),
+    let boot = if disabled {
+        ", but is not enabled: it does not start at boot"
+    } else {
+        ""
     };
-    tell.good(format!("{unit} listens{boot}"));
+    report.ok(format!("{unit} listens{boot}"));
     Ok(true)
 }
 
-/// Nobody who would listen.
-fn no_manager(case: &Case<'_>) -> Fault {
-    let refused = "A client is told: Connection refused.";
-    if case.of_system() {
-        let what = format!(
-            "systemd does not run here, so that nothing listens for {}",
-            case.socket.name
-        );
-        return Fault::new(what, "boot this system with systemd").means(refused);
+/// No service manager runs that could listen.
+fn no_manager(subject: &Subject<'_>) -> Problem {
+    let unit = &subject.socket.name;
+    if subject.of_system() {
+        return Problem::new(
+            format!("systemd does not run here: nothing listens for {unit}"),
+            "boot this system with systemd",
+        )
+        .impact(REFUSED);
     }
-    Fault::new(
-        format!(
-            "your own service manager does not run, so that nothing listens for {}",
-            case.socket.name
-        ),
-        "it runs while you are logged in; this has it run always",
+    Problem::new(
+        format!("your service manager does not run: nothing listens for {unit}"),
+        "it runs while you are logged in; lingering keeps it running",
     )
-    .means(refused)
-    .command("loginctl enable-linger")
+    .impact(REFUSED)
+    .command(ShellCommand::new(&["loginctl", "enable-linger"]))
 }
 
 fn has_ipv6() -> bool {
     Path::new("/proc/net/if_inet6").exists()
 }
 
-/// The listening TCP sockets of the unit's ports, by address.
-fn found(case: &Case<'_>) -> Vec<(SocketAddr, Finding)> {
-    // Who has the name does not count here, and an instance's is none for the services database.
-    let Ok(name) = case.name.parse().or_else(|_| "instance".parse()) else {
+/// The listening TCP sockets on the unit's ports, by address.
+fn listening(subject: &Subject<'_>) -> Vec<(SocketAddr, Finding)> {
+    // Only the port matters here. An instance's name is no service name.
+    let Ok(name) = subject.name.parse().or_else(|_| "instance".parse()) else {
         return Vec::new();
     };
     let mut found = Vec::new();
-    for port in case.ports().into_iter().filter_map(NonZeroU16::new) {
-        for finding in conflicts::find(case.place, &name, port) {
-            if let (Location::Address(address), UsedBy::Listener { .. }) =
-                (&finding.place, &finding.used_by)
+    for port in subject.ports().into_iter().filter_map(NonZeroU16::new) {
+        for finding in conflicts::find(subject.place, &name, port, &[]) {
+            if let (Location::Address(address), FindingKind::Listener { .. }) =
+                (&finding.location, &finding.kind)
             {
                 found.push((*address, finding));
             }
@@ -116,140 +115,152 @@ fn found(case: &Case<'_>) -> Vec<(SocketAddr, Finding)> {
     found
 }
 
-fn not_active(case: &Case<'_>, state: &str) -> Fault {
-    let unit = &case.socket.name;
-    let refused = "A client is told: Connection refused.";
-    if let Some(fault) = taken(case) {
-        return fault.means(refused);
+fn not_active(subject: &Subject<'_>) -> Problem {
+    let unit = &subject.socket.name;
+    let fixer = subject.fixer();
+    if let Some(problem) = in_use(subject) {
+        return problem.impact(REFUSED);
     }
-    let restart = case.systemctl(&format!("restart {unit}"));
-    let service = &case.service.name;
-    let runs = ["active", "activating", "reloading"].contains(&case.started.get("ActiveState"));
-    if !case.accept && runs {
-        return Fault::new(
-            format!("{unit} is {state}, and {service} runs without it: systemd does not start a socket then"),
-            "stop the service, which the socket starts when somebody comes",
+    let state = subject.loaded.get("ActiveState");
+    let service = &subject.service.name;
+    let runs = ["active", "activating", "reloading"].contains(&subject.started.get("ActiveState"));
+    if !subject.accept && runs {
+        return Problem::new(
+            format!(
+                "{unit} is {state}, and {service} runs: systemd does not start a socket whose service runs"
+            ),
+            "stop the service, which the socket starts for the next connection",
         )
-        .means(refused)
-        .command(case.systemctl(&format!("stop {service}")))
-        .command(case.systemctl(&format!("start {unit}")));
+        .impact(REFUSED)
+        .command(fixer.systemctl(&["stop"]).arg(service))
+        .command(fixer.systemctl(&["start"]).arg(unit));
     }
     if state != "failed" {
-        return Fault::new(
+        return Problem::new(
             format!("{unit} is {state}: it was not started, or was stopped"),
             "start it",
         )
-        .means(refused)
-        .command(case.systemctl(&format!("start {unit}")));
+        .impact(REFUSED)
+        .command(fixer.systemctl(&["start"]).arg(unit));
     }
-    let words = journalctl::last(case.place, Of::Unit(unit), None);
-    let result = case.loaded.get("Result");
-    let fault = match result {
+    let journal = |unit| journalctl::last(subject.place, Filter::Unit(unit), None).quoted();
+    let problem = match subject.loaded.get("Result") {
         "trigger-limit-hit" => {
-            let fault = Fault::new(
-                format!("{unit} was taken down by its trigger limit: too many connections came in too short a time"),
-                "lift the limit, which MaxConnections= makes needless",
-            )
-            .seen(words.evidence())
-            .means(format!(
-                "systemd closes a socket for good that is triggered 200 times in 2 seconds, or as TriggerLimitBurst= \
-                 and TriggerLimitIntervalSec= say; a service for all connections that ends without accepting one does \
-                 that as well. {refused}"
-            ));
-            return case.by_drop_in(fault, unit, "Socket", &["TriggerLimitIntervalSec=0"]);
-        }
-        "service-start-limit-hit" => {
-            let service = &case.service.name;
-            let words = journalctl::last(case.place, Of::Unit(&case.services()), None);
-            Fault::new(
+            let problem = Problem::new(
+                format!("{unit} has reached its trigger limit, and systemd has stopped it"),
                 format!(
-                    "{unit} was given up, because {service} ended too often in too short a time"
+                    "remove the limit; MaxConnections= bounds the connections{}",
+                    must_accept(subject)
                 ),
-                "mend what its program says above, then start both anew",
             )
-            .seen(words.evidence())
-            .means(refused)
-            .command(case.systemctl(&format!("reset-failed {} {unit}", case.services())))
+            .evidence(journal(unit))
+            .impact(format!(
+                "systemd stops a socket for good after 200 connections in 2 seconds, or as TriggerLimitBurst= and \
+                 TriggerLimitIntervalSec= say. A service with Accept=no that ends without accepting a connection has \
+                 the same effect. {REFUSED}"
+            ));
+            return fixer.by_drop_in(problem, unit, "Socket", &["TriggerLimitIntervalSec=0"]);
         }
-        "start-limit-hit" => Fault::new(
-            format!("{unit} was started too often in too short a time"),
-            "forget that, and start it",
+        "service-start-limit-hit" => Problem::new(
+            format!("{unit} has failed, because {service} ended too often in a short time"),
+            format!(
+                "fix the program, then reset the failure and start the socket{}",
+                must_accept(subject)
+            ),
         )
-        .seen(words.evidence())
-        .means(refused)
-        .command(case.systemctl(&format!("reset-failed {unit}"))),
-        _ => Fault::new(
+        .evidence(journal(&subject.services()))
+        .command(
+            fixer
+                .systemctl(&["reset-failed"])
+                .arg(subject.services())
+                .arg(unit),
+        ),
+        "start-limit-hit" => Problem::new(
+            format!("{unit} was started too often in a short time"),
+            "reset the failure, and start it",
+        )
+        .evidence(journal(unit))
+        .command(fixer.systemctl(&["reset-failed"]).arg(unit)),
+        result => Problem::new(
             format!("{unit} failed to start: {result}"),
-            "mend what systemd says above, then start it",
+            "fix what systemd reports in the entries above, then start it",
         )
-        .seen(words.evidence())
-        .means(refused),
+        .evidence(journal(unit)),
     };
-    fault.command(restart)
+    problem
+        .impact(REFUSED)
+        .command(fixer.systemctl(&["restart"]).arg(unit))
 }
 
-/// Somebody else who has one of the ports.
-fn taken(case: &Case<'_>) -> Option<Fault> {
-    let unit = &case.socket.name;
-    let found = found(case);
-    let listens = case.socket.listens();
-    let wanted = |listen: &&Listen<'_>| listen.is_stream();
-    let only_v6 = case.only_v6();
-    for listen in listens.iter().filter(wanted) {
+/// Another socket that has one of the addresses.
+fn in_use(subject: &Subject<'_>) -> Option<Problem> {
+    let unit = &subject.socket.name;
+    let found = listening(subject);
+    let listens = subject.socket.listen_directives();
+    let only_v6 = subject.only_v6();
+    let streams = listens
+        .iter()
+        .filter(|listen: &&ListenDirective<'_>| listen.is_stream());
+    for listen in streams {
         let Address::Tcp(own) = Address::parse(listen.value.text) else {
             continue;
         };
-        let used_by = found.iter().find(|(address, _)| {
+        let other = found.iter().find(|(address, _)| {
             address.port() == own.port()
                 && address::overlap(address.ip(), own.ip(), only_v6)
                 && !address::is_free(own, only_v6)
         });
-        let Some((_, finding)) = used_by else {
+        let Some((_, finding)) = other else {
             continue;
         };
-        let UsedBy::Listener {
+        let FindingKind::Listener {
             processes,
-            unit: by,
+            unit: socket,
             ..
-        } = &finding.used_by
+        } = &finding.kind
         else {
             continue;
         };
-        let what = format!(
-            "port {} is taken, so that {unit} cannot listen on {}",
-            own.port(),
-            listen.value.text
-        );
         let shown = finding.to_string();
         let shown = shown.strip_prefix("taken: ").unwrap_or(&shown).to_string();
-        let fault = Fault::new(what, "end who has it, or choose another port").seen([shown]);
-        let fault = match end(case, by.as_deref(), processes) {
-            Some(command) => fault.command(command),
-            None => return Some(fault),
+        let problem = Problem::new(
+            format!(
+                "port {} is in use: {unit} cannot listen on {}",
+                own.port(),
+                listen.value.text
+            ),
+            "stop the other service, or use another port",
+        )
+        .evidence([shown]);
+        let Some(stop) = stop(subject, socket.as_deref(), processes) else {
+            return Some(problem);
         };
-        return Some(fault.command(case.systemctl(&format!("restart {unit}"))));
+        let restart = subject.fixer().systemctl(&["restart"]).arg(unit);
+        return Some(problem.command(stop).command(restart));
     }
     None
 }
 
-/// The command that ends who listens.
-fn end(case: &Case<'_>, unit: Option<&str>, processes: &[Process]) -> Option<String> {
-    if let Some(unit) = unit {
-        let own = Unit::load(case.place, unit).is_ok_and(|unit| unit.state == State::Found);
+/// The command that stops the other service.
+fn stop(
+    subject: &Subject<'_>,
+    socket: Option<&str>,
+    processes: &[Process],
+) -> Option<ShellCommand> {
+    let of_system = ShellCommand::new(&["systemctl", "stop"]);
+    if let Some(socket) = socket {
+        let own = Unit::load(subject.place, socket).is_ok_and(|unit| unit.state == State::Found);
         return Some(match own {
-            true => case.systemctl(&format!("stop {unit}")),
-            false => format!("systemctl stop {unit}"),
+            true => subject.fixer().systemctl(&["stop"]).arg(socket),
+            false => of_system.arg(socket),
         });
     }
     let process = processes.first()?;
-    Some(
-        match process
-            .unit
-            .as_deref()
-            .filter(|unit| unit.ends_with(".service"))
-        {
-            Some(service) => format!("systemctl stop {service}"),
-            None => format!("kill {}", process.pid),
-        },
-    )
+    // The system's manager may have a unit with the name of a user's, and must not stop that.
+    let unit = process.unit.as_ref();
+    let is_service = |unit: &&ProcessUnit| !unit.of_user && unit.name.ends_with(".service");
+    Some(match unit.filter(is_service) {
+        Some(service) => of_system.arg(&service.name),
+        None => ShellCommand::new(&["kill"]).arg(process.pid.to_string()),
+    })
 }

@@ -1,34 +1,32 @@
-//! The service that is looked at: its units as they are on disk, and as the manager has them.
+//! The service that is checked: its units on disk, and as the service manager has loaded them.
 
 use std::path::{Path, PathBuf};
 
-use super::Fault;
 use super::address::Address;
-use super::fix::Way;
-use crate::systemd::{Manager, Properties};
-use crate::systemd::{Place, Scope, Unit};
+use super::fix::Fixer;
+use crate::systemd::{ListenDirective, Manager, Place, Properties, Scope, Unit, command_lines};
 
 /// A socket and the service that it starts.
-pub struct Case<'a> {
-    /// Where its units lie.
+pub struct Subject<'a> {
+    /// Where the units are.
     pub place: &'a Place,
-    /// The service manager, where there is one to ask.
+    /// The service manager, if one runs.
     pub manager: Option<Manager>,
-    /// The name without its type.
+    /// The service name.
     pub name: String,
-    /// The socket.
+    /// The socket unit.
     pub socket: Unit,
-    /// What the manager has of it; empty without one.
+    /// Its properties in the service manager; empty without one.
     pub loaded: Properties,
-    /// Whether there is a unit for each connection.
+    /// `Accept=yes`: systemd starts an instance for each connection.
     pub accept: bool,
-    /// The service, or the template of it.
+    /// The service unit, or the template.
     pub service: Unit,
-    /// What the manager has of the service, or of an instance that is never started.
+    /// The service's properties, or those of an instance that is never started.
     pub started: Properties,
 }
 
-/// What is asked of the manager about the socket.
+/// The properties of the socket.
 pub const OF_SOCKET: [&str; 21] = [
     "LoadState",
     "LoadError",
@@ -38,7 +36,7 @@ pub const OF_SOCKET: [&str; 21] = [
     "ActiveState",
     "SubState",
     "Result",
-    "Listen",
+    "ListenDirective",
     "Accept",
     "UnitFileState",
     "NConnections",
@@ -53,7 +51,7 @@ pub const OF_SOCKET: [&str; 21] = [
     "FreeBind",
 ];
 
-/// What is asked of it about the service.
+/// The properties of the service.
 pub const OF_SERVICE: [&str; 17] = [
     "LoadState",
     "LoadError",
@@ -74,18 +72,13 @@ pub const OF_SERVICE: [&str; 17] = [
     "StatusText",
 ];
 
-impl Case<'_> {
-    /// Whether the units are the system's, and so the users that they name count.
+impl Subject<'_> {
+    /// Whether the units are the system's. Only they can set users.
     pub fn of_system(&self) -> bool {
         self.place.scope == Scope::System
     }
 
-    /// A systemctl command as it is to be typed.
-    pub fn systemctl(&self, command: &str) -> String {
-        self.way().systemctl(command)
-    }
-
-    /// A pattern for the service's units: all instances, or the one.
+    /// The service's unit, or a pattern for all instances.
     pub fn services(&self) -> String {
         match self.service.name.split_once("@.") {
             Some((prefix, kind)) => format!("{prefix}@*.{kind}"),
@@ -93,7 +86,7 @@ impl Case<'_> {
         }
     }
 
-    /// A property of the service, as the manager has it or, without one, as it is written.
+    /// A property of the service, as loaded or, without a service manager, as written.
     pub fn setting(&self, key: &str) -> String {
         let loaded = self.started.get(key);
         if !loaded.is_empty() {
@@ -103,19 +96,40 @@ impl Case<'_> {
         written.map_or(String::new(), |value| value.text.to_string())
     }
 
-    /// Whether its addresses of IPv6 take no IPv4.
+    /// The service's command line as written, without the prefixes of `ExecStart=`.
+    pub fn command(&self) -> String {
+        let line = self.service.value("Service", "ExecStart");
+        let line = line.map_or("", |value| value.text);
+        line.trim_start_matches(['-', '@', ':', '+', '!'])
+            .to_string()
+    }
+
+    /// Whether the command is `sockunit serve`.
+    pub fn serves_by_tool(&self) -> bool {
+        let line = self.service.value("Service", "ExecStart");
+        let commands = line.and_then(|line| command_lines(line.text).ok());
+        commands.is_some_and(|commands| {
+            commands.iter().any(|command| {
+                let argv = command.argv();
+                let tool = argv.first().is_some_and(|tool| tool.ends_with("/sockunit"));
+                tool && argv.get(1).is_some_and(|word| word == "serve")
+            })
+        })
+    }
+
+    /// Whether the IPv6 addresses accept no IPv4 connections.
     pub fn only_v6(&self) -> bool {
         let value = self.socket.value("Socket", "BindIPv6Only");
         value.is_some_and(|value| value.text == "ipv6-only")
     }
 
-    /// The TCP ports that the socket is meant to have.
+    /// The TCP ports of the socket.
     pub fn ports(&self) -> Vec<u16> {
-        let listens = self.socket.listens();
+        let listens = self.socket.listen_directives();
         let written = listens.iter().filter(|listen| listen.is_stream());
-        let mut ports: Vec<u16> = written.filter_map(crate::systemd::Listen::port).collect();
-        // What was written with specifiers is known to the manager.
-        let loaded = self.loaded.all("Listen").iter();
+        let mut ports: Vec<u16> = written.filter_map(ListenDirective::port).collect();
+        // The service manager has expanded specifiers.
+        let loaded = self.loaded.all("ListenDirective").iter();
         ports.extend(loaded.filter_map(|listen| {
             match Address::parse(listen.strip_suffix(" (Stream)")?) {
                 Address::Tcp(address) => Some(address.port()),
@@ -127,25 +141,15 @@ impl Case<'_> {
         ports
     }
 
-    /// What can be done about its units.
-    pub fn way(&self) -> Way<'_> {
-        Way {
+    /// Commands that fix its units.
+    pub fn fixer(&self) -> Fixer<'_> {
+        Fixer {
             place: self.place,
             socket: &self.socket.name,
         }
     }
 
-    /// As [`Way::by_drop_in`].
-    pub fn by_drop_in(&self, fault: Fault, unit: &str, section: &str, lines: &[&str]) -> Fault {
-        self.way().by_drop_in(fault, unit, section, lines)
-    }
-
-    /// As [`Way::by_reload`].
-    pub fn by_reload(&self, fault: Fault) -> Fault {
-        self.way().by_reload(fault)
-    }
-
-    /// A path of the system as one from here.
+    /// A path of the system as a path for this process.
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.place.path(path)
     }

@@ -1,15 +1,15 @@
-//! What the kernel asks of an ELF file before it runs it: for which machine it is, and which dynamic
-//! loader it wants.
+//! The parts of an ELF file that the kernel checks before it runs the file: the architecture, and the
+//! path of the dynamic loader.
 
 use std::fmt;
 
-/// How an ELF file begins.
+/// The first bytes of an ELF file.
 pub const MAGIC: &[u8] = b"\x7fELF";
 
-/// As many bytes as the header takes, of either class.
+/// The size of the larger header, that of 64-bit files, in bytes.
 pub const HEADER: usize = 64;
 
-/// The kind of processor and of pointers that a file is for.
+/// An architecture: processor, word size and byte order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Machine {
     bits: u8,
@@ -36,12 +36,12 @@ impl fmt::Display for Machine {
     }
 }
 
-/// What the header says.
+/// The header of an ELF file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Elf {
-    /// What the file runs on.
+    /// The architecture that it is built for.
     pub machine: Machine,
-    /// It is a program, or a library that may be one.
+    /// It is a program, or a shared object, which a position-independent program is too.
     pub executable: bool,
     table: u64,
     entry_size: u16,
@@ -49,8 +49,7 @@ pub struct Elf {
 }
 
 impl Elf {
-    /// Reads the header from the first [`HEADER`] bytes of a file; nothing where it is no ELF file,
-    /// or a broken one.
+    /// Parses the first [`HEADER`] bytes of a file; `None` if that is no ELF file or a damaged one.
     pub fn read(bytes: &[u8]) -> Option<Elf> {
         if !bytes.starts_with(MAGIC) {
             return None;
@@ -84,7 +83,7 @@ impl Elf {
         })
     }
 
-    /// Where in the file the program headers are, and how many bytes.
+    /// Offset and size of the program headers, in bytes.
     pub fn table(&self) -> (u64, usize) {
         (
             self.table,
@@ -92,8 +91,7 @@ impl Elf {
         )
     }
 
-    /// Where in the file the path of the dynamic loader is, and how many bytes; nothing where the
-    /// file needs none.
+    /// Offset and size of the dynamic loader's path, in bytes; `None` for a static program.
     pub fn loader(&self, table: &[u8]) -> Option<(u64, u64)> {
         const INTERPRETER: u64 = 3;
         let Machine {
@@ -130,7 +128,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn the_loader_of_a_program_of_this_system_is_found() {
+    fn the_dynamic_loader_of_a_program_is_found() {
         let program = fs::read("/proc/self/exe").unwrap();
         let elf = Elf::read(&program).unwrap();
         let (start, length) = elf.table();

@@ -5,8 +5,7 @@ mod check;
 mod elf;
 mod run_as;
 mod shebang;
-mod walk;
 
 pub(crate) use check::PATH;
-pub use check::{Executable, NotExecutable, Visibility, check};
-pub use run_as::{RunAs, Want, exists as user_exists};
+pub use check::{NotExecutable, Visibility, check};
+pub use run_as::{RunAs, exists as user_exists};

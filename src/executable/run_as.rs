@@ -1,4 +1,4 @@
-//! The user that a program will run as, and what that user may do with a file.
+//! The user that a program runs as, and what that user may do with a file.
 
 use std::ffi::CString;
 use std::fmt;
@@ -9,25 +9,24 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::{self, AccessFlags, Gid, User};
 
-/// What somebody wants of a file or a directory.
+/// A kind of access to a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
-    /// To read it.
+    /// Read it.
     Read = 4,
-    /// To run it, or to pass it where it is a directory.
+    /// Execute the file, or search the directory.
     Execute = 1,
 }
 
-/// The user that a program will run as.
+/// The user that a program runs as. Its Display is for messages: `the user NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunAs {
-    /// How a sentence calls it.
     title: String,
-    /// Nothing where systemd makes the user up: then nobody's file is its own.
+    /// `None` for a dynamic user, who owns no file.
     uid: Option<u32>,
     groups: Vec<u32>,
-    /// It passes everything: root, where nothing takes its privileges away.
-    almighty: bool,
+    /// Root with its capabilities, who is exempt from permission checks.
+    privileged: bool,
 }
 
 impl fmt::Display for RunAs {
@@ -37,19 +36,18 @@ impl fmt::Display for RunAs {
 }
 
 impl RunAs {
-    /// A user that systemd makes up for the service (`DynamicUser=yes`): it owns nothing and is in
-    /// no group.
+    /// A dynamic user (`DynamicUser=yes`), who owns no file and is in no group.
     pub fn dynamic() -> RunAs {
         RunAs {
             title: "the service's user".into(),
             uid: None,
             groups: Vec::new(),
-            almighty: false,
+            privileged: false,
         }
     }
 
-    /// A user of the system below `root`, with its groups; nothing where there is none of that
-    /// name. On the running system those of a directory service count too.
+    /// A user of the system below `root`, with its groups; `None` if there is no such user. On the
+    /// running system a directory service is asked too.
     pub fn named(root: &Path, name: &str) -> Option<RunAs> {
         let (uid, groups) = match root == Path::new("/") {
             true => of_this_system(name),
@@ -59,11 +57,11 @@ impl RunAs {
             title: format!("the user {name}"),
             uid: Some(uid),
             groups,
-            almighty: uid == 0,
+            privileged: uid == 0,
         })
     }
 
-    /// The user who runs this program.
+    /// The user who runs this process.
     pub fn own() -> RunAs {
         let uid = unistd::geteuid();
         let mut groups = unistd::getgroups().unwrap_or_default();
@@ -72,23 +70,23 @@ impl RunAs {
             title: "you".into(),
             uid: Some(uid.as_raw()),
             groups: groups.into_iter().map(Gid::as_raw).collect(),
-            almighty: uid.is_root(),
+            privileged: uid.is_root(),
         }
     }
 
-    /// The same user in a sandbox that takes even root's privileges away.
+    /// The same user without capabilities, as in a sandbox that drops those of root too.
     #[must_use]
     pub fn without_privileges(self) -> RunAs {
         RunAs {
-            almighty: false,
+            privileged: false,
             ..self
         }
     }
 
-    /// Whether the mode of a file lets this user do it.
+    /// Whether the file's mode allows the access.
     pub fn may(&self, want: Want, of: &fs::Metadata) -> bool {
-        if self.almighty {
-            // Even root runs only what somebody may run.
+        if self.privileged {
+            // Root too executes only files that somebody may execute.
             return want == Want::Read || of.is_dir() || of.mode() & 0o111 != 0;
         }
         let shift = match self.class(of) {
@@ -99,15 +97,14 @@ impl RunAs {
         (of.mode() >> shift) & want as u32 != 0
     }
 
-    /// Whether this user may do it on the running system, where the kernel has the last word.
+    /// Whether the running system allows the access, by mode or access control list.
     pub fn may_here(&self, want: Want, path: &Path, of: &fs::Metadata) -> bool {
-        self.may(want, of) || self.is_let(want, path)
+        self.may(want, of) || self.kernel_allows(want, path)
     }
 
-    /// Whether the kernel lets this user do it, where it can be asked: an access control list may allow
-    /// what the mode does not.
-    fn is_let(&self, want: Want, path: &Path) -> bool {
-        // No list names a user that systemd makes up.
+    /// Asks the kernel, because an access control list may allow what the mode does not.
+    fn kernel_allows(&self, want: Want, path: &Path) -> bool {
+        // No list names a dynamic user.
         let Some(uid) = self.uid.filter(|uid| *uid != 0) else {
             return false;
         };
@@ -122,7 +119,7 @@ impl RunAs {
             return false;
         };
         let groups: Vec<String> = self.groups.iter().map(u32::to_string).collect();
-        // Only root may ask for somebody else.
+        // Only root can become another user; for others this fails, and the mode decides.
         Command::new("/usr/bin/setpriv")
             .arg(format!("--reuid={uid}"))
             .arg(format!("--regid={group}"))
@@ -136,7 +133,7 @@ impl RunAs {
             .is_ok_and(|status| status.success())
     }
 
-    /// Which part of a file's mode counts for this user, as chmod calls it.
+    /// The class of users in the file's mode that this user belongs to, as chmod names it.
     pub fn class(&self, of: &fs::Metadata) -> char {
         if self.uid == Some(of.uid()) {
             'u'
@@ -148,7 +145,7 @@ impl RunAs {
     }
 }
 
-/// Whether the system below `root` has a user of this name.
+/// Whether the system below `root` has a user `name`.
 pub fn exists(root: &Path, name: &str) -> bool {
     RunAs::named(root, name).is_some()
 }
@@ -198,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_of_another_tree_has_the_groups_of_that_tree() {
+    fn a_user_of_a_tree_has_the_groups_of_that_tree() {
         let root = folder("users");
         fs::write(
             root.join("etc/passwd"),
@@ -213,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_class_that_fits_counts_and_no_other() {
+    fn only_the_first_class_that_matches_counts() {
         let folder = folder("classes");
         let file = folder.join("file");
         fs::write(&file, "").unwrap();
@@ -226,7 +223,7 @@ mod tests {
             title: String::new(),
             uid,
             groups: vec![group],
-            almighty: false,
+            privileged: false,
         };
         let (owner, member, other) = (
             runner(Some(stat.uid()), 1),
@@ -239,7 +236,7 @@ mod tests {
         assert!(!other.may(Want::Execute, &stat));
         assert!(other.may(Want::Execute, &of(0o001)));
         let root = RunAs {
-            almighty: true,
+            privileged: true,
             ..owner
         };
         assert!(root.may(Want::Read, &of(0)));

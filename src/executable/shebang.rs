@@ -1,22 +1,22 @@
-//! The first line of a script, as the kernel reads it.
+//! The first line of a script, parsed as the kernel parses it.
 
-/// So many bytes of a file the kernel looks at.
+/// The kernel reads this many bytes of a script.
 pub const READ: usize = 256;
 
-/// What a file that begins with `#!` says.
+/// The first line of a file that begins with `#!`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shebang {
-    /// This interpreter, handed all that follows as one argument.
+    /// The interpreter, and the rest of the line, which it gets as one argument.
     Interpreter(String, String),
     /// The line ends in CR LF.
     CarriageReturn,
-    /// The line has no interpreter.
+    /// The line names no interpreter.
     Nothing,
-    /// The line is longer than the kernel reads, or no text.
+    /// The line is longer than the kernel reads, or not UTF-8.
     Unreadable,
 }
 
-/// Reads it from the first [`READ`] bytes of a file; nothing where that is no script.
+/// Parses the first [`READ`] bytes of a file; `None` if it is no script.
 pub fn read(start: &[u8]) -> Option<Shebang> {
     let line = start.strip_prefix(b"#!")?;
     let line = match line.iter().position(|&byte| byte == b'\n') {
@@ -42,9 +42,9 @@ pub fn read(start: &[u8]) -> Option<Shebang> {
     ))
 }
 
-/// The program that `env` would look for, handed this argument by the kernel.
+/// The program that `env` looks for if it gets this argument; `None` if the argument names none.
 pub fn env_program(argument: &str) -> Option<&str> {
-    // The kernel hands over one argument, and -S takes it apart; nothing else does.
+    // The kernel passes one argument, which env splits only with -S.
     let split = argument
         .strip_prefix("-S")
         .or_else(|| argument.strip_prefix("--split-string="));
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_is_read_as_the_kernel_reads_it() {
+    fn the_line_is_parsed_as_the_kernel_parses_it() {
         for (line, meant) in [
             ("#!/bin/sh\nx", interpreter("/bin/sh", "")),
             ("#! \t/bin/sh", interpreter("/bin/sh", "")),
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn env_takes_one_name_unless_told_to_split() {
+    fn env_takes_the_argument_for_one_name_unless_it_is_to_split_it() {
         for (argument, program) in [
             ("perl", Some("perl")),
             ("perl -w", Some("perl -w")),

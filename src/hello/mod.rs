@@ -21,7 +21,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// it says the same on standard output. Handed a listening socket, or with --listen, it serves all
 /// connections. The time zone is the system's, or that of TZ.
 #[derive(Debug, Default, PartialEq, Eq, clap::Parser)]
-#[command(name = "hello", version)]
+#[command(name = "hello", version, max_term_width = 80)]
 struct Options {
     #[command(flatten)]
     serve: server::Options,
@@ -46,6 +46,11 @@ impl Program for Options {
 /// The program.
 pub fn main() -> ExitCode {
     startup::run::<Options>("hello")
+}
+
+/// The command line, for the manual page.
+pub fn command() -> clap::Command {
+    <Options as clap::CommandFactory>::command()
 }
 
 /// The dialog: one line, and nothing is read.

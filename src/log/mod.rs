@@ -13,7 +13,7 @@ use std::os::fd::BorrowedFd;
 
 pub use allowance::Allowance;
 pub use escape::escape;
-pub use plain::Plain;
+pub use plain::{Plain, is_unprintable};
 
 /// Whether this descriptor is the journal's stream.
 pub fn is_journal(fd: BorrowedFd<'_>) -> bool {

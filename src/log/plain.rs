@@ -1,22 +1,15 @@
-//! Text that must not steer a terminal.
+//! Text that must not control a terminal.
 
 use std::fmt;
 
-/// A line with what somebody else wrote in a file, which must not steer a terminal: control
-/// characters are escaped.
+/// Text that somebody else wrote. Its Display escapes the characters that a terminal acts on.
 #[derive(Debug, Clone, Copy)]
 pub struct Plain<'a>(pub &'a str);
 
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part in self
-            .0
-            .split_inclusive(|c: char| c.is_control() || is_direction(c))
-        {
-            let last = part
-                .chars()
-                .next_back()
-                .filter(|c| c.is_control() || is_direction(*c));
+        for part in self.0.split_inclusive(is_unprintable) {
+            let last = part.chars().next_back().filter(|c| is_unprintable(*c));
             match last {
                 Some(last) => {
                     f.write_str(&part[..part.len() - last.len_utf8()])?;
@@ -29,7 +22,9 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-/// Whether a character turns the direction of what follows.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether a terminal acts on a character: control characters, and those that change the direction of
+/// text.
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

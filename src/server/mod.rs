@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-pub use listener::{ListenError, Listener};
-pub use options::{Options, WhenFull};
+pub use listener::Listener;
+pub use options::Options;
 pub use programs::{Options as ProgramOptions, file_name};
 
 use self::admission::{Limits, Reason, Words};

@@ -1,65 +1,65 @@
-//! One entry of the database.
+//! An entry that sockunit writes to the services database.
 
 use std::fmt;
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
-/// A service's name as the database can hold it.
+/// A service name that is valid in the services database. It is never a number, which would be
+/// taken for a port wherever a name or a port is accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Name(String);
+pub(crate) struct ServiceName(String);
 
-/// Why a text is no service name. Its Display is the sentence for the user.
+/// The text is not a valid [`ServiceName`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InvalidName;
+pub(crate) struct InvalidServiceName;
 
-impl fmt::Display for InvalidName {
+impl fmt::Display for InvalidServiceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "a service name begins with a letter or digit, goes on with letters, digits and . _ + -, \
-             has a letter in it and at most 64 characters",
+            "a service name begins with a letter or digit, has only letters, digits and . _ + -, at \
+             least one letter, and at most 64 characters",
         )
     }
 }
 
-impl std::error::Error for InvalidName {}
+impl std::error::Error for InvalidServiceName {}
 
-impl FromStr for Name {
-    type Err = InvalidName;
+impl FromStr for ServiceName {
+    type Err = InvalidServiceName;
 
-    fn from_str(text: &str) -> Result<Name, InvalidName> {
+    fn from_str(text: &str) -> Result<ServiceName, InvalidServiceName> {
         let valid = text.len() <= 64
             && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
-            // A number would be taken for a port wherever a name or a port may stand.
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
             && text.contains(|c: char| c.is_ascii_alphabetic());
         if valid {
-            Ok(Name(text.into()))
+            Ok(ServiceName(text.into()))
         } else {
-            Err(InvalidName)
+            Err(InvalidServiceName)
         }
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for ServiceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
 }
 
-impl AsRef<[u8]> for Name {
+impl AsRef<[u8]> for ServiceName {
     fn as_ref(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
 
-/// A TCP service and its port. Its Display is its line in the database, with the mark by which it
-/// is known again.
+/// A TCP service and its port. Its Display is its line in the database, with the comment by which
+/// sockunit recognizes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The service's name.
-    pub name: Name,
-    /// Its TCP port.
-    pub port: NonZeroU16,
+pub(crate) struct Entry {
+    pub(crate) name: ServiceName,
+    pub(crate) port: NonZeroU16,
 }
 
 impl fmt::Display for Entry {
@@ -77,15 +77,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_the_database_could_not_hold_are_refused() {
+    fn names_that_are_invalid_in_the_database_are_refused() {
         for name in ["hello", "hello-2", "x11", "3com-tsmux", "a.b_c+d"] {
-            assert!(name.parse::<Name>().is_ok(), "{name}");
+            assert!(name.parse::<ServiceName>().is_ok(), "{name}");
         }
         let long = "x".repeat(65);
         for name in [
             "", "3333", "a b", "a#b", "a/b", "-a", "a\nb", "é", ".a", &long,
         ] {
-            assert_eq!(name.parse::<Name>(), Err(InvalidName), "{name}");
+            assert_eq!(
+                name.parse::<ServiceName>(),
+                Err(InvalidServiceName),
+                "{name}"
+            );
         }
     }
 }

@@ -1,48 +1,45 @@
-//! The lines of the database, whoever wrote them.
+//! The lines of the services database.
 
-/// What one line says.
+/// A line with an entry, written by anybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line<'a> {
-    /// Its number, from 1.
-    pub number: usize,
-    /// The service's name.
-    pub name: &'a [u8],
-    /// Its port; `None` where no port is to be read there.
-    pub port: Option<u16>,
-    /// The protocol: `tcp`, `udp`.
-    pub protocol: &'a [u8],
-    /// Its other names.
-    pub aliases: Vec<&'a [u8]>,
-    /// All of it, with its comment.
-    pub text: &'a [u8],
+pub(crate) struct EntryLine<'a> {
+    /// The line number, from 1.
+    pub(crate) number: usize,
+    pub(crate) name: &'a [u8],
+    /// The port; `None` if the field is not a number from 0 to 65535.
+    pub(crate) port: Option<u16>,
+    /// `tcp`, `udp` and so on.
+    pub(crate) protocol: &'a [u8],
+    pub(crate) aliases: Vec<&'a [u8]>,
+    /// The whole line, with its comment.
+    pub(crate) text: &'a [u8],
 }
 
-impl Line<'_> {
-    /// Whether the service has this name, as its first or as another.
-    pub fn is_named(&self, name: &[u8]) -> bool {
+impl EntryLine<'_> {
+    /// Whether `name` is the name or an alias of the service.
+    pub(crate) fn is_named(&self, name: &[u8]) -> bool {
         self.name == name || self.aliases.contains(&name)
     }
 
-    /// Whether it is for TCP.
-    pub fn is_tcp(&self) -> bool {
+    pub(crate) fn is_tcp(&self) -> bool {
         self.protocol == b"tcp"
     }
 }
 
-/// Reads the database; lines that name no service and no port say nothing.
-pub fn lines(text: &[u8]) -> impl Iterator<Item = Line<'_>> {
+/// Parses the database. Lines without a service and a port are left out.
+pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = EntryLine<'_>> {
     let lines = text.split(|&byte| byte == b'\n').zip(1..);
     lines.filter_map(|(text, number)| line(text, number))
 }
 
-/// The port that a name has for a protocol.
-pub fn port(text: &[u8], name: &[u8], protocol: &[u8]) -> Option<u16> {
+/// The port of a name or an alias for a protocol.
+pub(crate) fn port(text: &[u8], name: &[u8], protocol: &[u8]) -> Option<u16> {
     lines(text)
         .find(|line| line.is_named(name) && line.protocol == protocol)
         .and_then(|line| line.port)
 }
 
-pub(super) fn line(text: &[u8], number: usize) -> Option<Line<'_>> {
+pub(super) fn line(text: &[u8], number: usize) -> Option<EntryLine<'_>> {
     let code = text.split(|&byte| byte == b'#').next().unwrap_or_default();
     let mut fields = code
         .split(u8::is_ascii_whitespace)
@@ -50,7 +47,7 @@ pub(super) fn line(text: &[u8], number: usize) -> Option<Line<'_>> {
     let name = fields.next()?;
     let mut port_and_protocol = fields.next()?.splitn(2, |&byte| byte == b'/');
     let port = std::str::from_utf8(port_and_protocol.next()?).ok()?;
-    Some(Line {
+    Some(EntryLine {
         number,
         name,
         port: port.parse().ok(),
@@ -69,7 +66,7 @@ mod tests {
         b"# x 1/tcp\nhttp 80/tcp www # web\ndns 53/tcp\ndns 53/udp\nodd\nodd x/tcp\n";
 
     #[test]
-    fn a_line_has_a_name_a_port_a_protocol_and_other_names() {
+    fn a_line_has_a_name_a_port_a_protocol_and_aliases() {
         let lines: Vec<_> = lines(TEXT).collect();
         assert_eq!(lines.len(), 4);
         assert_eq!(lines[0].number, 2);
@@ -80,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_found_by_any_name_of_its_protocol() {
+    fn a_port_is_found_by_name_or_alias_and_protocol() {
         assert_eq!(port(TEXT, b"www", b"tcp"), Some(80));
         assert_eq!(port(TEXT, b"dns", b"udp"), Some(53));
         assert_eq!(port(TEXT, b"www", b"udp"), None);
@@ -88,7 +85,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_has_lines(text: Vec<u8>) {
+        fn any_bytes_can_be_parsed(text: Vec<u8>) {
             lines(&text).count();
         }
     }

@@ -1,7 +1,7 @@
-//! The services database, /etc/services: one marked line for each service, and no other.
+//! The services database, /etc/services: adds and removes one marked line per service.
 //!
-//! Debian's policy gives the file to netbase, so every change keeps owner, mode and all other
-//! bytes, replaces the file in one step, and can be taken back exactly.
+//! Debian policy (11.2) gives the file to netbase. So every change keeps the owner, the mode and all
+//! other bytes, replaces the file in one step, and can be undone exactly.
 
 mod entry;
 mod line;
@@ -12,60 +12,64 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use entry::{Entry, InvalidName, Name};
-pub use line::{Line, lines, port};
-pub use text::Taken;
+pub(crate) use entry::{Entry, ServiceName};
+pub(crate) use line::{lines, port};
+pub(crate) use text::EntryConflict;
 
-/// Where the database is, below the root.
-pub const FILE: &str = "etc/services";
+/// The path of the database, below the root directory.
+pub(crate) const FILE: &str = "etc/services";
 
 /// What a change did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The file was changed, or would be.
+pub(crate) enum Outcome {
+    /// The file was changed, or would be in a dry run.
     Changed,
-    /// Nothing was to be done.
+    /// The file is already as wanted.
     Unchanged,
 }
 
-/// Whether a change is made or only tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Run {
-    /// Make it.
+pub(crate) enum Run {
+    /// Change the file.
     Real,
-    /// Find out whether it could be made.
+    /// Only check whether the file could be changed.
     Dry,
 }
 
-/// Why a change was not made. The file is as it was.
+/// Why a change was not made; the file is unchanged. Its Display is one line, without the hint.
 #[derive(Debug)]
-pub enum Error {
-    /// The name or the port has an entry already.
-    Taken(PathBuf, Taken),
-    /// Not a plain file: a symbolic link, for one.
+pub(crate) enum Error {
+    /// The name or the port has another entry already.
+    Conflict(PathBuf, EntryConflict),
+    /// The path is not a regular file, but a symbolic link, for example.
     NotPlain(PathBuf),
-    /// It could not be read or replaced.
+    /// Another run of this program is changing the file.
+    Busy,
+    /// The file cannot be read or replaced.
     Io(PathBuf, io::Error),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Taken(path, taken) => write!(f, "{}, {taken}", path.display()),
+            Error::Conflict(path, conflict) => write!(
+                f,
+                "cannot add the entry: {}:{}: {conflict}",
+                path.display(),
+                conflict.line_number
+            ),
             Error::NotPlain(path) => write!(
                 f,
-                "{} is not a plain file; make the change by hand in the file that it stands for",
+                "cannot change the services database: {}: not a regular file",
                 path.display()
             ),
-            Error::Io(path, error) => {
-                write!(f, "{}: {error}", path.display())?;
-                match error.kind() {
-                    io::ErrorKind::PermissionDenied => f.write_str("; run this as root"),
-                    io::ErrorKind::NotFound => {
-                        f.write_str("; the package netbase brings the services database")
-                    }
-                    _ => Ok(()),
-                }
+            Error::Io(path, error) => write!(
+                f,
+                "cannot change the services database: {}: {error}",
+                path.display()
+            ),
+            Error::Busy => {
+                f.write_str("cannot change the services database: another sockunit is at work")
             }
         }
     }
@@ -73,21 +77,40 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Adds the entry's line to the database below `root`. That it is there already is no error.
-///
-/// # Errors
-///
-/// See [`Error`]; the name or the port being taken is one.
-pub fn add(root: &Path, entry: &Entry, run: Run) -> Result<Outcome, Error> {
-    replace::replace(root, run, |text| text::add(text, entry))
+impl Error {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Error::Conflict(..) => Some("choose another name or port, or edit that line"),
+            Error::Busy => Some("try again when it has ended"),
+            Error::NotPlain(_) => Some("edit the file that the path leads to by hand"),
+            Error::Io(_, error) => match error.kind() {
+                io::ErrorKind::PermissionDenied => Some("run this as root"),
+                io::ErrorKind::NotFound => {
+                    Some("install the package netbase, which has the services database")
+                }
+                _ => None,
+            },
+        }
+    }
 }
 
-/// Takes the entry's line away where it still is as [`add`] wrote it. A line that somebody
-/// changed stays.
+/// Adds the entry's line to the database below `root`. If it has that line already, it stays
+/// unchanged.
 ///
 /// # Errors
 ///
 /// See [`Error`].
-pub fn remove(root: &Path, entry: &Entry, run: Run) -> Result<Outcome, Error> {
+pub(crate) fn add(root: &Path, entry: &Entry, run: Run) -> Result<Outcome, Error> {
+    replace::replace(root, run, |text| text::add(text, entry))
+}
+
+/// Removes the entry's line from the database below `root`. A line that was edited since [`add`]
+/// wrote it is kept.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub(crate) fn remove(root: &Path, entry: &Entry, run: Run) -> Result<Outcome, Error> {
     replace::replace(root, run, |text| Ok(text::remove(text, entry)))
 }

@@ -1,4 +1,4 @@
-//! Replaces the file in one step.
+//! Replaces /etc/services in one step.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -6,38 +6,44 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, open, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat};
+use nix::fcntl::{OFlag, open, openat, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
-use super::{Error, FILE, Outcome, Run, Taken};
+use super::{EntryConflict, Error, FILE, Outcome, Run};
+use crate::root::{lock, sync};
 
-/// The name under which the new file is written, beside the old one. It is always the same, so
-/// that a run that was killed leaves nothing that the next one does not take away; and it is the
-/// lock, because nobody else may open it, while anybody may open, and so lock, the old one.
+/// The name of the new file while it is written, beside the old one. It is always the same, so that the
+/// next run removes what a killed run has left.
 const NEW: &str = ".services.sockunit";
 const OLD: &str = "services";
 
-/// Replaces the text of the file below `root` by what `change` makes of it, keeping owner and
-/// mode. `change` says `None` where nothing is to be done.
+/// Replaces the text of the file below `root` by the result of `change`, and keeps owner and mode. If
+/// `change` returns `None`, nothing is replaced.
 pub fn replace(
     root: &Path,
     run: Run,
-    change: impl FnOnce(&[u8]) -> Result<Option<Vec<u8>>, Taken>,
+    change: impl FnOnce(&[u8]) -> Result<Option<Vec<u8>>, EntryConflict>,
 ) -> Result<Outcome, Error> {
     let path = root.join(FILE);
     let failed = |error| match error {
-        // What opening a symbolic link with O_NOFOLLOW says; /etc itself may be one.
+        // What open(2) with O_NOFOLLOW returns for a symbolic link; /etc itself may be one.
         Errno::ELOOP | Errno::ENOTDIR => Error::NotPlain(path.clone()),
         _ => Error::Io(path.clone(), error.into()),
     };
     let folder = path.parent().unwrap_or(root);
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let folder = File::from(open(folder, flags, Mode::empty()).map_err(failed)?);
-    let new = match run {
-        Run::Real => Some(New::lock(&folder).map_err(failed)?),
+    let _lock = match run {
+        Run::Real => Some(lock(root, "services").map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => Error::Busy,
+            _ => Error::Io(path.clone(), error),
+        })?),
         Run::Dry => None,
     };
+    if run == Run::Real {
+        remove(&folder).map_err(|error| Error::Io(path.clone(), error))?;
+    }
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let mut old = File::from(openat(&folder, OLD, flags, Mode::empty()).map_err(failed)?);
     let stat = fstat(old.as_fd()).map_err(failed)?;
@@ -47,70 +53,38 @@ pub fn replace(
     let mut text = Vec::new();
     old.read_to_end(&mut text)
         .map_err(|error| Error::Io(path.clone(), error))?;
-    let Some(text) = change(&text).map_err(|taken| Error::Taken(path.clone(), taken))? else {
+    let Some(text) = change(&text).map_err(|conflict| Error::Conflict(path.clone(), conflict))?
+    else {
         return Ok(Outcome::Unchanged);
     };
-    if let Some(new) = new {
-        new.put(&stat, &text)
-            .map_err(|error| Error::Io(path, error))?;
+    if run == Run::Real {
+        put(&folder, &stat, &text).map_err(|error| {
+            let _ = remove(&folder);
+            Error::Io(path, error)
+        })?;
     }
     Ok(Outcome::Changed)
 }
 
-/// The new file, locked against other runs of this program. It goes away where it does not take the
-/// old one's place.
-struct New<'a> {
-    folder: &'a File,
-    file: Flock<File>,
+/// Writes the new file and renames it over the old one, whose owner and mode it gets.
+fn put(folder: &File, old: &FileStat, text: &[u8]) -> io::Result<()> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+    let mut new = File::from(openat(folder, NEW, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
+    new.write_all(text)?;
+    let (user, group) = (Uid::from_raw(old.st_uid), Gid::from_raw(old.st_gid));
+    fchown(&new, Some(user), Some(group))?;
+    // After the owner, because a change of owner clears bits of the mode.
+    fchmod(&new, Mode::from_bits_truncate(old.st_mode))?;
+    new.sync_all()?;
+    renameat(folder, NEW, folder, OLD)?;
+    sync(folder)
 }
 
-impl New<'_> {
-    fn lock(folder: &File) -> nix::Result<New<'_>> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        loop {
-            let file = File::from(openat(folder, NEW, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
-            let file = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
-            let new = New { folder, file };
-            // Whoever held the lock may have moved or removed the file meanwhile.
-            if new.is_there() {
-                return Ok(new);
-            }
-        }
-    }
-
-    /// Whether the file is still under its name.
-    fn is_there(&self) -> bool {
-        let there = fstatat(self.folder, NEW, AtFlags::AT_SYMLINK_NOFOLLOW);
-        let ours = fstat(self.file.as_fd());
-        match (ours, there) {
-            (Ok(ours), Ok(there)) => (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino),
-            _ => false,
-        }
-    }
-
-    fn put(mut self, like: &FileStat, text: &[u8]) -> io::Result<()> {
-        // What a run has left that was killed.
-        self.file.set_len(0)?;
-        self.file.write_all(text)?;
-        fchown(
-            &*self.file,
-            Some(Uid::from_raw(like.st_uid)),
-            Some(Gid::from_raw(like.st_gid)),
-        )?;
-        // After the owner, because a change of owner takes bits of the mode away.
-        fchmod(&*self.file, Mode::from_bits_truncate(like.st_mode))?;
-        self.file.sync_all()?;
-        renameat(self.folder, NEW, self.folder, OLD)?;
-        self.folder.sync_all()
-    }
-}
-
-impl Drop for New<'_> {
-    fn drop(&mut self) {
-        // Once it is renamed there is nothing of this name, or somebody else's.
-        if self.is_there() {
-            let _ = unlinkat(self.folder, NEW, UnlinkatFlags::NoRemoveDir);
-        }
+/// Removes what a killed run has left.
+fn remove(folder: &File) -> io::Result<()> {
+    match unlinkat(folder, NEW, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -118,6 +92,7 @@ impl Drop for New<'_> {
 mod tests {
     use super::super::{Entry, add, remove};
     use super::*;
+    use nix::fcntl::{Flock, FlockArg};
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
@@ -208,23 +183,23 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .contains("etc/services is not a plain file")
+                .contains("etc/services: not a regular file")
         );
     }
 
     #[test]
     fn a_missing_file_is_told_and_not_made() {
         let tree = Tree::new("missing");
-        let error = add(tree.root(), &hello(), Run::Real)
-            .unwrap_err()
-            .to_string();
+        let error = add(tree.root(), &hello(), Run::Real).unwrap_err();
         assert!(
-            error.contains("etc/services: No such file or directory"),
+            error
+                .to_string()
+                .contains("etc/services: No such file or directory"),
             "{error}"
         );
-        assert!(
-            error.ends_with("the package netbase brings the services database"),
-            "{error}"
+        assert_eq!(
+            error.hint(),
+            Some("install the package netbase, which has the services database")
         );
         assert!(!tree.path(FILE).exists());
     }

@@ -1,4 +1,4 @@
-//! Changes to the database's text, with no idea of files.
+//! Changes to the text of the database, without file access.
 
 use std::fmt;
 
@@ -6,45 +6,38 @@ use super::entry::Entry;
 use super::line::line;
 use crate::log::escape;
 
-/// An entry that stands in the way.
+/// The name or the port has another entry already. Its Display is the reason alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
+pub(crate) struct EntryConflict {
     what: String,
-    line_number: usize,
+    /// The number of the other entry's line, from 1.
+    pub(super) line_number: usize,
     line: Vec<u8>,
 }
 
-impl fmt::Display for Taken {
+impl fmt::Display for EntryConflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Taken {
-            what,
-            line_number,
-            line,
-        } = self;
-        let line = escape(line.trim_ascii());
-        write!(
-            f,
-            "line {line_number}: {what} is taken by {line}; choose another, or change that line"
-        )
+        let line = escape(self.line.trim_ascii());
+        write!(f, "{} is in use by {line}", self.what)
     }
 }
 
-/// The text with the entry's line at its end; `None` where it is there already.
+/// The text with the entry's line at its end; `None` if it has that line already.
 ///
-/// A text whose last line has no line end keeps it so, for [`remove`] to bring back every byte.
+/// If the last line has no line end, the new last line has none either, so that [`remove`] restores
+/// every byte.
 ///
 /// # Errors
 ///
-/// Another entry has the name, as its name or an alias and whatever its protocol, or has the port
-/// for TCP.
-pub fn add(text: &[u8], entry: &Entry) -> Result<Option<Vec<u8>>, Taken> {
-    let own = entry.to_string().into_bytes();
+/// Another entry has the name as its name or an alias, for any protocol, or the port for TCP.
+pub(super) fn add(text: &[u8], entry: &Entry) -> Result<Option<Vec<u8>>, EntryConflict> {
+    let entry_line = entry.to_string().into_bytes();
     for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
-        if line == own {
+        if line == entry_line {
             return Ok(None);
         }
-        if let Some(what) = claim(line, entry) {
-            return Err(Taken {
+        if let Some(what) = conflict(line, entry) {
+            return Err(EntryConflict {
                 what,
                 line_number: index + 1,
                 line: line.to_vec(),
@@ -53,25 +46,25 @@ pub fn add(text: &[u8], entry: &Entry) -> Result<Option<Vec<u8>>, Taken> {
     }
     let mut changed = text.to_vec();
     if text.is_empty() || text.ends_with(b"\n") {
-        changed.extend(own);
+        changed.extend(entry_line);
         changed.push(b'\n');
     } else {
         changed.push(b'\n');
-        changed.extend(own);
+        changed.extend(entry_line);
     }
     Ok(Some(changed))
 }
 
-/// The text without the lines that are, to the byte, the entry's; `None` where there is none.
-pub fn remove(text: &[u8], entry: &Entry) -> Option<Vec<u8>> {
-    let own = entry.to_string().into_bytes();
+/// The text without the lines that are equal to the entry's line; `None` if there is none.
+pub(super) fn remove(text: &[u8], entry: &Entry) -> Option<Vec<u8>> {
+    let entry_line = entry.to_string().into_bytes();
     let lines = text.split(|&byte| byte == b'\n');
-    let kept: Vec<&[u8]> = lines.clone().filter(|line| *line != own).collect();
+    let kept: Vec<&[u8]> = lines.clone().filter(|line| *line != entry_line).collect();
     (kept.len() < lines.count()).then(|| kept.join(&b'\n'))
 }
 
-/// What of the entry this line has already.
-fn claim(text: &[u8], entry: &Entry) -> Option<String> {
+/// The name or the port of the entry, if this line has it too.
+fn conflict(text: &[u8], entry: &Entry) -> Option<String> {
     let line = line(text, 0)?;
     if line.is_named(entry.name.as_ref()) {
         return Some(format!("the name {}", entry.name));
@@ -99,7 +92,7 @@ mod tests {
     const NETBASE: &str = "# Network services\n\nssh\t\t22/tcp\t\t# SSH\nhttp\t80/tcp\twww\n";
 
     #[test]
-    fn the_line_is_added_once_at_the_end() {
+    fn the_line_is_appended_once() {
         let hello = entry("hello", 3333);
         let text = added(NETBASE, &hello);
         assert_eq!(
@@ -112,52 +105,55 @@ mod tests {
     }
 
     #[test]
-    fn a_name_an_alias_or_a_port_that_is_taken_is_told_with_its_line() {
-        for (name, port, sentence) in [
+    fn a_conflict_names_the_line_that_has_the_name_the_alias_or_the_port() {
+        for (name, port, line_number, reason) in [
             (
                 "ssh",
                 3333,
-                r#"line 3: the name ssh is taken by "ssh\t\t22/tcp\t\t# SSH"; choose another, or change that line"#,
+                3,
+                r#"the name ssh is in use by "ssh\t\t22/tcp\t\t# SSH""#,
             ),
             (
                 "www",
                 3333,
-                r#"line 4: the name www is taken by "http\t80/tcp\twww"; choose another, or change that line"#,
+                4,
+                r#"the name www is in use by "http\t80/tcp\twww""#,
             ),
             (
                 "hello",
                 80,
-                r#"line 4: the port 80/tcp is taken by "http\t80/tcp\twww"; choose another, or change that line"#,
+                4,
+                r#"the port 80/tcp is in use by "http\t80/tcp\twww""#,
             ),
         ] {
-            let taken = add(NETBASE.as_bytes(), &entry(name, port)).unwrap_err();
-            assert_eq!(taken.to_string(), sentence);
+            let conflict = add(NETBASE.as_bytes(), &entry(name, port)).unwrap_err();
+            assert_eq!(
+                (conflict.line_number, conflict.to_string().as_str()),
+                (line_number, reason)
+            );
         }
     }
 
     #[test]
-    fn a_udp_port_and_a_comment_take_nothing_but_a_udp_name_does() {
+    fn a_udp_port_or_a_comment_is_no_conflict_and_a_udp_name_is_one() {
         let text = "other 3333/udp\n# hello 3333/tcp\nx 33330/tcp # hello\n";
         assert!(add(text.as_bytes(), &entry("hello", 3333)).is_ok());
         assert!(add(b"hello 9/udp\n", &entry("hello", 3333)).is_err());
     }
 
     #[test]
-    fn a_line_that_somebody_changed_is_not_ours() {
+    fn a_line_that_was_edited_is_kept() {
         let hello = entry("hello", 3333);
         let changed = added(NETBASE, &hello).replace("added by sockunit", "mine");
         assert_eq!(remove(changed.as_bytes(), &hello), None);
         let moved = added(NETBASE, &hello).replace("3333", "4444");
         assert_eq!(remove(moved.as_bytes(), &hello), None);
-        assert!(
-            add(moved.as_bytes(), &hello).is_err(),
-            "and its name is taken"
-        );
+        assert!(add(moved.as_bytes(), &hello).is_err(), "its name is in use");
     }
 
     proptest! {
         #[test]
-        fn what_add_did_remove_takes_back_to_the_byte(
+        fn remove_restores_every_byte_of_the_text_before_add(
             lines in prop::collection::vec("[a-z]{3,8} [0-9]{1,4}/(tcp|udp)( #[ -~]{0,9})?|[ -~]{0,20}", 0..8),
             end in any::<bool>(),
             first_hello in any::<bool>(),
@@ -175,7 +171,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_can_be_read(text: Vec<u8>) {
+        fn any_bytes_can_be_changed_and_restored(text: Vec<u8>) {
             let hello = entry("hello", 3333);
             if let Ok(Some(added)) = add(&text, &hello) {
                 prop_assert_eq!(remove(&added, &hello), Some(text));

@@ -1,4 +1,4 @@
-//! The unit files of all folders by their names, and the names that are aliases.
+//! Unit files and aliases by name, from all unit directories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -6,72 +6,73 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::name::UnitName;
-use super::{Place, ReadError};
+use super::{Place, ReadError, UnitName};
 use crate::root::resolve;
 
-/// What the folders have, the first that has a name winning.
+/// What each name stands for. If several directories have a name, the first one counts.
 pub(super) struct Catalogue {
-    entries: BTreeMap<String, Entry>,
+    definitions: BTreeMap<String, Definition>,
 }
 
 /// What a name stands for.
-enum Entry {
-    /// A file with this path, or a link to one outside of all folders.
+enum Definition {
+    /// This unit file, or a symbolic link to a file outside of the unit directories.
     UnitFile(PathBuf),
-    /// Another name.
+    /// The unit of this name.
     Alias(String),
 }
 
-/// A unit that was found.
-pub(super) struct Found {
-    /// Its own name.
-    pub name: String,
-    /// Its file.
-    pub path: PathBuf,
-    /// All its names.
-    pub names: BTreeSet<String>,
+/// The unit that a name stands for.
+pub(super) struct ResolvedUnit {
+    /// The name of the unit, after all aliases.
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+    /// The name and all aliases.
+    pub(super) names: BTreeSet<String>,
 }
 
 impl Catalogue {
-    pub fn read(place: &Place) -> Result<Catalogue, ReadError> {
-        let folders = place.folders();
-        let real = |folder: &PathBuf| resolve(&place.root, folder).ok();
-        let known: Vec<PathBuf> = folders.iter().filter_map(real).collect();
-        let mut entries = BTreeMap::new();
-        for folder in &folders {
-            for name in list(place, folder)? {
+    pub(super) fn read(place: &Place) -> Result<Catalogue, ReadError> {
+        let dirs = place.unit_dirs();
+        let real = |dir: &PathBuf| resolve(&place.root, dir).ok();
+        let unit_dirs: Vec<PathBuf> = dirs.iter().filter_map(real).collect();
+        let mut definitions = BTreeMap::new();
+        for dir in &dirs {
+            for name in list_dir(place, dir)? {
                 let Some(name) = name.to_str().filter(|name| UnitName::parse(name).is_some())
                 else {
                     continue;
                 };
-                if entries.contains_key(name) {
+                if definitions.contains_key(name) {
                     continue;
                 }
-                let path = folder.join(name);
-                if let Some(entry) = entry(place, &known, name, path)? {
-                    entries.insert(name.to_string(), entry);
+                let path = dir.join(name);
+                if let Some(definition) = define(place, &unit_dirs, name, path)? {
+                    definitions.insert(name.to_string(), definition);
                 }
             }
         }
-        Ok(Catalogue { entries })
+        Ok(Catalogue { definitions })
     }
 
-    /// All names of a type, aliases too.
-    pub fn names(self, kind: &str) -> BTreeSet<String> {
-        let names = self.entries.into_keys();
+    /// All names and aliases of units of a type.
+    pub(super) fn names(self, kind: &str) -> BTreeSet<String> {
+        let names = self.definitions.into_keys();
         names
             .filter(|name| UnitName::parse(name).is_some_and(|name| name.kind == kind))
             .collect()
     }
 
-    /// Whether the files make one name another name of a unit.
-    pub fn is_alias(&self, name: &str, unit: &str) -> bool {
-        name != unit && self.find(name).is_some_and(|found| found.name == unit)
+    /// Whether `name` is an alias of `unit`.
+    pub(super) fn is_alias(&self, name: &str, unit: &str) -> bool {
+        name != unit
+            && self
+                .resolve(name)
+                .is_some_and(|resolved| resolved.name == unit)
     }
 
-    /// The unit of a name. An instance whose own name leads to no file is of its template.
-    pub fn find(&self, name: &str) -> Option<Found> {
+    /// The unit that a name stands for. An instance without a file of its own uses its template's.
+    pub(super) fn resolve(&self, name: &str) -> Option<ResolvedUnit> {
         let parsed = UnitName::parse(name)?;
         let template = parsed.template();
         let (last, path) = self
@@ -83,32 +84,33 @@ impl Catalogue {
             }
             _ => other.to_string(),
         };
-        let others = self.entries.keys().filter(|other| {
+        let others = self.definitions.keys().filter(|other| {
             let same = UnitName::parse(other)
                 .is_some_and(|other| other.is_template() || other.instance == parsed.instance);
             same && self.follow(other).is_some_and(|(end, _)| end == last)
         });
         let mut names: BTreeSet<String> = others.map(|other| as_instance(other)).collect();
         names.insert(name.to_string());
-        Some(Found {
+        Some(ResolvedUnit {
             name: as_instance(last),
             path: path.to_path_buf(),
             names,
         })
     }
 
-    /// The last of the names that a name leads to, and its file. An alias may name an instance that
-    /// has no file of its own.
+    /// Follows aliases to the last name, and returns it with its file. An alias may stand for an
+    /// instance that has no file of its own.
     fn follow<'a>(&'a self, name: &str) -> Option<(&'a str, &'a Path)> {
-        let (mut name, mut entry) = self.entries.get_key_value(name)?;
-        // No more steps than there are names, lest it go round.
-        for _ in 0..=self.entries.len() {
-            match entry {
-                Entry::UnitFile(path) => return Some((name, path)),
-                Entry::Alias(other) => {
+        let (mut name, mut definition) = self.definitions.get_key_value(name)?;
+        // Aliases may form a circle, so there are no more steps than names.
+        for _ in 0..=self.definitions.len() {
+            match definition {
+                Definition::UnitFile(path) => return Some((name, path)),
+                Definition::Alias(other) => {
                     let template = || UnitName::parse(other)?.template();
-                    let known = self.entries.get_key_value(other);
-                    (name, entry) = known.or_else(|| self.entries.get_key_value(&template()?))?;
+                    let own = self.definitions.get_key_value(other);
+                    (name, definition) =
+                        own.or_else(|| self.definitions.get_key_value(&template()?))?;
                 }
             }
         }
@@ -116,46 +118,48 @@ impl Catalogue {
     }
 }
 
-/// What a path in a folder of units is, under its name there; `None` where systemd passes it by.
-fn entry(
+/// What `name` stands for, by the file or link at `path` in a unit directory; `None` if systemd
+/// ignores it.
+fn define(
     place: &Place,
-    known: &[PathBuf],
+    unit_dirs: &[PathBuf],
     name: &str,
     path: PathBuf,
-) -> Result<Option<Entry>, ReadError> {
-    let folder = path.parent().unwrap_or(&place.root);
-    let Some(folder) = there(resolve(&place.root, folder), &path)? else {
+) -> Result<Option<Definition>, ReadError> {
+    let dir = path.parent().unwrap_or(&place.root);
+    let Some(dir) = if_exists(resolve(&place.root, dir), &path)? else {
         return Ok(None);
     };
-    let real = folder.join(name);
-    let Some(kind) = there(fs::symlink_metadata(&real), &path)? else {
+    let real = dir.join(name);
+    let Some(kind) = if_exists(fs::symlink_metadata(&real), &path)? else {
         return Ok(None);
     };
     if kind.is_dir() {
         return Ok(None);
     }
     if !kind.is_symlink() {
-        return Ok(Some(Entry::UnitFile(path)));
+        return Ok(Some(Definition::UnitFile(path)));
     }
-    let target = fs::read_link(&real).map_err(failed(&path))?;
+    let target = fs::read_link(&real).map_err(read_error(&path))?;
     let target = if target.is_absolute() {
         place.path(target)
     } else {
-        folder.join(target)
+        dir.join(target)
     };
-    let folder = target.parent().map(|folder| resolve(&place.root, folder));
-    let inside = folder.is_some_and(|folder| folder.is_ok_and(|folder| known.contains(&folder)));
+    let dir = target.parent().map(|dir| resolve(&place.root, dir));
+    let inside = dir.is_some_and(|dir| dir.is_ok_and(|dir| unit_dirs.contains(&dir)));
     if !inside {
-        return Ok(Some(Entry::UnitFile(path)));
+        return Ok(Some(Definition::UnitFile(path)));
     }
     let target = target.file_name().and_then(|target| target.to_str());
-    let target = target.filter(|target| go_together(name, target));
-    Ok(target.map(|target| Entry::Alias(target.to_string())))
+    let target = target.filter(|target| can_alias(name, target));
+    Ok(target.map(|target| Definition::Alias(target.to_string())))
 }
 
-/// Whether one name may be an alias of another: of the same type and kind, except that an
-/// instance may be of another template. A link to its own name is passed by too.
-fn go_together(alias: &str, unit: &str) -> bool {
+/// Whether systemd accepts `alias` as an alias of `unit`: both are of one type, and both are plain
+/// units, both templates, or both the same instance; an instance may also be an alias of a template.
+/// A link to its own name is ignored.
+fn can_alias(alias: &str, unit: &str) -> bool {
     let (Some(from), Some(to)) = (UnitName::parse(alias), UnitName::parse(unit)) else {
         return false;
     };
@@ -163,24 +167,24 @@ fn go_together(alias: &str, unit: &str) -> bool {
     alias != unit && from.kind == to.kind && instance
 }
 
-/// The names in a folder; none where there is no folder.
-pub(super) fn list(place: &Place, folder: &Path) -> Result<Vec<OsString>, ReadError> {
-    let entries = resolve(&place.root, folder).and_then(fs::read_dir);
-    let Some(entries) = there(entries, folder)? else {
+/// The names in a directory; none if the directory does not exist.
+pub(super) fn list_dir(place: &Place, dir: &Path) -> Result<Vec<OsString>, ReadError> {
+    let entries = resolve(&place.root, dir).and_then(fs::read_dir);
+    let Some(entries) = if_exists(entries, dir)? else {
         return Ok(Vec::new());
     };
     entries
         .map(|entry| Ok(entry?.file_name()))
         .collect::<io::Result<_>>()
-        .map_err(failed(folder))
+        .map_err(read_error(dir))
 }
 
-/// What is not there is `None` rather than an error.
-pub(super) fn there<T>(result: io::Result<T>, path: &Path) -> Result<Option<T>, ReadError> {
+/// `None` if the error says that the file does not exist.
+pub(super) fn if_exists<T>(result: io::Result<T>, path: &Path) -> Result<Option<T>, ReadError> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if is_absence(&error) => Ok(None),
-        Err(error) => Err(failed(path)(error)),
+        Err(error) => Err(read_error(path)(error)),
     }
 }
 
@@ -189,7 +193,7 @@ fn is_absence(error: &io::Error) -> bool {
     absent.contains(&error.kind())
 }
 
-pub(super) fn failed(path: &Path) -> impl Fn(io::Error) -> ReadError + use<> {
+pub(super) fn read_error(path: &Path) -> impl Fn(io::Error) -> ReadError + use<> {
     let path = path.to_path_buf();
     move |error| ReadError {
         path: path.clone(),

@@ -1,69 +1,75 @@
-//! What an `ExecStart=` line means.
+//! Parses `ExecStart=` lines.
 
 use std::fmt;
 
-/// One command of an `ExecStart=` or the like.
+/// One command of an `ExecStart=`, `ExecStartPre=` and so on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct CommandLine {
-    /// The characters before the program: `-` that a failure is none, `@` that the next word is
-    /// the name the program is called by, `:` that `$` means nothing, `+` and `!` privileges.
-    pub prefix: String,
-    /// The program, a full path or a name that systemd looks for.
-    pub program: String,
-    /// The words behind it, unquoted. Specifiers (`%i`) and variables stand as they are written.
-    pub words: Vec<String>,
+pub(crate) struct CommandLine {
+    /// The characters before the program: `-` ignores failure, `@` makes the next word `argv[0]`,
+    /// `:` disables variables, `+` and `!` change privileges.
+    pub(crate) prefix: String,
+    /// An absolute path, or a name that systemd looks up.
+    pub(crate) program: String,
+    /// The words after the program, unquoted; specifiers (`%i`) and variables are not expanded.
+    pub(crate) words: Vec<String>,
 }
 
-/// Why a line is no command. Its Display is the sentence for the user.
+/// Why systemd ignores a command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Malformed {
-    /// A quote that is never closed, or a backslash with nothing behind it.
-    Open,
-    /// Nothing that could be started.
+pub(crate) enum CommandLineError {
+    /// A quote is not closed, or a backslash is the last character.
+    Unterminated,
+    /// The line names no program.
     NoProgram,
 }
 
-impl fmt::Display for Malformed {
+impl fmt::Display for CommandLineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Malformed::Open => "a quote or backslash without its end; systemd ignores the line",
-            Malformed::NoProgram => "names no program; systemd ignores the line",
+            CommandLineError::Unterminated => {
+                "a quote or backslash is not terminated; systemd ignores the line"
+            }
+            CommandLineError::NoProgram => "names no program; systemd ignores the line",
         })
     }
 }
 
-impl std::error::Error for Malformed {}
+impl std::error::Error for CommandLineError {}
 
 impl CommandLine {
-    /// What the program finds in its argument list, its own name first: `%%` is `%`, `$$` is `$`,
-    /// and other specifiers and variables, whose values only systemd knows, stand as written.
-    pub fn argv(&self) -> Vec<String> {
-        let named = self.prefix.contains('@');
-        let own = (!named).then_some(&self.program);
-        let plain = self.prefix.contains(':');
-        own.into_iter()
+    /// The arguments that systemd passes to the program, `argv[0]` first. `%%` becomes `%` and `$$`
+    /// becomes `$`; other specifiers and variables, whose values only systemd knows, stay.
+    pub(crate) fn argv(&self) -> Vec<String> {
+        let argv0 = (!self.prefix.contains('@')).then_some(&self.program);
+        let no_variables = self.prefix.contains(':');
+        argv0
+            .into_iter()
             .chain(&self.words)
             .map(|word| {
                 let word = word.replace("%%", "%");
-                if plain { word } else { word.replace("$$", "$") }
+                if no_variables {
+                    word
+                } else {
+                    word.replace("$$", "$")
+                }
             })
             .collect()
     }
 }
 
-/// The commands on a line: several where a `;` stands alone between them.
+/// Parses a line, which may have several commands with a `;` as a word of its own between them.
 ///
 /// # Errors
 ///
-/// systemd would ignore the line.
-pub fn command_lines(line: &str) -> Result<Vec<CommandLine>, Malformed> {
+/// systemd ignores the line.
+pub(crate) fn command_lines(line: &str) -> Result<Vec<CommandLine>, CommandLineError> {
     let mut commands = Vec::new();
-    let mut words = Words { rest: line };
+    let mut words = WordReader { rest: line };
     while let Some(first) = words.next()? {
         let program = first.trim_start_matches(['-', '@', ':', '+', '!']);
         let prefix = &first[..first.len() - program.len()];
         if program.is_empty() {
-            return Err(Malformed::NoProgram);
+            return Err(CommandLineError::NoProgram);
         }
         let mut command = CommandLine {
             prefix: prefix.to_string(),
@@ -71,10 +77,10 @@ pub fn command_lines(line: &str) -> Result<Vec<CommandLine>, Malformed> {
             words: Vec::new(),
         };
         loop {
-            if words.take_alone(";") {
+            if words.skip(";") {
                 break;
             }
-            if words.take_alone("\\;") {
+            if words.skip("\\;") {
                 command.words.push(";".into());
                 continue;
             }
@@ -84,23 +90,23 @@ pub fn command_lines(line: &str) -> Result<Vec<CommandLine>, Malformed> {
             }
         }
         if command.prefix.contains('@') && command.words.is_empty() {
-            return Err(Malformed::NoProgram);
+            return Err(CommandLineError::NoProgram);
         }
         commands.push(command);
     }
     if commands.is_empty() {
-        return Err(Malformed::NoProgram);
+        return Err(CommandLineError::NoProgram);
     }
     Ok(commands)
 }
 
-/// The words of a line, as systemd splits and unquotes them.
+/// Splits a line into words and unquotes them as systemd does.
 ///
 /// # Errors
 ///
-/// [`Malformed::Open`].
-pub fn split(line: &str) -> Result<Vec<String>, Malformed> {
-    let mut words = Words { rest: line };
+/// [`CommandLineError::Unterminated`].
+pub(crate) fn split(line: &str) -> Result<Vec<String>, CommandLineError> {
+    let mut words = WordReader { rest: line };
     let mut all = Vec::new();
     while let Some(word) = words.next()? {
         all.push(word);
@@ -110,13 +116,14 @@ pub fn split(line: &str) -> Result<Vec<String>, Malformed> {
 
 const BLANK: [char; 4] = [' ', '\t', '\n', '\r'];
 
-struct Words<'a> {
+/// Reads the words of a line one by one.
+struct WordReader<'a> {
     rest: &'a str,
 }
 
-impl Words<'_> {
-    /// Takes a word away that stands there unquoted.
-    fn take_alone(&mut self, word: &str) -> bool {
+impl WordReader<'_> {
+    /// Skips the next word if it is `word` and has no quotes.
+    fn skip(&mut self, word: &str) -> bool {
         self.rest = self.rest.trim_start_matches(BLANK);
         match self.rest.strip_prefix(word) {
             Some(rest) if rest.is_empty() || rest.starts_with(BLANK) => {
@@ -127,7 +134,7 @@ impl Words<'_> {
         }
     }
 
-    fn next(&mut self) -> Result<Option<String>, Malformed> {
+    fn next(&mut self) -> Result<Option<String>, CommandLineError> {
         self.rest = self.rest.trim_start_matches(BLANK);
         if self.rest.is_empty() {
             return Ok(None);
@@ -138,13 +145,14 @@ impl Words<'_> {
         loop {
             let Some(c) = chars.next() else {
                 if quote.is_some() {
-                    return Err(Malformed::Open);
+                    return Err(CommandLineError::Unterminated);
                 }
                 break;
             };
             match (c, quote) {
                 ('\\', _) => {
-                    let (bytes, rest) = unescape(chars.as_str()).ok_or(Malformed::Open)?;
+                    let (bytes, rest) =
+                        unescape(chars.as_str()).ok_or(CommandLineError::Unterminated)?;
                     word.extend(bytes);
                     chars = rest.chars();
                 }
@@ -155,13 +163,14 @@ impl Words<'_> {
             }
         }
         self.rest = chars.as_str();
-        // Only an escape such as \xff makes something else.
+        // An escape such as \xff may make the word invalid UTF-8.
         Ok(Some(String::from_utf8_lossy(&word).into_owned()))
     }
 }
 
-/// The bytes that are meant by what is behind a backslash, and what follows; an escape that
-/// systemd does not know stands for itself. `None` where nothing is behind it.
+/// Decodes the escape sequence at the start of `text`, which follows a backslash. Returns its bytes
+/// and the rest of `text`. Unknown sequences are kept with their backslash. `None` if `text` is
+/// empty.
 fn unescape(text: &str) -> Option<(Vec<u8>, &str)> {
     let c = text.chars().next()?;
     let rest = &text[c.len_utf8()..];
@@ -208,7 +217,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn words_are_split_and_unquoted_as_systemd_does() {
+    fn words_are_split_and_unquoted_like_systemd_does_it() {
         for (line, words) in [
             ("a  b\tc", &["a", "b", "c"][..]),
             (r#"a "b c" 'd "e'"#, &["a", "b c", r#"d "e"#]),
@@ -216,17 +225,16 @@ mod tests {
             (r"a\ b \x41\102\u00e9\s\n", &[r"a\ b", "ABé \n"]),
             (r"\q '\'' \\ \0", &[r"\q", "'", "\\", r"\0"]),
         ] {
-            // A backslash before a blank is no escape of systemd's: it stands, and so does the
-            // blank.
+            // A backslash before a blank is no escape sequence in systemd: both are kept.
             assert_eq!(split(line).unwrap(), words, "{line}");
         }
         for line in ["'a", "a \"b", "a\\"] {
-            assert_eq!(split(line), Err(Malformed::Open), "{line}");
+            assert_eq!(split(line), Err(CommandLineError::Unterminated), "{line}");
         }
     }
 
     #[test]
-    fn a_command_names_its_program_behind_the_prefix() {
+    fn a_command_has_a_prefix_a_program_and_arguments() {
         let line = r#"-@/bin/a%%b called "x y" %% $$ %i ${HOME} ';' \; ; :+/bin/c $$"#;
         let commands = command_lines(line).unwrap();
         assert_eq!(commands.len(), 2);
@@ -253,7 +261,7 @@ mod tests {
         }
 
         #[test]
-        fn words_between_quotes_come_back(words in prop::collection::vec("[^\0]{0,12}", 1..5)) {
+        fn quoted_words_are_read_unchanged(words in prop::collection::vec("[^\0]{0,12}", 1..5)) {
             let quoted: Vec<_> = words
                 .iter()
                 .map(|word| format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"")))

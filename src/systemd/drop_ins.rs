@@ -1,23 +1,22 @@
-//! The drop-ins of a unit.
+//! Finds the drop-ins of a unit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::catalogue::list;
-use super::name::UnitName;
-use super::{Place, ReadError};
+use super::catalogue::list_dir;
+use super::{Place, ReadError, UnitName};
 use crate::root::resolve;
 
-/// The unit's drop-ins in the order of their file names. Of files of one name the first counts:
-/// that of the folder with the higher rank, in one folder that of the unit before that of its
-/// template, and last the ones for all units of its type.
+/// The drop-ins of a unit in the order of their file names. If several files have one name, the first
+/// of them counts, in this order: those of the unit, its template and its shortened names, in a
+/// directory that comes before others; the same of its aliases; those for all units of its type.
 pub(super) fn drop_ins(
     place: &Place,
     unit: &str,
     names: &BTreeSet<String>,
 ) -> Result<Vec<PathBuf>, ReadError> {
-    let folders = place.folders();
+    let dirs = place.unit_dirs();
     let mut stems: Vec<Vec<String>> = Vec::new();
     let others = names.iter().filter(|name| *name != unit);
     for name in std::iter::once(unit).chain(others.map(String::as_str)) {
@@ -26,26 +25,26 @@ pub(super) fn drop_ins(
     stems.extend(UnitName::parse(unit).map(|name| vec![name.kind.to_string()]));
     let mut files: BTreeMap<OsString, PathBuf> = BTreeMap::new();
     for stems in stems {
-        for folder in &folders {
+        for dir in &dirs {
             for stem in &stems {
-                let folder = folder.join(format!("{stem}.d"));
-                for file in list(place, &folder)? {
+                let dir = dir.join(format!("{stem}.d"));
+                for file in list_dir(place, &dir)? {
                     if file.as_encoded_bytes().ends_with(b".conf") {
-                        let path = folder.join(&file);
+                        let path = dir.join(&file);
                         files.entry(file).or_insert(path);
                     }
                 }
             }
         }
     }
-    let is_folder = |path: &PathBuf| resolve(&place.root, path).is_ok_and(|path| path.is_dir());
+    let is_dir = |path: &PathBuf| resolve(&place.root, path).is_ok_and(|path| path.is_dir());
     let mut paths: Vec<_> = files.into_values().collect();
-    paths.retain(|path| !is_folder(path));
+    paths.retain(|path| !is_dir(path));
     Ok(paths)
 }
 
-/// The names whose drop-ins are for a unit, the nearest first: its own, its template's, and those
-/// cut at each dash, `a-.service` for `a-b.service`.
+/// The names whose drop-ins apply to a unit, the most specific first: its own, its template's, and
+/// those shortened at each dash, such as `a-.service` for `a-b.service`.
 fn variants(name: &str) -> Vec<String> {
     let mut variants = vec![name.to_string()];
     let Some(parsed) = UnitName::parse(name) else {

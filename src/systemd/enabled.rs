@@ -1,21 +1,21 @@
-//! Whether a unit is started at boot, as far as its files say.
+//! Whether a unit is enabled, by its files.
 
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::catalogue::{Catalogue, list};
+use super::catalogue::{Catalogue, list_dir};
 use super::{Place, ReadError, Unit};
 use crate::root::resolve;
 
-/// Whether a unit is started at boot.
+/// Whether a unit is enabled. Its Display is systemd's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Enablement {
-    /// An administrator, or the user, wants it.
+pub(crate) enum Enablement {
+    /// The administrator or the user enabled it.
     Enabled,
-    /// It could be enabled and is not.
+    /// It has an [Install] section and is not enabled.
     Disabled,
-    /// It has nothing to say on that: something else starts it, or nothing does.
+    /// It has no [Install] section, so it cannot be enabled.
     Static,
 }
 
@@ -30,22 +30,22 @@ impl fmt::Display for Enablement {
 }
 
 impl Unit {
-    /// Whether the unit is started at boot: wanted by a link beside another unit, or known by the
-    /// other name of its `Alias=`.
+    /// Whether the unit is enabled: another unit has a link to it in its `.wants`, `.requires` or
+    /// `.upholds` directory, or a name of its `Alias=` exists.
     ///
     /// # Errors
     ///
-    /// A folder cannot be read.
-    pub fn enablement(&self, place: &Place) -> Result<Enablement, ReadError> {
-        let folders = place.folders();
-        // What a package wants of its own is no choice of anybody's.
-        let shipped = |folder: &PathBuf| folder.starts_with(place.path("/usr"));
-        for folder in folders.iter().filter(|folder| !shipped(folder)) {
-            for entry in list(place, folder)? {
+    /// A directory cannot be read.
+    pub(crate) fn enablement(&self, place: &Place) -> Result<Enablement, ReadError> {
+        let dirs = place.unit_dirs();
+        // Links in /usr are part of a package, and enable nothing.
+        let shipped = |dir: &PathBuf| dir.starts_with(place.path("/usr"));
+        for dir in dirs.iter().filter(|dir| !shipped(dir)) {
+            for entry in list_dir(place, dir)? {
                 let bytes = entry.as_encoded_bytes();
-                let wants = [&b".wants"[..], b".requires", b".upholds"];
-                if wants.iter().any(|end| bytes.ends_with(end))
-                    && is_link(place, &folder.join(&entry), &self.name)
+                let suffixes = [&b".wants"[..], b".requires", b".upholds"];
+                if suffixes.iter().any(|end| bytes.ends_with(end))
+                    && is_link(place, &dir.join(&entry), &self.name)
                 {
                     return Ok(Enablement::Enabled);
                 }
@@ -66,8 +66,8 @@ impl Unit {
     }
 }
 
-fn is_link(place: &Place, folder: &Path, name: &str) -> bool {
-    let folder = resolve(&place.root, folder);
-    let link = folder.and_then(|folder| fs::symlink_metadata(folder.join(name)));
+fn is_link(place: &Place, dir: &Path, name: &str) -> bool {
+    let dir = resolve(&place.root, dir);
+    let link = dir.and_then(|dir| fs::symlink_metadata(dir.join(name)));
     link.is_ok_and(|link| link.is_symlink())
 }

@@ -1,89 +1,86 @@
-//! A unit file, read from its bytes by systemd's own rules.
+//! Parses a unit file by systemd's rules.
 
 use std::fmt;
 
-/// What one file assigns.
+/// The content of a unit file or a drop-in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UnitFile {
-    /// Every assignment in the order of the file, the empty ones too.
-    pub assignments: Vec<Assignment>,
-    /// The lines that systemd ignores with a warning, or that end its reading.
-    pub faults: Vec<SyntaxProblem>,
+pub(crate) struct UnitFile {
+    /// Every assignment in the order of the file, including empty ones.
+    pub(crate) assignments: Vec<Assignment>,
+    /// The lines that systemd ignores, and the line at which it stops reading.
+    pub(crate) problems: Vec<SyntaxProblem>,
 }
 
-/// One assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Assignment {
-    /// Its section, without the brackets.
-    pub section: String,
-    /// What is before the `=`.
-    pub key: String,
-    /// What is behind it, lines that were continued joined by blanks; empty where nothing is.
-    pub value: String,
-    /// The line on which it begins.
-    pub line: usize,
+pub(crate) struct Assignment {
+    /// The name of the section, without brackets.
+    pub(crate) section: String,
+    pub(crate) key: String,
+    /// The value, without the blanks around it. Continued lines are joined by a blank.
+    pub(crate) value: String,
+    /// The number of its first line, from 1.
+    pub(crate) line: usize,
 }
 
-/// A line that assigns nothing.
+/// A line that systemd ignores, or at which it stops reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SyntaxProblem {
-    /// The line on which it begins.
-    pub line: usize,
-    /// What is wrong.
-    pub flaw: Flaw,
+pub(crate) struct SyntaxProblem {
+    /// The number of its first line, from 1.
+    pub(crate) line: usize,
+    pub(crate) kind: SyntaxProblemKind,
 }
 
-/// What is wrong with a line. Its Display is the sentence for the user.
+/// What is wrong with a line. Its Display also says what systemd does about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flaw {
-    /// Bytes that are no UTF-8, but for a comment. systemd reads no further in the file.
+pub(crate) enum SyntaxProblemKind {
+    /// The line is not UTF-8 and not a comment. systemd stops reading the file.
     NotUtf8,
-    /// A section without its `]`, or with control characters in its name. systemd reads no further
-    /// in the file.
+    /// A section header without `]`, or with control characters in it. systemd stops reading the
+    /// file.
     Header,
-    /// An assignment before the first section.
+    /// An assignment before the first section header.
     NoSection,
-    /// Neither a section nor an assignment.
+    /// Neither a section header nor an assignment.
     NoEquals,
-    /// Nothing before the `=`.
+    /// An assignment without a key.
     NoKey,
 }
 
-impl fmt::Display for Flaw {
+impl fmt::Display for SyntaxProblemKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Flaw::NotUtf8 => "not UTF-8; systemd reads no further",
-            Flaw::Header => {
-                "a section without its ], or with control characters; systemd reads no further"
+            SyntaxProblemKind::NotUtf8 => "not UTF-8; systemd stops reading the file here",
+            SyntaxProblemKind::Header => {
+                "a section header without ], or with control characters; systemd stops reading the file here"
             }
-            Flaw::NoSection => "an assignment outside of a section; systemd ignores the line",
-            Flaw::NoEquals => "neither [Section] nor Key=value; systemd ignores the line",
-            Flaw::NoKey => "nothing before the =; systemd ignores the line",
+            SyntaxProblemKind::NoSection => "an assignment before the first section header; systemd ignores the line",
+            SyntaxProblemKind::NoEquals => "neither [Section] nor Key=value; systemd ignores the line",
+            SyntaxProblemKind::NoKey => "an assignment without a key; systemd ignores the line",
         })
     }
 }
 
-impl Flaw {
-    /// Whether systemd reads no further than this line. It does not load a unit whose main file
-    /// has one, and goes without the rest of a drop-in.
-    pub fn ends_reading(self) -> bool {
-        matches!(self, Flaw::NotUtf8 | Flaw::Header)
+impl SyntaxProblemKind {
+    /// Whether systemd stops reading the file at this line. It does not load the unit if the file is
+    /// the unit file, and ignores the rest if it is a drop-in.
+    pub(crate) fn ends_reading(self) -> bool {
+        matches!(self, SyntaxProblemKind::NotUtf8 | SyntaxProblemKind::Header)
     }
 }
 
 impl UnitFile {
-    /// Reads a file as far as systemd does. Nothing in it is an error: what systemd ignores is told
-    /// in [`UnitFile::faults`].
-    pub fn parse(bytes: &[u8]) -> UnitFile {
+    /// Parses a file as far as systemd does. Lines that systemd ignores are in
+    /// [`UnitFile::problems`].
+    pub(crate) fn parse(bytes: &[u8]) -> UnitFile {
         let mut file = UnitFile::default();
         let mut section = None;
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         for (line, text) in logical_lines(bytes) {
             match file.line(line, &text, &mut section) {
                 Ok(()) => {}
-                Err(flaw) => {
-                    file.faults.push(SyntaxProblem { line, flaw });
-                    if flaw.ends_reading() {
+                Err(kind) => {
+                    file.problems.push(SyntaxProblem { line, kind });
+                    if kind.ends_reading() {
                         break;
                     }
                 }
@@ -92,24 +89,29 @@ impl UnitFile {
         file
     }
 
-    fn line(&mut self, line: usize, text: &[u8], section: &mut Option<String>) -> Result<(), Flaw> {
+    fn line(
+        &mut self,
+        line: usize,
+        text: &[u8],
+        section: &mut Option<String>,
+    ) -> Result<(), SyntaxProblemKind> {
         let text = strip(text);
         if text.is_empty() {
             return Ok(());
         }
-        let text = std::str::from_utf8(text).map_err(|_| Flaw::NotUtf8)?;
+        let text = std::str::from_utf8(text).map_err(|_| SyntaxProblemKind::NotUtf8)?;
         if let Some(header) = text.strip_prefix('[') {
-            let name = header.strip_suffix(']').ok_or(Flaw::Header)?;
+            let name = header.strip_suffix(']').ok_or(SyntaxProblemKind::Header)?;
             if name.contains(|c: char| c.is_ascii_control()) {
-                return Err(Flaw::Header);
+                return Err(SyntaxProblemKind::Header);
             }
             *section = Some(name.to_string());
             return Ok(());
         }
-        let section = section.as_ref().ok_or(Flaw::NoSection)?;
-        let (key, value) = text.split_once('=').ok_or(Flaw::NoEquals)?;
+        let section = section.as_ref().ok_or(SyntaxProblemKind::NoSection)?;
+        let (key, value) = text.split_once('=').ok_or(SyntaxProblemKind::NoEquals)?;
         if key.is_empty() {
-            return Err(Flaw::NoKey);
+            return Err(SyntaxProblemKind::NoKey);
         }
         self.assignments.push(Assignment {
             section: section.clone(),
@@ -121,7 +123,7 @@ impl UnitFile {
     }
 }
 
-/// What systemd takes for a blank.
+/// The blanks of systemd's parser.
 const BLANK: [char; 4] = [' ', '\t', '\n', '\r'];
 
 fn is_blank(byte: &u8) -> bool {
@@ -144,8 +146,8 @@ fn strip(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// The lines without comments, each with the number of the line on which it begins; a line that
-/// ends in a backslash goes on in the next one that is no comment.
+/// The lines without comments, each with the number of its first line. A line that ends in a
+/// backslash continues on the next line that is not a comment.
 fn logical_lines(bytes: &[u8]) -> Vec<(usize, Vec<u8>)> {
     let mut lines = Vec::new();
     let mut open: Option<(usize, Vec<u8>)> = None;
@@ -168,7 +170,7 @@ fn logical_lines(bytes: &[u8]) -> Vec<(usize, Vec<u8>)> {
     lines
 }
 
-/// The lines as they stand. LF, CR, NUL, and CR with LF in either order end one.
+/// The lines as they are in the file. They end in LF, CR, NUL, CR LF or LF CR.
 fn physical_lines(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut lines = Vec::new();
     while !bytes.is_empty() {
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn sections_repeat_and_comments_and_blanks_say_nothing() {
+    fn sections_may_repeat_and_comments_and_blanks_are_ignored() {
         let text =
             "# a\n[Unit]\n; b\nA=1\n\n [Service] \n  B = two words \nC=\n[Unit]\nA=2 # kept\n";
         assert_eq!(
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_goes_on_behind_a_backslash_across_comments() {
+    fn a_backslash_continues_a_line_across_comments() {
         let text = "[S]\nA=1 \\\n  # not this\n; nor this\n  2\\\n3\nB=x\\\\\nC=y\\";
         assert_eq!(
             read(text),
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_may_end_in_cr_lf_and_a_byte_order_mark_is_none_of_them() {
+    fn lines_may_end_in_cr_lf_and_a_byte_order_mark_is_ignored() {
         assert_eq!(
             read("\u{feff}[S]\r\nA=1\r\n\r\nB=2\rC=3"),
             [one("S.A", "1", 2), one("S.B", "2", 4), one("S.C", "3", 5)]
@@ -241,35 +243,35 @@ mod tests {
     }
 
     #[test]
-    fn what_systemd_ignores_is_told_with_its_line_and_what_is_broken_ends_the_reading() {
+    fn a_problem_has_its_line_number_and_some_problems_end_the_reading() {
         let file = UnitFile::parse(b"A=0\n[S]\nnothing\n=1\n# \xff\nC=1\n[T\nD=1\n");
-        let faults: Vec<_> = file.faults.iter().map(|f| (f.line, f.flaw)).collect();
+        let problems: Vec<_> = file.problems.iter().map(|f| (f.line, f.kind)).collect();
         assert_eq!(
-            faults,
+            problems,
             [
-                (1, Flaw::NoSection),
-                (3, Flaw::NoEquals),
-                (4, Flaw::NoKey),
-                (7, Flaw::Header),
+                (1, SyntaxProblemKind::NoSection),
+                (3, SyntaxProblemKind::NoEquals),
+                (4, SyntaxProblemKind::NoKey),
+                (7, SyntaxProblemKind::Header),
             ]
         );
         for end in [&b"[T"[..], b"[T]x", b"[T\x01]", b"B=\xff"] {
             let text = [b"[S]\nC=1\n", end, b"\nD=1\n"].concat();
             let file = UnitFile::parse(&text);
             let keys: Vec<_> = file.assignments.iter().map(|a| a.key.as_str()).collect();
-            assert_eq!(keys, ["C"], "what is broken ends the reading: {end:?}");
-            assert!(file.faults[0].flaw.ends_reading());
+            assert_eq!(keys, ["C"], "{end:?} ends the reading");
+            assert!(file.problems[0].kind.ends_reading());
         }
     }
 
     proptest! {
         #[test]
-        fn any_bytes_can_be_read(bytes: Vec<u8>) {
+        fn any_bytes_can_be_parsed(bytes: Vec<u8>) {
             UnitFile::parse(&bytes);
         }
 
         #[test]
-        fn any_text_of_a_unit_file_can_be_read(text in "([\\[\\]=#;\\\\\r\n \0a-cé]{0,6}){0,20}") {
+        fn line_numbers_and_values_of_any_text_are_valid(text in "([\\[\\]=#;\\\\\r\n \0a-cé]{0,6}){0,20}") {
             let lines = physical_lines(text.as_bytes()).len();
             let file = UnitFile::parse(text.as_bytes());
             for assignment in file.assignments {

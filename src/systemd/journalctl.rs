@@ -1,56 +1,57 @@
-//! The last words of units and programs in the journal, asked through journalctl.
+//! Reads the last entries of the journal, through journalctl.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Place, Scope};
 use crate::log::escape;
 
-/// As many lines are shown.
-const SHOWN: &str = "5";
+/// How many entries are read.
+const COUNT: &str = "5";
 
-/// What the journal has of some units.
+/// Entries of the journal. Clients and programs choose their text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Words {
-    /// The last lines, as they were written.
-    pub lines: Vec<String>,
-    /// Whether there may be more than the caller may read.
-    pub hidden: bool,
+pub struct Entries {
+    /// The messages, oldest first.
+    pub messages: Vec<String>,
+    /// The caller may not read all entries.
+    pub unreadable: bool,
 }
 
-impl Words {
-    /// The lines as evidence, with a word on what could not be read.
-    pub fn evidence(&self) -> Vec<String> {
-        let lines = self.lines.iter().map(|line| escape(line.as_bytes()));
-        let hidden = self.hidden.then(|| {
-            "(the journal could not be read: run this as root, or join the group systemd-journal)".to_string()
+impl Entries {
+    /// The messages as evidence: quoted, escaped and cut, with a line about what could not be read.
+    pub fn quoted(&self) -> Vec<String> {
+        let messages = self.messages.iter().map(|line| escape(line.as_bytes()));
+        let unreadable = self.unreadable.then(|| {
+            "(the journal is not readable: run this as root, or join the group systemd-journal)"
+                .to_string()
         });
-        lines.chain(hidden).collect()
+        messages.chain(unreadable).collect()
     }
 }
 
-/// The present, as journalctl takes it: to the microsecond, as records are, so that what was written
-/// a moment before is left out.
+/// The present as journalctl takes it: with microseconds, as entries have, so that earlier ones are
+/// left out.
 pub fn now() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.unwrap_or_default();
     format!("@{}.{:06}", now.as_secs(), now.subsec_micros())
 }
 
-/// Whose records.
+/// Which entries are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of<'a> {
-    /// A unit's, or those of all that match a pattern: the program's own, and what the service
-    /// manager says of it.
+pub enum Filter<'a> {
+    /// Those of a unit, or of all units that match a pattern: its program's and systemd's about it.
     Unit(&'a str),
-    /// Those under a name.
-    Name(&'a str),
-    /// Those with a field, as `FIELD=value`.
-    Field(&'a str),
+    /// Those with an identifier.
+    Identifier(&'a str),
+    /// Those with all of these fields, each as `FIELD=value`.
+    Fields(&'a [&'a str]),
 }
 
-/// The last lines, of this boot or since a moment.
-pub fn last(place: &Place, of: Of<'_>, since: Option<&str>) -> Words {
+/// The last entries, of this boot or since a moment.
+pub fn last(place: &Place, filter: Filter<'_>, since: Option<&str>) -> Entries {
     let user = place.scope == Scope::User;
     let journalctl = |arguments: &[&str]| {
         Command::new("journalctl")
@@ -60,30 +61,36 @@ pub fn last(place: &Place, of: Of<'_>, since: Option<&str>) -> Words {
             .stdin(Stdio::null())
             .output()
     };
-    // What was written just now is read as well. Only root may ask for this.
+    // So that the newest entries are there too. Only root may do this; for others it fails.
     let _ = journalctl(&["--sync"]);
-    let mut arguments = vec!["--no-pager", "--boot", "--output=cat", "--lines", SHOWN];
+    let mut arguments = vec!["--no-pager", "--boot", "--quiet", "--output=cat", "--lines"];
+    arguments.push(COUNT);
     arguments.extend(since.iter().flat_map(|since| ["--since", since]));
-    arguments.extend(match of {
-        Of::Unit(unit) if user => vec!["--user-unit", unit],
-        Of::Unit(unit) => vec!["--unit", unit],
-        Of::Name(name) => vec!["--identifier", name],
-        Of::Field(field) => vec![field],
-    });
+    match filter {
+        Filter::Unit(unit) if user => arguments.extend(["--user-unit", unit]),
+        Filter::Unit(unit) => arguments.extend(["--unit", unit]),
+        Filter::Identifier(name) => arguments.extend(["--identifier", name]),
+        Filter::Fields(fields) => arguments.extend(fields),
+    }
     let Ok(output) = journalctl(&arguments) else {
-        return Words {
-            lines: Vec::new(),
-            hidden: true,
+        return Entries {
+            messages: Vec::new(),
+            unreadable: true,
         };
     };
-    let hint = String::from_utf8_lossy(&output.stderr);
     let text = String::from_utf8_lossy(&output.stdout);
-    let lines = text
-        .lines()
-        .filter(|line| !line.is_empty() && *line != "-- No entries --");
-    Words {
-        lines: lines.map(str::to_string).collect(),
-        hidden: !user
-            && (hint.contains("not seeing messages") || hint.contains("insufficient permissions")),
+    let messages = text.lines().filter(|line| !line.is_empty());
+    Entries {
+        messages: messages.map(str::to_string).collect(),
+        unreadable: !user && !is_readable(),
     }
+}
+
+/// Whether the caller may read the system's entries. journald gives the file to root and to a group.
+fn is_readable() -> bool {
+    ["/run/log/journal", "/var/log/journal"]
+        .iter()
+        .filter_map(|directory| Path::new(directory).read_dir().ok())
+        .flat_map(|machines| machines.flatten())
+        .any(|machine| std::fs::File::open(machine.path().join("system.journal")).is_ok())
 }

@@ -1,18 +1,18 @@
-//! Everything that talks to systemd or reads its files.
+//! systemd: its unit files, its service manager and its journal.
 //!
-//! [`Place`] says whose units and below which root directory, [`UnitFile`] is one file parsed from
-//! its bytes, [`Unit`] a fragment with its drop-ins, and [`command_lines`] parses `ExecStart=`.
-//! [`Manager`] is the running service manager, through systemctl; [`journalctl`] reads the journal;
-//! [`notify`] is the service's side of sd_notify(3); [`quote`] writes words of unit files.
+//! [`Place`] selects a service manager and a root directory. [`UnitFile`] parses one file, [`Unit`]
+//! merges a unit file with its drop-ins, [`command_lines`] parses `ExecStart=`, and [`quote`] quotes
+//! words for unit files. [`Manager`] calls systemctl, [`journalctl`] reads the journal, and
+//! [`notify`] is the service's side of sd_notify(3).
 
 mod catalogue;
 mod command;
 mod drop_ins;
 mod enabled;
 mod file;
-pub mod journalctl;
+pub(crate) mod journalctl;
 mod name;
-pub mod notify;
+pub(crate) mod notify;
 mod place;
 pub(crate) mod quote;
 mod systemctl;
@@ -24,32 +24,34 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-pub use command::{CommandLine, Malformed, command_lines, split};
-pub use enabled::Enablement;
-pub use file::{Assignment, Flaw, SyntaxProblem, UnitFile};
-pub use name::UnitName;
+pub(crate) use command::{CommandLine, command_lines, split};
+pub(crate) use enabled::Enablement;
+pub(crate) use file::{SyntaxProblem, SyntaxProblemKind, UnitFile};
+pub(crate) use name::UnitName;
 pub(crate) use place::runtime;
-pub use place::{Place, Scope};
-pub use systemctl::{Manager, Properties, SystemctlError};
-pub use unit::{Listen, Source, State, Unit, Value};
+pub(crate) use place::{Place, Scope};
+pub(crate) use systemctl::{Manager, Properties, SystemctlError};
+pub(crate) use unit::{ListenDirective, State, Unit, Value};
 
-/// A unit file or a directory of units that cannot be read.
+/// A unit file or a unit directory cannot be read. Its Display is one line, without the hint.
 #[derive(Debug)]
-pub struct ReadError {
-    /// The file or directory.
-    pub path: PathBuf,
-    /// Why it cannot be read.
-    pub error: io::Error,
+pub(crate) struct ReadError {
+    pub(crate) path: PathBuf,
+    pub(crate) error: io::Error,
 }
 
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.error)?;
-        match self.error.kind() {
-            io::ErrorKind::PermissionDenied => f.write_str("; run this as root"),
-            _ => Ok(()),
-        }
+        write!(f, "cannot read: {}: {}", self.path.display(), self.error)
     }
 }
 
 impl std::error::Error for ReadError {}
+
+impl ReadError {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        let denied = self.error.kind() == io::ErrorKind::PermissionDenied;
+        denied.then_some("run this as root")
+    }
+}

@@ -1,6 +1,6 @@
-//! The names of units.
+//! Unit names.
 
-/// Everything that systemd takes for a unit's type.
+/// The unit types of systemd.
 const TYPES: [&str; 11] = [
     "service",
     "socket",
@@ -15,30 +15,29 @@ const TYPES: [&str; 11] = [
     "scope",
 ];
 
-/// The longest name.
-const LONGEST: usize = 255;
+/// The maximum length of a unit name, in bytes.
+const MAX_LENGTH: usize = 255;
 
-/// A unit's name, taken apart: `prefix@instance.type`.
+/// The parts of a unit name, `prefix@instance.type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnitName<'a> {
-    /// What is before the `@` or the type.
-    pub prefix: &'a str,
-    /// What is behind the `@`, the empty text for a template; `None` where there is no `@`.
-    pub instance: Option<&'a str>,
+pub(crate) struct UnitName<'a> {
+    pub(crate) prefix: &'a str,
+    /// The empty string for a template; `None` if the name has no `@`.
+    pub(crate) instance: Option<&'a str>,
     /// The type, without its dot.
-    pub kind: &'a str,
+    pub(crate) kind: &'a str,
 }
 
 impl<'a> UnitName<'a> {
-    /// Takes a name apart; `None` where systemd would not take it for a unit's.
-    pub fn parse(name: &'a str) -> Option<UnitName<'a>> {
+    /// Parses a name; `None` if it is not a valid unit name.
+    pub(crate) fn parse(name: &'a str) -> Option<UnitName<'a>> {
         let (stem, kind) = name.rsplit_once('.')?;
         let (prefix, instance) = match stem.split_once('@') {
             Some((prefix, instance)) => (prefix, Some(instance)),
             None => (stem, None),
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || ":-_.\\".contains(c);
-        let valid = name.len() <= LONGEST
+        let valid = name.len() <= MAX_LENGTH
             && TYPES.contains(&kind)
             && !prefix.is_empty()
             && prefix.chars().all(plain)
@@ -50,19 +49,18 @@ impl<'a> UnitName<'a> {
         })
     }
 
-    /// Whether instances are made of it.
-    pub fn is_template(&self) -> bool {
+    pub(crate) fn is_template(&self) -> bool {
         self.instance == Some("")
     }
 
-    /// The template that this is an instance of.
-    pub fn template(&self) -> Option<String> {
+    /// The template of an instance; `None` for other units.
+    pub(crate) fn template(&self) -> Option<String> {
         let instance = self.instance?;
         (!instance.is_empty()).then(|| format!("{}@.{}", self.prefix, self.kind))
     }
 
-    /// The name for the drop-ins of all units whose prefix begins so; of a template that is one
-    /// without the `@`, as systemd has it.
+    /// The name whose drop-ins apply to all units that begin with `prefix`. systemd shortens a
+    /// template to a name without `@`.
     pub(super) fn shortened(&self, prefix: &str) -> String {
         match self.instance {
             Some(instance) if !instance.is_empty() => format!("{prefix}@{instance}.{}", self.kind),
@@ -76,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_taken_apart_and_what_is_none_is_refused() {
+    fn a_valid_name_is_split_into_its_parts_and_an_invalid_one_is_rejected() {
         let name = UnitName::parse("a-b@1:2@x.service").unwrap();
         assert_eq!(
             (name.prefix, name.instance, name.kind),

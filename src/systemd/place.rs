@@ -1,4 +1,4 @@
-//! Whose units, and where they lie.
+//! The unit directories of a system or of a user.
 
 use std::env;
 use std::fs;
@@ -6,80 +6,82 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User};
 
-/// Whose service manager.
+/// Which service manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// The system's own.
+pub(crate) enum Scope {
+    /// The system manager.
     System,
-    /// A user's.
+    /// A user manager (`--user`).
     User,
 }
 
-/// Folders of the calling user.
+/// The XDG base directories of the calling user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Own {
+struct UserDirs {
     config: Option<PathBuf>,
     data: Option<PathBuf>,
     runtime: Option<PathBuf>,
 }
 
-/// A set of units: whose, and in which system.
+/// The units of one service manager, in the running system or in one below another root directory.
 ///
-/// In the running system the scope [`Scope::User`] means the caller, with the folders in their
-/// home. In a system below another root the caller has no home, so there it means what is for all
-/// users of that system: etc/systemd/user and what comes behind it.
+/// In the running system [`Scope::User`] means the calling user, including the directories in their
+/// home. Below another root it means the directories for all users of that system, such as
+/// etc/systemd/user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The directory in which the system is.
-    pub root: PathBuf,
-    /// Whose units.
-    pub scope: Scope,
-    own: Own,
+pub(crate) struct Place {
+    /// The root directory of the system.
+    pub(crate) root: PathBuf,
+    pub(crate) scope: Scope,
+    user_dirs: UserDirs,
 }
 
 impl Place {
-    /// The units of a scope in the system below `root`.
-    pub fn new(root: impl Into<PathBuf>, scope: Scope) -> Place {
+    pub(crate) fn new(root: impl Into<PathBuf>, scope: Scope) -> Place {
         let root = root.into();
-        let own = if scope == Scope::User && is_live(&root) {
-            Own::of_caller()
+        let user_dirs = if scope == Scope::User && is_live(&root) {
+            UserDirs::of_caller()
         } else {
-            Own::default()
+            UserDirs::default()
         };
-        Place { root, scope, own }
+        Place {
+            root,
+            scope,
+            user_dirs,
+        }
     }
 
-    /// Whether this is the running system, so that there is a service manager to ask.
-    pub fn live(&self) -> bool {
+    /// Whether this is the running system, which has a service manager.
+    pub(crate) fn live(&self) -> bool {
         is_live(&self.root)
     }
 
-    /// A path of the system, `/etc/services` for one, as a path from here.
-    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+    /// A path of the system, such as `/etc/services`, with the root directory before it.
+    pub(crate) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// Where an administrator, or the user, keeps units: what is added goes there.
-    pub fn own_folder(&self) -> PathBuf {
-        match (self.scope, &self.own.config) {
+    /// The directory for units of the administrator or the user. sockunit adds units there.
+    pub(crate) fn own_folder(&self) -> PathBuf {
+        match (self.scope, &self.user_dirs.config) {
             (Scope::System, _) => self.path("/etc/systemd/system"),
             (Scope::User, Some(config)) => config.join("systemd/user"),
             (Scope::User, None) => self.path("/etc/systemd/user"),
         }
     }
 
-    /// Where units are looked for, the first one that has a file of a name wins. Not all of them
-    /// need exist.
-    pub fn folders(&self) -> Vec<PathBuf> {
+    /// The unit search path (systemd.unit(5)). If several directories have a file name, the first one
+    /// counts. Some of them may not exist.
+    pub(crate) fn unit_dirs(&self) -> Vec<PathBuf> {
         match self.scope {
-            Scope::System => self.system_folders(),
-            Scope::User => self.user_folders(),
+            Scope::System => self.system_unit_dirs(),
+            Scope::User => self.user_unit_dirs(),
         }
     }
 
-    fn system_folders(&self) -> Vec<PathBuf> {
-        let mut folders: Vec<PathBuf> = [
+    fn system_unit_dirs(&self) -> Vec<PathBuf> {
+        let mut dirs: Vec<PathBuf> = [
             "/etc/systemd/system.control",
             "/run/systemd/system.control",
             "/run/systemd/transient",
@@ -93,24 +95,24 @@ impl Place {
             "/usr/lib/systemd/system",
         ]
         .iter()
-        .map(|folder| self.path(folder))
+        .map(|dir| self.path(dir))
         .collect();
-        // Where /lib is a link to usr/lib it names the same folder once more.
+        // If /lib is a link to usr/lib, it is the same directory.
         let lib = self.path("/lib");
         if fs::symlink_metadata(&lib).is_ok_and(|lib| lib.is_dir()) {
-            folders.push(lib.join("systemd/system"));
+            dirs.push(lib.join("systemd/system"));
         }
-        folders.push(self.path("/run/systemd/generator.late"));
-        folders
+        dirs.push(self.path("/run/systemd/generator.late"));
+        dirs
     }
 
-    fn user_folders(&self) -> Vec<PathBuf> {
-        let Own {
+    fn user_unit_dirs(&self) -> Vec<PathBuf> {
+        let UserDirs {
             config,
             data,
             runtime,
-        } = &self.own;
-        let below = |folder: &Option<PathBuf>, path: &str| folder.as_ref().map(|f| f.join(path));
+        } = &self.user_dirs;
+        let below = |dir: &Option<PathBuf>, path: &str| dir.as_ref().map(|dir| dir.join(path));
         let all = |path: &str| Some(self.path(path));
         [
             below(config, "systemd/user.control"),
@@ -136,15 +138,15 @@ impl Place {
     }
 }
 
-impl Own {
-    fn of_caller() -> Own {
+impl UserDirs {
+    fn of_caller() -> UserDirs {
         let set = |name: &str| {
             let path = PathBuf::from(env::var_os(name)?);
             path.is_absolute().then_some(path)
         };
         let home = set("HOME").or_else(|| User::from_uid(Uid::effective()).ok()?.map(|u| u.dir));
         let below = |path: &str| home.as_ref().map(|home| home.join(path));
-        Own {
+        UserDirs {
             config: set("XDG_CONFIG_HOME").or_else(|| below(".config")),
             data: set("XDG_DATA_HOME").or_else(|| below(".local/share")),
             runtime: Some(runtime()),
@@ -152,7 +154,7 @@ impl Own {
     }
 }
 
-/// The caller's runtime directory, also where the variable is not set, after su for one.
+/// The runtime directory of the calling user, even if XDG_RUNTIME_DIR is not set, as after su(1).
 pub(crate) fn runtime() -> PathBuf {
     match env::var_os("XDG_RUNTIME_DIR") {
         Some(path) if !path.is_empty() => path.into(),
@@ -169,30 +171,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_administrator_writes_comes_before_what_packages_bring() {
+    fn directories_of_the_administrator_come_before_those_of_packages() {
         let place = Place::new("/tree", Scope::System);
         assert!(!place.live());
-        let folders = place.folders();
-        let at = |path: &str| folders.iter().position(|f| f == Path::new(path)).unwrap();
+        let dirs = place.unit_dirs();
+        let at = |path: &str| dirs.iter().position(|f| f == Path::new(path)).unwrap();
         assert!(at("/tree/etc/systemd/system") < at("/tree/run/systemd/system"));
         assert!(at("/tree/run/systemd/system") < at("/tree/usr/lib/systemd/system"));
-        assert!(folders.contains(&place.own_folder()));
+        assert!(dirs.contains(&place.own_folder()));
     }
 
     #[test]
-    fn in_a_tree_the_users_are_all_of_that_system() {
+    fn below_another_root_the_user_scope_is_for_all_users() {
         let place = Place::new("/tree", Scope::User);
         assert_eq!(place.own_folder(), Path::new("/tree/etc/systemd/user"));
-        assert!(place.folders().iter().all(|f| f.starts_with("/tree")));
+        assert!(place.unit_dirs().iter().all(|f| f.starts_with("/tree")));
     }
 
     #[test]
-    fn in_the_running_system_the_user_is_the_caller() {
+    fn in_the_running_system_the_user_scope_is_the_caller() {
         let place = Place::new("/", Scope::User);
         assert!(place.live());
         assert!(place.own_folder().ends_with("systemd/user"));
         assert!(!place.own_folder().starts_with("/etc"));
-        assert!(place.folders().contains(&place.own_folder()));
-        assert!(place.folders().contains(&"/etc/systemd/user".into()));
+        assert!(place.unit_dirs().contains(&place.own_folder()));
+        assert!(place.unit_dirs().contains(&"/etc/systemd/user".into()));
     }
 }

@@ -1,15 +1,15 @@
-//! Words as the readers of command lines want them: systemd in `ExecStart=`, and a shell.
+//! Quoting for unit files.
 
 use std::fmt::Write;
 
-/// A word that reaches the program unchanged from an `ExecStart=` line: its blanks, quotes and
-/// backslashes, and what systemd would take for a specifier (`%`) or a variable (`$`).
-pub fn exec_word(word: &str) -> String {
+/// Quotes an argument of an `ExecStart=` line. systemd then passes it to the program unchanged,
+/// including blanks, quotes, backslashes, `%` (specifiers) and `$` (variables).
+pub(crate) fn exec_word(word: &str) -> String {
     quoted(word, true)
 }
 
-/// The same for the program, the first word of the line, in which systemd replaces no variables.
-pub fn exec_program(word: &str) -> String {
+/// Quotes the program of an `ExecStart=` line, its first word, in which systemd replaces no variables.
+pub(crate) fn exec_program(word: &str) -> String {
     quoted(word, false)
 }
 
@@ -39,17 +39,17 @@ fn quoted(word: &str, variables: bool) -> String {
     text
 }
 
-/// Whether systemd takes this path as the program of an `ExecStart=` line: it reads the line's first
-/// word by stricter rules than the others.
-pub fn can_be_program(path: &str) -> bool {
+/// Whether systemd accepts this path as the program of an `ExecStart=` line, whose first word has
+/// stricter rules than the others.
+pub(crate) fn can_be_program(path: &str) -> bool {
     !path
         .chars()
         .any(|c| c.is_ascii_control() || "\"'\\".contains(c))
 }
 
-/// A path in an option that takes a list of paths, such as `BindReadOnlyPaths=`: between quotes a colon
-/// does not part source and destination.
-pub fn path_word(path: &str) -> String {
+/// Quotes a path in a directive that takes a list of paths, such as `BindReadOnlyPaths=`. In quotes a
+/// colon does not separate the source from the destination.
+pub(crate) fn path_word(path: &str) -> String {
     let text = path.replace('\\', "\\\\").replace('"', "\\\"");
     format!("\"{}\"", text.replace('%', "%%"))
 }
@@ -60,20 +60,20 @@ mod tests {
     use crate::systemd::command_lines;
     use proptest::prelude::*;
 
-    /// What systemd makes of the words.
+    /// The program and the arguments that systemd reads from the quoted words.
     fn read_back(words: &[String]) -> Vec<String> {
         let mut line = vec![exec_program(&words[0])];
         line.extend(words[1..].iter().map(|word| exec_word(word)));
         let commands = command_lines(&line.join(" ")).unwrap();
         assert_eq!(commands.len(), 1, "{line:?}");
         let mut words = commands[0].argv();
-        // Its own name in there had its variables replaced once more.
+        // argv() replaces variables in the program's name too, which systemd does not.
         words[0] = commands[0].program.clone();
         words
     }
 
     #[test]
-    fn words_stay_readable_where_they_can() {
+    fn words_are_quoted_only_if_necessary() {
         assert_eq!(exec_word("--name=a,b"), "--name=a,b");
         assert_eq!(exec_word("a b"), "\"a b\"");
         assert_eq!(exec_word("100%"), "100%%");
@@ -85,7 +85,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_program_and_every_argument_reach_systemd_unchanged(
+        fn systemd_reads_the_program_and_every_argument_unchanged(
             program in "[ -~&&[^'\"\\\\]]{0,8}",
             words in prop::collection::vec(
                 prop_oneof!["[^\0]{0,12}", "[-@:+!;%$\"'\\\\ a{}\n\t]{0,8}"],

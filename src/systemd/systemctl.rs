@@ -125,14 +125,6 @@ impl Manager {
             .collect())
     }
 
-    /// The names of the loaded units that match a pattern: `*.socket`, `hello@*.service`.
-    pub fn loaded(&self, pattern: &str) -> Result<Vec<String>, SystemctlError> {
-        let arguments = ["list-units", "--all", "--plain", "--no-legend", "--full"];
-        let told = self.call(&[&arguments[..], &["--", pattern]].concat())?;
-        let names = told.lines().filter_map(|l| l.split_whitespace().next());
-        Ok(names.map(str::to_string).collect())
-    }
-
     /// Has it read all unit files anew.
     pub fn daemon_reload(&self) -> Result<(), SystemctlError> {
         self.call(&["daemon-reload"]).map(drop)
@@ -146,16 +138,6 @@ impl Manager {
     /// Stops a unit, or all that match a pattern, and waits for it.
     pub fn stop(&self, unit: &str) -> Result<(), SystemctlError> {
         self.call(&["stop", "--", unit]).map(drop)
-    }
-
-    /// Has a unit started at every boot.
-    pub fn enable(&self, unit: &str) -> Result<(), SystemctlError> {
-        self.call(&["enable", "--", unit]).map(drop)
-    }
-
-    /// Takes that back.
-    pub fn disable(&self, unit: &str) -> Result<(), SystemctlError> {
-        self.call(&["disable", "--", unit]).map(drop)
     }
 
     /// Forgets that a unit, or any that matches a pattern, has failed.

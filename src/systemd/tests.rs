@@ -1,4 +1,4 @@
-//! Units as they are put together from the files of a tree.
+//! Tests that load units from a tree of files.
 
 use super::*;
 use crate::tree::Tree;
@@ -14,7 +14,7 @@ fn load(tree: &Tree, name: &str) -> Unit {
     Unit::load(&place(tree), name).unwrap()
 }
 
-/// The paths that define a unit, without the root.
+/// The paths of a unit's files, without the root directory.
 fn sources<'a>(tree: &Tree, unit: &'a Unit) -> Vec<&'a str> {
     let paths = unit.sources.iter().map(|source| &source.path);
     paths
@@ -23,7 +23,7 @@ fn sources<'a>(tree: &Tree, unit: &'a Unit) -> Vec<&'a str> {
 }
 
 #[test]
-fn the_first_folder_with_the_file_wins_and_drop_ins_follow_by_name() {
+fn the_first_directory_with_a_file_counts_and_drop_ins_are_sorted_by_name() {
     let tree = Tree::new("unit-order");
     tree.write(
         &format!("{LIB}/a.socket"),
@@ -59,9 +59,13 @@ fn the_first_folder_with_the_file_wins_and_drop_ins_follow_by_name() {
             format!("{LIB}/a.socket.d/30.conf"),
         ]
     );
-    let ports: Vec<_> = unit.listens().iter().filter_map(Listen::port).collect();
+    let ports: Vec<_> = unit
+        .listen_directives()
+        .iter()
+        .filter_map(ListenDirective::port)
+        .collect();
     assert_eq!(ports, [4, 3]);
-    assert_eq!(unit.listens()[0].value.line, 3);
+    assert_eq!(unit.listen_directives()[0].value.line, 3);
     assert_eq!(unit.flag("Socket", "Accept"), Some(false));
 
     tree.write(&format!("{ETC}/a.socket"), "[Socket]\nListenStream=5\n");
@@ -73,17 +77,17 @@ fn the_first_folder_with_the_file_wins_and_drop_ins_follow_by_name() {
 }
 
 #[test]
-fn an_instance_has_its_templates_files_and_its_own_and_those_of_shorter_names_and_its_type() {
+fn an_instance_has_the_drop_ins_of_its_template_its_shortened_names_and_its_type() {
     let tree = Tree::new("unit-instance");
-    for folder in [
+    for dir in [
         "a-b@x.service.d",
         "a-b@.service.d",
         "a-@.service.d",
         "service.d",
     ] {
-        let name = folder.split('.').next().unwrap().replace('@', "-at-");
-        tree.write(&format!("{LIB}/{folder}/{name}.conf"), "[Service]\n")
-            .write(&format!("{LIB}/{folder}/all.conf"), "[Service]\n");
+        let name = dir.split('.').next().unwrap().replace('@', "-at-");
+        tree.write(&format!("{LIB}/{dir}/{name}.conf"), "[Service]\n")
+            .write(&format!("{LIB}/{dir}/all.conf"), "[Service]\n");
     }
     tree.write(
         &format!("{LIB}/a-b@.service"),
@@ -108,7 +112,7 @@ fn an_instance_has_its_templates_files_and_its_own_and_those_of_shorter_names_an
 }
 
 #[test]
-fn a_link_to_nothing_and_an_empty_file_mask() {
+fn a_link_to_dev_null_or_an_empty_file_masks_a_unit() {
     let tree = Tree::new("unit-mask");
     tree.write(&format!("{LIB}/a.socket"), "[Socket]\nListenStream=1\n")
         .write(&format!("{LIB}/b.socket"), "[Socket]\nListenStream=1\n")
@@ -122,19 +126,19 @@ fn a_link_to_nothing_and_an_empty_file_mask() {
     for name in ["a.socket", "b.socket"] {
         let unit = load(&tree, name);
         assert_eq!(unit.state, State::Masked);
-        assert!(unit.listens().is_empty());
+        assert!(unit.listen_directives().is_empty());
         assert_eq!(
             unit.fragment().unwrap(),
             tree.path(&format!("{ETC}/{name}"))
         );
     }
-    // In a system that was never booted there is no /dev/null.
+    // A system that was never booted has no /dev/null.
     std::fs::remove_file(tree.path("dev/null")).unwrap();
     assert_eq!(load(&tree, "a.socket").state, State::Masked);
 }
 
 #[test]
-fn an_alias_is_the_unit_it_stands_for_and_brings_its_own_drop_ins() {
+fn an_alias_loads_its_unit_and_adds_its_own_drop_ins() {
     let tree = Tree::new("unit-alias");
     tree.write(&format!("{LIB}/a@.service"), "[Service]\nUser=a\n")
         .link(
@@ -149,7 +153,7 @@ fn an_alias_is_the_unit_it_stands_for_and_brings_its_own_drop_ins() {
         assert_eq!(unit.name, "a@1.service");
         assert_eq!(unit.value("Service", "User").unwrap().text, "b");
     }
-    // Elsewhere, and yet under its own name.
+    // A link to a file outside of the unit directories keeps its name.
     let unit = load(&tree, "c.service");
     assert_eq!(
         (unit.name.as_str(), unit.state),
@@ -159,7 +163,7 @@ fn an_alias_is_the_unit_it_stands_for_and_brings_its_own_drop_ins() {
 }
 
 #[test]
-fn links_end_in_the_tree_whatever_they_say() {
+fn symbolic_links_never_lead_out_of_the_root_directory() {
     let tree = Tree::new("unit-links");
     tree.link("etc/systemd", "/../../../conf")
         .write("conf/system/a.service", "[Service]\nUser=inside\n")
@@ -189,7 +193,7 @@ fn links_end_in_the_tree_whatever_they_say() {
 }
 
 #[test]
-fn names_are_those_of_all_folders_and_of_one_type() {
+fn names_come_from_all_directories_and_are_of_one_type() {
     let tree = Tree::new("unit-names");
     for file in [
         "a.socket",
@@ -206,7 +210,7 @@ fn names_are_those_of_all_folders_and_of_one_type() {
 }
 
 #[test]
-fn enabled_is_what_somebody_wants_and_static_what_nobody_can() {
+fn a_unit_is_enabled_by_a_link_or_an_alias_and_static_without_install_section() {
     let tree = Tree::new("unit-enabled");
     let install = "[Socket]\nListenStream=1\n[Install]\nWantedBy=sockets.target\n";
     tree.write(&format!("{LIB}/on.socket"), install)
@@ -243,22 +247,25 @@ fn enabled_is_what_somebody_wants_and_static_what_nobody_can() {
 }
 
 #[test]
-fn a_port_is_told_from_the_other_addresses() {
+fn only_tcp_and_udp_addresses_have_a_port() {
     let tree = Tree::new("unit-ports");
-    let listens = "ListenStream=3333\nListenStream=0.0.0.0:3334\nListenStream=[fe80::1%eth0]:3335\n\
+    let lines = "ListenStream=3333\nListenStream=0.0.0.0:3334\nListenStream=[fe80::1%eth0]:3335\n\
          ListenDatagram=3336\nListenStream=/run/3337\nListenStream=@x:3338\n\
          ListenStream=vsock:2:3339\nListenFIFO=3340\nListenNetlink=audit 1\n";
-    tree.write(&format!("{ETC}/a.socket"), format!("[Socket]\n{listens}"));
+    tree.write(&format!("{ETC}/a.socket"), format!("[Socket]\n{lines}"));
     let unit = load(&tree, "a.socket");
-    let listens = unit.listens();
-    assert_eq!(listens.len(), 9);
-    let ports: Vec<_> = listens.iter().filter_map(Listen::port).collect();
+    let directives = unit.listen_directives();
+    assert_eq!(directives.len(), 9);
+    let ports: Vec<_> = directives
+        .iter()
+        .filter_map(ListenDirective::port)
+        .collect();
     assert_eq!(ports, [3333, 3334, 3335, 3336]);
-    assert!(!listens[3].is_stream());
+    assert!(!directives[3].is_stream());
 }
 
 #[test]
-fn a_broken_fragment_is_no_unit_and_a_broken_drop_in_only_ends() {
+fn a_syntax_problem_ends_the_reading_of_its_own_file_alone() {
     let tree = Tree::new("unit-broken");
     tree.write(&format!("{ETC}/a.service"), "[Service]\nUser=a\n")
         .write(
@@ -271,7 +278,13 @@ fn a_broken_fragment_is_no_unit_and_a_broken_drop_in_only_ends() {
         );
     let unit = load(&tree, "a.service");
     assert_eq!(unit.value("Service", "User").unwrap().text, "x");
-    assert_eq!(unit.broken(), None);
-    assert_eq!(unit.faults().count(), 1);
-    assert_eq!(load(&tree, "b.service").broken().unwrap().line, 3);
+    let problems: Vec<_> = unit.syntax_problems().collect();
+    assert_eq!(problems.len(), 1);
+    assert_ne!(problems[0].0, unit.fragment().unwrap());
+    let unit = load(&tree, "b.service");
+    let mut problems = unit.syntax_problems();
+    let (path, problem) = problems
+        .find(|(_, problem)| problem.kind.ends_reading())
+        .unwrap();
+    assert_eq!((path, problem.line), (unit.fragment().unwrap(), 3));
 }

@@ -3,47 +3,50 @@
 use std::fmt::Write;
 use std::num::NonZeroU16;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::place::PlaceOptions;
-use super::say;
-use crate::attach::{self, Added, Attachment, Kind, Level, Listen, Plan};
-use crate::services::Name;
+use super::{say, with_hint};
+use crate::attach::{self, Added, Attachment, Kind, Level, ListenAddress, Plan};
+use crate::hint::ShellCommand;
+use crate::services::ServiceName;
 use crate::systemd::{Place, Scope};
 
 #[derive(Debug, Args)]
 #[command(override_usage = "sockunit add [OPTIONS] <NAME> <PORT> -- <PROGRAM> [ARG]...")]
 pub struct Options {
-    /// The service's name: of its units, in /etc/services and in the journal
-    name: Name,
-    /// Its TCP port
+    /// Name of the service, its units, its line in /etc/services and its log entries
+    name: ServiceName,
+    /// TCP port
     #[arg(value_parser = super::port)]
     port: NonZeroU16,
-    /// The program, by its full path, and its arguments
-    #[arg(last = true, required = true, value_name = "PROGRAM [ARG]")]
+    /// Program, by its full path, and its arguments
+    #[arg(last = true, required = true, value_name = "PROGRAM", value_hint = ValueHint::CommandWithArguments)]
     command: Vec<String>,
-    /// Listen on this address; repeatable. * is every address [default: 127.0.0.1 and ::1]
+    /// Listen on this IP address, or on every address if it is '*'; repeatable [default: 127.0.0.1
+    /// and ::1]
     #[arg(long, value_name = "ADDRESS")]
-    listen: Vec<Listen>,
-    /// Run the program as this user [default: one that systemd makes up for the service]
-    #[arg(long, value_name = "USER")]
+    listen: Vec<ListenAddress>,
+    /// Run the program as this user [default: a dynamic user, which systemd allocates]
+    #[arg(long, value_name = "USER", value_hint = ValueHint::Username)]
     user_name: Option<String>,
-    /// One process that serves all connections, and not a unit for each
+    /// Serve all connections from one process instead of starting one unit per connection
     #[arg(long)]
     shared: bool,
-    /// What is taken away from the program
+    /// Restrict what the program can see and do
     #[arg(long, value_enum, default_value_t)]
     sandbox: Level,
-    /// Serve at most this many connections at once
+    /// Serve at most N connections at once; systemd closes further ones, and with --shared they wait
+    /// in the backlog
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
-    /// Serve at most this many connections of one address
+    /// Serve at most N connections from one address at once, and close further ones
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     per_source: u32,
-    /// Start it at every boot as well
+    /// Start the socket at every boot as well
     #[arg(long)]
     enable: bool,
-    /// Print what would be written, file by file, and change nothing
+    /// Check everything, print each file that would be written, and change nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -59,7 +62,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         listen: options.listen,
         kind: match options.shared {
             true => Kind::Shared,
-            false => Kind::Single,
+            false => Kind::PerConnection,
         },
         user: options.user_name,
         level: options.sandbox,
@@ -70,13 +73,21 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         enable: options.enable,
     };
     if options.dry_run {
-        let plan = attach::plan(&place, &attachment)?;
+        let plan = attach::plan(&place, &attachment).map_err(not_attached(&attachment.name))?;
         return say(&planned(&place, &plan));
     }
-    let added = attach::add(&place, &attachment)?;
+    let added = attach::add(&place, &attachment).map_err(not_attached(&attachment.name))?;
     say(&done(&place, &attachment, &added))
 }
 
+fn not_attached(name: &ServiceName) -> impl Fn(attach::Error) -> anyhow::Error {
+    move |error| {
+        let hint = error.hint();
+        with_hint(format!("cannot attach {name}: {error}"), hint)
+    }
+}
+
+/// The files that would be written.
 fn planned(place: &Place, plan: &Plan) -> String {
     let mut text = String::new();
     let folder = place.own_folder();
@@ -101,6 +112,7 @@ fn planned(place: &Place, plan: &Plan) -> String {
     text
 }
 
+/// What was done, and what the user may want to do next.
 fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
     let mut text = String::new();
     let Attachment { name, port, .. } = attachment;
@@ -112,24 +124,32 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
         let path = place.path("/etc/services");
         let _ = writeln!(text, "{}: added {name} {port}/tcp", path.display());
     }
-    let user = match place.scope {
-        Scope::System => "",
-        Scope::User => " --user",
+    let (name, port) = (name.to_string(), port.to_string());
+    let user: &[&str] = match place.scope {
+        Scope::System => &[],
+        Scope::User => &["--user"],
     };
-    match &added.answer {
+    let next: Vec<(&str, ShellCommand)> = match &added.answer {
         Some(answer) => {
             let _ = writeln!(text, "{name}.socket: started\n{answer}");
-            let _ = writeln!(
-                text,
-                "Talk to it: sockunit connect {port}; its records: journalctl{user} -t {name}; take it \
-                 away: sockunit remove{user} {name}"
-            );
+            let connect = ShellCommand::new(&["sockunit", "connect"]);
+            let journal = ShellCommand::new(&["journalctl"]).literals(user);
+            let remove = ShellCommand::new(&["sockunit", "remove"]).literals(user);
+            vec![
+                ("talk to it", connect.arg(port)),
+                ("its log", journal.literals(&["-t"]).arg(&name)),
+                ("remove it", remove.arg(&name)),
+            ]
         }
         None => {
-            let _ = writeln!(
-                text,
-                "Start it in that system: systemctl{user} start {name}.socket"
-            );
+            let start = ShellCommand::new(&["systemctl"]).literals(user);
+            let start = start.literals(&["start"]).arg(format!("{name}.socket"));
+            vec![("start it in that system", start)]
+        }
+    };
+    for (what, command) in next {
+        if let Some(line) = command.line() {
+            let _ = writeln!(text, "{what}: {line}");
         }
     }
     text

@@ -1,4 +1,4 @@
-//! `sockunit check`: are a name and a port free?
+//! `sockunit check`: finds conflicts of a name and a port.
 
 use std::num::NonZeroU16;
 
@@ -6,30 +6,39 @@ use clap::Args;
 use serde_json::json;
 
 use super::place::PlaceOptions;
+use crate::attach::Kind;
 use crate::conflicts::{self, Finding};
-use crate::services::Name;
+use crate::services::ServiceName;
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The service's name
-    name: Name,
-    /// Its TCP port
+    /// Name of the service
+    name: ServiceName,
+    /// TCP port
     #[arg(value_parser = super::port)]
     port: NonZeroU16,
+    /// Check for a shared service (add --shared), which has other units
+    #[arg(long)]
+    shared: bool,
     #[command(flatten)]
     place: PlaceOptions,
-    /// Print one object of JSON
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// Whether both are free.
+/// Returns whether the name and the port are free.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
     let Options { name, port, .. } = options;
-    let findings = conflicts::find(&options.place.place(), name, *port);
-    let taken = || findings.iter().filter(|finding| finding.is_conflict());
-    let name_taken = taken().any(|finding| finding.claim.name.is_some());
-    let port_taken = taken().any(|finding| finding.claim.port.is_some());
+    let kind = match options.shared {
+        true => Kind::Shared,
+        false => Kind::PerConnection,
+    };
+    let units = kind.units(name);
+    let findings = conflicts::find(&options.place.place(), name, *port, &units);
+    let conflicts = || findings.iter().filter(|finding| finding.is_conflict());
+    let name_taken = conflicts().any(|finding| finding.claim.name.is_some());
+    let port_taken = conflicts().any(|finding| finding.claim.port.is_some());
     if options.json {
         let findings: Vec<_> = findings.iter().map(conflicts::json).collect();
         let object = json!({
@@ -39,7 +48,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
             "port_taken": port_taken,
             "findings": findings,
         });
-        super::say(&format!("{object}\n"))?;
+        super::say_json(&object)?;
     } else {
         let mut text: String = findings
             .iter()

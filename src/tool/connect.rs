@@ -1,4 +1,4 @@
-//! `sockunit connect`: talks to a service.
+//! `sockunit connect`: a client.
 
 use std::ffi::OsString;
 use std::io;
@@ -7,42 +7,44 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::clock;
-use crate::connect::{Manner, Target, dial, relay};
+use crate::connect::{RelayOptions, Target, dial, relay};
 
 #[derive(Debug, PartialEq, Eq, Args)]
 #[command(override_usage = "sockunit connect [OPTIONS] [HOST] <NAME|PORT|PATH>")]
 pub struct Options {
-    /// The service: its name in the services database, its port, or the path of an AF_UNIX socket;
-    /// before it the host, if it is not localhost
+    /// Service name, port, or path of an AF_UNIX socket; a host may stand before a name or a port
+    /// [default: localhost]
     #[arg(value_name = "NAME|PORT|PATH", required = true, num_args = 1..=2)]
     to: Vec<String>,
-    /// End when the server has sent a line that is this word
+    /// Exit when the server has sent a line that equals WORD
     #[arg(long, value_name = "WORD")]
     until: Option<String>,
-    /// Send CR LF at the end of each line
+    /// Send CR LF where a line of the input ends in LF alone
     #[arg(long)]
     crlf: bool,
-    /// Give up connecting after this long
+    /// Wait at most this long for the connection, then fail
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = clock::duration)]
     timeout: Duration,
-    /// Give up when neither side has said anything for this long
+    /// Fail when no byte has moved in either direction for this long [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
     idle_timeout: Option<Duration>,
 }
 
 impl Options {
-    /// The options of a command line, without the tool's name, that calls for a conversation in as
-    /// few words as will do.
-    pub fn plain(mut words: impl Iterator<Item = OsString>) -> Option<Options> {
-        if words.next()? != "connect" {
+    /// The options of a command line that is only `connect [HOST] SERVICE`, without the program's
+    /// name. `None` for any other command line.
+    ///
+    /// With clap a start of `sockunit connect` takes 7 % longer, which counts because many sessions
+    /// are shorter than a start.
+    pub fn without_parser(mut arguments: impl Iterator<Item = OsString>) -> Option<Options> {
+        if arguments.next()? != "connect" {
             return None;
         }
-        let word = |word: OsString| {
-            word.into_string()
-                .ok()
-                .filter(|word| !word.starts_with('-'))
+        let operand = |argument: OsString| {
+            let operand = argument.into_string().ok();
+            operand.filter(|operand| !operand.starts_with('-'))
         };
-        let to: Vec<String> = words.map(word).collect::<Option<_>>()?;
+        let to: Vec<String> = arguments.map(operand).collect::<Option<_>>()?;
         matches!(to.len(), 1 | 2).then_some(Options {
             to,
             until: None,
@@ -58,12 +60,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         [host, service] => Target::new(host, service),
         rest => Target::new("localhost", &rest.concat()),
     };
-    let server = dial(&target, options.timeout)?;
-    let manner = Manner {
+    let server =
+        dial(&target, options.timeout).map_err(|error| super::with_hint(&error, error.hint()))?;
+    let relay_options = RelayOptions {
         until: options.until.clone(),
         crlf: options.crlf,
         idle_timeout: options.idle_timeout,
     };
-    relay(server, io::stdin(), io::stdout(), &manner)?;
-    Ok(())
+    relay(server, io::stdin(), io::stdout(), &relay_options)
+        .map_err(|error| super::with_hint(&error, error.hint()))
 }

@@ -4,70 +4,69 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::place::PlaceOptions;
-use super::say;
+use super::{say, say_json};
 use crate::attach;
-use crate::doctor::{self, Asked, Said};
+use crate::doctor::{self, CheckResult, Selection};
 use crate::systemd::Place;
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The service, or one of its units [default: each service that sockunit made or brought]
+    /// Name of the service or of one of its units [default: every service that sockunit added or
+    /// ships]
     name: Option<String>,
     #[command(flatten)]
     place: PlaceOptions,
-    /// Print one object of JSON
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// Whether every service works, as far as can be told.
+/// Returns whether no problem was found.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
     let place = options.place.place();
-    let (names, asked) = match &options.name {
-        Some(name) => (vec![name.clone()], Asked::ByName),
+    let (names, selection) = match &options.name {
+        Some(name) => (vec![name.clone()], Selection::Named),
         None => {
             let own = attach::own(&place)?;
             let names = own.iter().map(|(name, _)| name.to_string()).collect();
-            (names, Asked::Among)
+            (names, Selection::All)
         }
     };
     if options.json {
-        return for_programs(&place, &names, asked);
+        return as_json(&place, &names, selection);
     }
-    let mut well = true;
+    let mut works = true;
     for (index, name) in names.iter().enumerate() {
         if names.len() > 1 {
             let gap = if index > 0 { "\n" } else { "" };
             say(&format!("{gap}{name}\n"))?;
         }
-        let mut told = Ok(());
-        well &= doctor::examine(&place, name, asked, &mut |said| {
-            if told.is_ok() {
-                told = say(&format!("{said}\n"));
+        let mut written = Ok(());
+        works &= doctor::examine(&place, name, selection, &mut |result| {
+            if written.is_ok() {
+                written = say(&format!("{result}\n"));
             }
         });
-        told?;
+        written?;
     }
     if names.is_empty() {
-        say("there is no service of sockunit's here; name one: sockunit doctor NAME\n")?;
+        say("no service of sockunit is installed here; name another: sockunit doctor NAME\n")?;
     }
-    Ok(well)
+    Ok(works)
 }
 
-fn for_programs(place: &Place, names: &[String], asked: Asked) -> anyhow::Result<bool> {
-    let mut well = true;
+fn as_json(place: &Place, names: &[String], selection: Selection) -> anyhow::Result<bool> {
+    let mut works = true;
     let mut services = Vec::new();
     for name in names {
         let mut checks: Vec<Value> = Vec::new();
-        let works = doctor::examine(place, name, asked, &mut |said: &Said| {
-            checks.push(doctor::json(said))
+        let service_works = doctor::examine(place, name, selection, &mut |result: &CheckResult| {
+            checks.push(doctor::json(result))
         });
-        well &= works;
-        services.push(json!({"name": doctor::name_of(name), "works": works, "checks": checks}));
+        works &= service_works;
+        services
+            .push(json!({"name": doctor::name_of(name), "works": service_works, "checks": checks}));
     }
-    say(&format!(
-        "{}\n",
-        json!({"works": well, "services": services})
-    ))?;
-    Ok(well)
+    say_json(&json!({"works": works, "services": services}))?;
+    Ok(works)
 }

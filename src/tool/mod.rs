@@ -11,6 +11,7 @@ mod remove;
 mod serve;
 mod services;
 
+use std::fmt;
 use std::io::{self, Write};
 use std::num::NonZeroU16;
 use std::process::ExitCode;
@@ -18,11 +19,18 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::deferred::Deferred;
+use crate::hint::Hint;
+use crate::log::{Plain, is_unprintable};
 use crate::startup::{self, FAILED};
 
-/// Looks after services that systemd starts when a client connects.
+/// Attach programs to network ports, with systemd as the listener
 #[derive(Debug, Parser)]
-#[command(name = "sockunit", version, arg_required_else_help = true)]
+#[command(
+    name = "sockunit",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 80
+)]
 struct Options {
     #[command(subcommand)]
     command: Command,
@@ -32,22 +40,22 @@ struct Options {
 enum Command {
     /// Attach a program to a port
     Add(Deferred<add::Options>),
-    /// Find out whether a name and a port are free, and who has them
+    /// Check whether a name and a port are free
     Check(Deferred<check::Options>),
-    /// Talk to a service, and end when it does
+    /// Connect to a service and exchange text with it
     Connect(Deferred<connect::Options>),
-    /// Say why a service does not work: the first fault, what shows it and what mends it
+    /// Find out why a service does not work, and how to fix it
     Doctor(Deferred<doctor::Options>),
-    /// Say what is attached, where, and how many connections there are
+    /// List attached services with their addresses and connections
     List(Deferred<list::Options>),
-    /// Take away what add has attached
+    /// Detach a program and delete its units
     Remove(Deferred<remove::Options>),
-    /// Serve listening sockets, and start a program for each connection
+    /// Serve listening sockets and start a program for each connection
     ///
-    /// The connection is the program's standard input and output. The sockets are those that systemd
-    /// hands over, or those that --listen names.
+    /// The connection is the standard input and output of the program. systemd passes the listening
+    /// sockets, or --listen names their addresses.
     Serve(Deferred<serve::Options>),
-    /// Add or remove the line of a service in /etc/services
+    /// Add or remove a line in /etc/services
     #[command(subcommand)]
     Services(services::Command),
 }
@@ -59,8 +67,7 @@ pub fn command() -> clap::Command {
 
 /// What the arguments ask for.
 fn parse() -> Result<Command, clap::Error> {
-    // A conversation may be over sooner than the parser has its definitions together.
-    match connect::Options::plain(std::env::args_os().skip(1)) {
+    match connect::Options::without_parser(std::env::args_os().skip(1)) {
         Some(options) => Ok(Command::Connect(Deferred(Box::new(options)))),
         None => Options::try_parse().map(|options| options.command),
     }
@@ -80,7 +87,7 @@ pub fn main() -> ExitCode {
         }
         Err(error) => return startup::explain(&error),
     };
-    // Whether what was asked holds; what speaks against it has been told.
+    // False: the answer is no, and the reason was printed.
     let done = match command {
         Command::Add(Deferred(options)) => add::run(*options).map(|()| true),
         Command::Check(Deferred(options)) => check::run(&options),
@@ -95,11 +102,39 @@ pub fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FAILED),
         Err(error) => {
-            // In one write, so that it stays in one piece where others write there too.
-            let _ = io::stderr().write_all(format!("sockunit: {error:#}\n").as_bytes());
+            // One write, so that the message stays together where others write there too.
+            let message = format!("{error:#}");
+            let mut text = format!("sockunit: {}\n", Plain(&message));
+            let hint = error
+                .downcast_ref::<Failed>()
+                .and_then(|failed| failed.hint.as_ref());
+            text.extend(hint.map(|hint| format!("{hint}\n")));
+            let _ = io::stderr().write_all(text.as_bytes());
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// An error with what the user can do about it.
+#[derive(Debug)]
+struct Failed {
+    message: String,
+    hint: Option<Hint>,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failed {}
+
+fn with_hint(error: impl fmt::Display, hint: Option<impl Into<Hint>>) -> anyhow::Error {
+    anyhow::Error::new(Failed {
+        message: error.to_string(),
+        hint: hint.map(Into::into),
+    })
 }
 
 /// A port as an argument.
@@ -108,8 +143,35 @@ fn port(text: &str) -> Result<NonZeroU16, &'static str> {
         .map_err(|_| "a port is a number from 1 to 65535")
 }
 
-/// Prints. Whoever closed the pipe has read enough.
+/// Prints lines. Control characters in them, which a file or a program may have chosen, are escaped.
+/// It is no error if the reader has closed the pipe.
 fn say(text: &str) -> anyhow::Result<()> {
+    let lines = text.split_inclusive('\n');
+    let plain = |line: &str| match line.strip_suffix('\n') {
+        Some(line) => format!("{}\n", Plain(line)),
+        None => Plain(line).to_string(),
+    };
+    print(&lines.map(plain).collect::<String>())
+}
+
+/// Prints JSON on a line, in which characters that a terminal acts on are escaped.
+fn say_json(value: &serde_json::Value) -> anyhow::Result<()> {
+    let mut text = String::new();
+    for c in value.to_string().chars() {
+        match c.is_ascii() && !c.is_ascii_control() || !is_unprintable(c) {
+            true => text.push(c),
+            false => {
+                let mut units = [0; 2];
+                for unit in c.encode_utf16(&mut units) {
+                    text += &format!("\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    print(&format!("{text}\n"))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout();
     match stdout
         .write_all(text.as_bytes())
@@ -127,20 +189,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_plain_is_what_the_parser_makes_of_it() {
-        for line in ["celebs", "3334", "::1 3334", "/run/socket", " ", "help"] {
-            let words = || ["connect"].into_iter().chain(line.split(' '));
-            let plain = connect::Options::plain(words().map(Into::into));
-            let parsed = Options::try_parse_from(["sockunit"].into_iter().chain(words()));
-            let Command::Connect(Deferred(parsed)) = parsed.unwrap().command else {
-                panic!("{line} is no connect");
-            };
-            assert_eq!(plain.as_ref(), Some(&*parsed), "{line}");
+    fn json_has_no_character_that_a_terminal_acts_on_and_reads_back_the_same() {
+        // say_json prints; what it escapes is what is_unprintable says.
+        for c in ['\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}'] {
+            assert!(is_unprintable(c), "{c:?}");
+        }
+        for c in ['a', 'é', '漢', ' '] {
+            assert!(!is_unprintable(c), "{c:?}");
         }
     }
 
     #[test]
-    fn what_needs_the_parser_is_not_plain() {
+    fn the_parser_returns_the_same_options_as_the_by_pass() {
+        for line in ["celebs", "3334", "::1 3334", "/run/socket", " ", "help"] {
+            let words = || ["connect"].into_iter().chain(line.split(' '));
+            let by_pass = connect::Options::without_parser(words().map(Into::into));
+            let parsed = Options::try_parse_from(["sockunit"].into_iter().chain(words()));
+            let Command::Connect(Deferred(parsed)) = parsed.unwrap().command else {
+                panic!("{line} is no connect");
+            };
+            assert_eq!(by_pass.as_ref(), Some(&*parsed), "{line}");
+        }
+    }
+
+    #[test]
+    fn other_command_lines_need_the_parser() {
         for line in [
             "connect",
             "connect a b c",
@@ -153,7 +226,7 @@ mod tests {
             "",
         ] {
             let words = line.split(' ').map(Into::into);
-            assert_eq!(connect::Options::plain(words), None, "{line}");
+            assert_eq!(connect::Options::without_parser(words), None, "{line}");
         }
     }
 }

@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use crate::systemd::{Place, Scope};
 
 #[derive(Debug, Args)]
 pub struct PlaceOptions {
     /// Work on the system in this directory
-    #[arg(long, value_name = "DIR", default_value = "/")]
+    #[arg(long, value_name = "DIR", default_value = "/", value_hint = ValueHint::DirPath)]
     pub root: PathBuf,
-    /// Work on your own service manager; with --root, on the units for all users of that system
+    /// Work on the service manager of the calling user; with --root, on the units for all users of
+    /// that system
     #[arg(long)]
     pub user: bool,
 }

@@ -5,15 +5,15 @@ use std::fmt::Write;
 use clap::Args;
 
 use super::place::PlaceOptions;
-use super::say;
+use super::{say, with_hint};
 use crate::attach;
-use crate::services::Name;
+use crate::services::ServiceName;
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The service's name
-    name: Name,
-    /// Remove the units also where somebody has changed them
+    /// Name of the service
+    name: ServiceName,
+    /// Remove unit files even if they were edited after add wrote them
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -22,7 +22,10 @@ pub struct Options {
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let place = options.place.place();
-    let removed = attach::remove(&place, &options.name, options.force)?;
+    let removed = attach::remove(&place, &options.name, options.force).map_err(|error| {
+        let hint = error.hint();
+        with_hint(format!("cannot remove {}: {error}", options.name), hint)
+    })?;
     let mut text = String::new();
     // Writing to a String does not fail.
     for path in &removed.files {
@@ -39,12 +42,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         );
     }
     if text.is_empty() {
-        text += "removed what a sockunit add that was cut off had left\n";
+        text += "removed the temporary files of an interrupted sockunit add\n";
     }
     for path in &removed.kept {
         let _ = writeln!(
             text,
-            "{}: not made by sockunit add, and kept",
+            "{}: kept, because sockunit add did not write it",
             path.display()
         );
     }

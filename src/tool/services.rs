@@ -1,46 +1,46 @@
-//! `sockunit services`: the lines in /etc/services.
+//! `sockunit services`: adds and removes lines of /etc/services.
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueHint};
 
-use crate::services::{self, Entry, Name, Outcome, Run};
+use crate::services::{self, Entry, Outcome, Run, ServiceName};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Add the line, unless the name or the port is taken
     Add(Line),
-    /// Take the line away, unless somebody changed it
+    /// Remove the line, unless it was edited
     Remove(Line),
 }
 
 #[derive(Debug, Args)]
 pub struct Line {
-    /// The service's name
-    name: Name,
-    /// Its TCP port
+    /// Name of the service
+    name: ServiceName,
+    /// TCP port
     #[arg(value_parser = super::port)]
     port: NonZeroU16,
     /// Work on the system in this directory
-    #[arg(long, value_name = "DIR", default_value = "/")]
+    #[arg(long, value_name = "DIR", default_value = "/", value_hint = ValueHint::DirPath)]
     root: PathBuf,
-    /// Say what would be done, and do nothing
+    /// Print what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
 }
 
 pub fn run(command: Command) -> anyhow::Result<()> {
-    let (change, words, line): (fn(&_, &_, _) -> _, _, _) = match command {
-        Command::Add(line) => (
+    let (change, texts, options): (fn(&_, &_, _) -> _, _, _) = match command {
+        Command::Add(options) => (
             services::add,
-            ["added", "would add", "is there already"],
-            line,
+            ["added", "would add", "exists already"],
+            options,
         ),
-        Command::Remove(line) => (
+        Command::Remove(options) => (
             services::remove,
-            ["removed", "would remove", "is not there"],
-            line,
+            ["removed", "would remove", "does not exist"],
+            options,
         ),
     };
     let Line {
@@ -48,19 +48,20 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         port,
         root,
         dry_run,
-    } = line;
+    } = options;
     let entry = Entry { name, port };
     let run = if dry_run { Run::Dry } else { Run::Real };
-    let outcome = change(&root, &entry, run)?;
-    let [done, would, needless] = words;
+    let outcome =
+        change(&root, &entry, run).map_err(|error| super::with_hint(&error, error.hint()))?;
+    let [done, would, unchanged] = texts;
     let Entry { name, port } = &entry;
-    let file = root.join("etc/services");
+    let file = root.join(services::FILE);
     let file = file.display();
     super::say(&match (outcome, run) {
         (Outcome::Changed, Run::Real) => format!("{file}: {done} {name} {port}/tcp\n"),
         (Outcome::Changed, Run::Dry) => format!("{file}: {would}\n{entry}\n"),
         (Outcome::Unchanged, _) => {
-            format!("{file}: the line of {name} {port}/tcp {needless}\n")
+            format!("{file}: unchanged: the line of {name} {port}/tcp {unchanged}\n")
         }
     })
 }

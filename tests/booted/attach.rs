@@ -14,6 +14,7 @@ on_both_releases!(
     what_an_access_list_allows_is_not_refused,
     a_user_attaches_programs_without_root,
     wherever_add_or_remove_is_killed_remove_brings_the_tree_back,
+    a_program_cannot_choose_the_priority_of_its_log_entries,
 );
 
 const KINDS: [&str; 2] = ["", "--shared"];
@@ -69,9 +70,18 @@ fn the_tutorials_steps_are_one_command_each(release: Release) {
         machine.journal_until("-t greeter -o cat", "what it said on stderr", |text| {
             text.lines().any(|line| line == "hello was called with a b")
         });
-        let kind = if kind.is_empty() { "single" } else { "shared" };
+        let kind = if kind.is_empty() {
+            "per-connection"
+        } else {
+            "shared"
+        };
+        // A command that is not behind sockunit serve is shown as its unit has it.
+        let program = match kind {
+            "shared" => "/home/you/hello.sh a b",
+            _ => "/home/you/hello.sh \"a b\"",
+        };
         let line = format!(
-            "greeter  127.0.0.1:4000,[::1]:4000  {kind}  strict   disabled  active    0    /home/you/hello.sh \"a b\""
+            "greeter  127.0.0.1:4000,[::1]:4000  {kind:14}  strict   disabled  active    0    {program}"
         );
         wait_for("it is listed, without a connection", || {
             machine
@@ -83,7 +93,7 @@ fn the_tutorials_steps_are_one_command_each(release: Release) {
             let pause = "systemctl show -p PollLimitIntervalUSec --value greeter.socket";
             assert_eq!(machine.run(pause), "0");
         }
-        if kind == "single" {
+        if kind == "per-connection" {
             machine.expect_nothing_left_of("greeter");
             let left = "find /run/systemd/units -name 'log-extra-fields:greeter@*'";
             assert_ne!(machine.run(left), "");
@@ -170,8 +180,8 @@ fn programs_of_every_kind_are_attached_in_both_kinds(release: Release) {
         ));
         assert_eq!(
             String::from_utf8(refused.stderr).unwrap(),
-            "sockunit: /usr/local/bin/upper dos:1: the #! line ends in CR LF, so that the interpreter's name ends in a \
-             carriage return and is not found; sed -i 's/\\r$//' '/usr/local/bin/upper dos' mends that\n"
+            "sockunit: cannot attach dos: /usr/local/bin/upper dos:1: the #! line ends in CR LF, and the CR becomes part of the \
+             interpreter's name\nhint: remove the CR characters\n    sed -i 's/\\r$//' '/usr/local/bin/upper dos'\n"
         );
         assert_eq!(refused.status.code(), Some(1));
 
@@ -195,14 +205,8 @@ fn what_fails_while_it_is_attached_leaves_nothing(release: Release) {
     let before = tree(&machine);
     for (arguments, sentence) in [
         // Found out before anything is written.
-        (
-            "hello 4000 -- /bin/cat",
-            "choose another name or port (sockunit check says who has which)",
-        ),
-        (
-            "other 3334 -- /bin/cat",
-            "choose another name or port (sockunit check says who has which)",
-        ),
+        ("hello 4000 -- /bin/cat", "hint: use another name or port"),
+        ("other 3334 -- /bin/cat", "hint: use another name or port"),
         // Found out by starting it.
         (
             "--listen 127.0.0.1 --listen 127.0.0.1:x other 4000 -- /bin/cat",
@@ -220,12 +224,12 @@ fn what_fails_while_it_is_attached_leaves_nothing(release: Release) {
         (
             "other.socket.d",
             "[Socket]\nSocketUser=nobody-of-this-name\n",
-            "other.socket did not start: ",
+            "other.socket does not start: ",
         ),
         (
             "other@.service.d",
             "[Service]\nRootDirectory=/nowhere\n",
-            "the program was not started: ",
+            "systemd cannot start the program: ",
         ),
     ] {
         machine.write(&format!("/etc/systemd/system/{drop_in}/mine.conf"), text);
@@ -239,13 +243,13 @@ fn what_fails_while_it_is_attached_leaves_nothing(release: Release) {
     }
     machine.run("systemctl daemon-reload");
     assert_eq!(known(&machine, "other"), "");
-    // A second sockunit at the same time.
-    let mut holder = machine.spawn("flock /run/sockunit.lock sh -c 'echo; read -r _'");
+    // Another run at the same time is waited for, but not for ever.
+    let mut holder = machine.spawn("flock /run/sockunit-units.lock sh -c 'echo; read -r _'");
     std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut [0]).unwrap();
     let output = machine.output("sockunit add other 4000 -- /bin/cat");
     assert!(
         String::from_utf8_lossy(&output.stderr)
-            .starts_with("sockunit: another sockunit is at work")
+            .starts_with("sockunit: cannot attach other: another sockunit is at work\nhint: ")
     );
     drop(holder.stdin.take());
     holder.wait().unwrap();
@@ -265,7 +269,7 @@ fn what_an_access_list_allows_is_not_refused(release: Release) {
         "sockunit add --sandbox standard --user-name web greeter 4000 -- /home/you/hello.sh 2>&1";
     for (refused, list) in [
         (
-            "/home/you is a directory that the user web cannot pass",
+            "/home/you is a directory that the user web cannot search",
             "u:web:x /home/you",
         ),
         (
@@ -295,7 +299,7 @@ fn a_user_attaches_programs_without_root(release: Release) {
         "#!/bin/sh\necho \"Hello World:$(id -un)\"\ncat /home/you/letter\n",
     );
     machine.write("/home/you/letter", "secret\n");
-    machine.run("chown -R you: /home/you; chmod 700 /home/you/hello.sh");
+    machine.run("mkdir -p /home/you/.config/systemd/user/sockets.target.wants; chown -R you: /home/you; chmod 700 /home/you/hello.sh");
     let you = |command: &str| machine.run(&format!("su - you -c '{command}'"));
     let before = tree(&machine);
     for kind in KINDS {
@@ -331,7 +335,9 @@ fn a_user_attaches_programs_without_root(release: Release) {
     let output = machine.output("su - you -c 'sockunit add greeter 4000 -- /bin/cat'");
     let complained = String::from_utf8(output.stderr).unwrap();
     assert!(
-        complained.ends_with("Permission denied (os error 13); run this as root, or with --user for your own services\n"),
+        complained.ends_with(
+            "permission denied\nhint: run this as root, or with --user for your own services\n"
+        ),
         "{complained}"
     );
 }
@@ -377,20 +383,22 @@ echo "$runs runs"
 fn wherever_add_or_remove_is_killed_remove_brings_the_tree_back(release: Release) {
     let machine = Machine::installed(release);
     machine.run(
-        "mkdir -p /root/tree/etc /root/tree/usr/libexec/sockunit
+        "mkdir -p /root/tree/etc/systemd/system/sockets.target.wants /root/tree/usr/libexec/sockunit
+         mkdir -p /etc/systemd/system/sockets.target.wants
          cp /etc/services /root/tree/etc
          cp /usr/libexec/sockunit/hello /root/tree/usr/libexec/sockunit
-         useradd --create-home you && systemctl start user@$(id -u you).service",
+         useradd --create-home you && systemctl start user@$(id -u you).service
+         su - you -c 'mkdir -p .config/systemd/user/sockets.target.wants'",
     );
     for (user, watched, place, calls) in [
         (
             "root",
             "/root/tree",
             "--root /root/tree",
-            "write rename renameat unlink unlinkat rmdir mkdir symlink chmod fchmod",
+            "write renameat unlinkat symlinkat fchmod",
         ),
-        ("root", "/etc", "", "rename wait4"),
-        ("you", "/home/you", "--user", "rename mkdir wait4"),
+        ("root", "/etc", "", "renameat wait4"),
+        ("you", "/home/you", "--user", "renameat wait4"),
     ] {
         machine.write(
             "/usr/local/bin/kill-everywhere",
@@ -415,4 +423,24 @@ fn wherever_add_or_remove_is_killed_remove_brings_the_tree_back(release: Release
     wait_for("the user's manager knows nothing of it", || {
         known_to_you(&machine, "greeter").is_empty()
     });
+}
+
+fn a_program_cannot_choose_the_priority_of_its_log_entries(release: Release) {
+    let machine = Machine::installed(release);
+    write_program(
+        &machine,
+        "/usr/local/bin/loud",
+        "#!/bin/sh\necho '<0>the machine is on fire' >&2\necho here\n",
+    );
+    for kind in KINDS {
+        machine.run(&format!(
+            "sockunit add {kind} loud 4000 -- /usr/local/bin/loud"
+        ));
+        let entry = "-b -t loud -o cat --output-fields=MESSAGE,PRIORITY";
+        machine.journal_until(entry, "its text with what it wrote before it", |text| {
+            text.contains("<0>the machine is on fire")
+        });
+        assert_eq!(machine.journal("-b -t loud -p warning -o cat"), "");
+        machine.run("sockunit remove loud && journalctl --rotate --vacuum-time=1s");
+    }
 }

@@ -45,9 +45,9 @@ fn every_conflict_is_reported_with_its_location(release: Release) {
     assert_lines_end_with(
         &lines,
         &[
-            "hello.socket has the name hello and listens on 127.0.0.1:3333, [::1]:3333 (disabled, inactive)",
-            "/hello@.service: hello@.service has the name hello (static)",
-            "/hello.service: hello.service has the name hello (static, inactive)",
+            "hello.socket uses the name hello and listens on 127.0.0.1:3333, [::1]:3333 (disabled, inactive)",
+            "/hello@.service: hello@.service uses the name hello (static)",
+            "/hello.service: hello.service uses the name hello (static, inactive)",
         ],
     );
     assert!(lines[0].starts_with("note: /etc/services:"), "{lines:#?}");
@@ -59,14 +59,16 @@ fn every_conflict_is_reported_with_its_location(release: Release) {
         &check(&machine, "hello 3333"),
         &[
             "[::1]:3333 (enabled, active)",
-            "taken: 127.0.0.1:3333: listens: process 1 \"systemd\", for hello.socket",
-            "taken: [::1]:3333: listens: process 1 \"systemd\", for hello.socket",
+            "taken: 127.0.0.1:3333: listening socket: process 1 \"systemd\", for hello.socket",
+            "taken: [::1]:3333: listening socket: process 1 \"systemd\", for hello.socket",
         ],
     );
     let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups";
     assert_lines_end_with(
         &check_as(&machine, nobody, "greeter 3333"),
-        &["127.0.0.1:3333: listens: a process that only root may see, for hello.socket"],
+        &[
+            "127.0.0.1:3333: listening socket: a process that is visible only to root, for hello.socket",
+        ],
     );
 
     // A shared process holds the socket too.
@@ -99,8 +101,8 @@ fn every_conflict_is_reported_with_its_location(release: Release) {
     assert_lines_end_with(
         &check(&machine, "ghost 4001"),
         &[
-            "ghost.socket has the name ghost and listens on 127.0.0.1:4001 (static, active)",
-            "127.0.0.1:4001: listens: process 1 \"systemd\", for ghost.socket",
+            "ghost.socket uses the name ghost and listens on 127.0.0.1:4001 (static, active)",
+            "127.0.0.1:4001: listening socket: process 1 \"systemd\", for ghost.socket",
         ],
     );
 
@@ -108,7 +110,7 @@ fn every_conflict_is_reported_with_its_location(release: Release) {
         "/etc/xinetd.d/greeter",
         "service greeter\n{\n\ttype = UNLISTED\n\tport = 4002\n}\n",
     );
-    let xinetd = "taken: /etc/xinetd.d/greeter:4: the xinetd service greeter has the name greeter and the port 4002";
+    let xinetd = "taken: /etc/xinetd.d/greeter:4: the xinetd service greeter uses the port 4002";
     assert_eq!(check(&machine, "greeter 4002"), [xinetd]);
 
     let mut socat = machine.spawn("echo $$; exec socat TCP-LISTEN:4003,fork /dev/null");
@@ -116,7 +118,7 @@ fn every_conflict_is_reported_with_its_location(release: Release) {
     let mut stdout = BufReader::new(socat.stdout.take().unwrap());
     stdout.read_line(&mut pid).unwrap();
     let pid = pid.trim();
-    let process = format!("taken: 0.0.0.0:4003: listens: process {pid} \"socat\"");
+    let process = format!("taken: 0.0.0.0:4003: listening socket: process {pid} \"socat\"");
     wait_for("socat listens", || {
         check(&machine, "free 4003") == [process.as_str()]
     });
@@ -141,7 +143,7 @@ fn every_conflict_is_reported_with_its_location(release: Release) {
     assert_lines_end_with(
         &check_as(&machine, someone, "--user mine 4004"),
         &[
-            "/home/someone/.config/systemd/user/mine.socket:2: mine.socket has the name mine and listens on 127.0.0.1:4004 (static, active)",
+            "/home/someone/.config/systemd/user/mine.socket:2: mine.socket uses the name mine and listens on 127.0.0.1:4004 (static, active)",
             ", for mine.socket",
         ],
     );

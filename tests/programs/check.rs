@@ -57,32 +57,32 @@ fn name_and_port_are_free_in_an_empty_system() {
 }
 
 #[test]
-fn a_services_line_conflicts_by_name_alias_and_port() {
+fn an_entry_in_services_is_a_note_because_nothing_listens() {
     let tree = Tree::new("check-services");
     for (line, finding) in [
         (
             "hello 4/tcp # x",
-            "taken: /etc/services:2: \"hello 4/tcp # x\" has the name hello",
+            "note: /etc/services:2: \"hello 4/tcp # x\" uses the name hello",
         ),
         (
             "x\t4/tcp\thello",
-            "taken: /etc/services:2: \"x 4/tcp hello\" has the name hello",
+            "note: /etc/services:2: \"x 4/tcp hello\" uses the name hello",
         ),
         (
             "x 3333/tcp",
-            "taken: /etc/services:2: \"x 3333/tcp\" has the port 3333",
+            "note: /etc/services:2: \"x 3333/tcp\" uses the port 3333",
         ),
         (
             "hello 3333/tcp",
-            "taken: /etc/services:2: \"hello 3333/tcp\" has the name hello and the port 3333",
+            "note: /etc/services:2: \"hello 3333/tcp\" uses the name hello and the port 3333",
         ),
         (
             "hello 4/udp",
-            "taken: /etc/services:2: \"hello 4/udp\" has the name hello, but not for TCP",
+            "note: /etc/services:2: \"hello 4/udp\" uses the name hello, but not for TCP",
         ),
         (
             "x 3333/udp",
-            "note: /etc/services:2: \"x 3333/udp\" has the port 3333, but not for TCP",
+            "note: /etc/services:2: \"x 3333/udp\" uses the port 3333, but not for TCP",
         ),
     ] {
         tree.write(
@@ -107,31 +107,37 @@ fn the_line_that_sockunit_wrote_is_no_conflict() {
 #[test]
 fn the_verdict_names_what_is_taken_and_what_is_free() {
     let tree = Tree::new("check-verdict");
-    for (line, verdict) in [
+    tree.link(
+        &format!("{ETC}/sockets.target.wants/other.socket"),
+        "/usr/lib/systemd/system/other.socket",
+    );
+    let install = "[Install]\nWantedBy=sockets.target\n";
+    for (named, port, verdict) in [
+        (true, 4444, "taken: the name hello; the port 3333 is free\n"),
         (
-            "hello 4/tcp",
-            "taken: the name hello; the port 3333 is free\n",
-        ),
-        (
-            "x 3333/tcp",
+            false,
+            3333,
             "taken: the port 3333; the name hello is free\n",
         ),
-        (
-            "hello 3333/tcp",
-            "taken: the name hello and the port 3333\n",
-        ),
+        (true, 3333, "taken: the name hello and the port 3333\n"),
     ] {
-        tree.write("etc/services", line);
-        let output = check(&tree, &["hello", "3333"]);
-        assert!(
-            String::from_utf8(output.stdout).unwrap().ends_with(verdict),
-            "{line}"
+        let hello = format!("{LIB}/hello.socket");
+        let _ = std::fs::remove_file(tree.path(&hello));
+        if named {
+            tree.write(&hello, format!("[Socket]\nListenStream=5555\n{install}"));
+        }
+        tree.write(
+            &format!("{LIB}/other.socket"),
+            format!("[Socket]\nListenStream={port}\n{install}"),
         );
+        let output = check(&tree, &["hello", "3333"]);
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(printed.ends_with(verdict), "{printed}");
     }
 }
 
 #[test]
-fn a_unit_conflicts_by_name_and_port_even_if_disabled() {
+fn a_unit_conflicts_by_a_name_that_add_would_write_and_by_its_port_if_enabled() {
     let tree = Tree::new("check-units");
     tree.write(
         &format!("{LIB}/hello.socket"),
@@ -153,10 +159,22 @@ fn a_unit_conflicts_by_name_and_port_even_if_disabled() {
     assert_eq!(
         found(&tree),
         [
-            "taken: /usr/lib/systemd/system/hello.socket:2: hello.socket has the name hello and listens on 127.0.0.1:3333, [::1]:3333 (disabled)",
-            "taken: /usr/lib/systemd/system/hello@.service: hello@.service has the name hello (static)",
+            "taken: /usr/lib/systemd/system/hello.socket:2: hello.socket uses the name hello and listens on 127.0.0.1:3333, [::1]:3333 (disabled)",
+            "taken: /usr/lib/systemd/system/hello@.service: hello@.service uses the name hello (static)",
             "taken: /usr/lib/systemd/system/other.socket:3: other.socket listens on 3333 (enabled)",
         ]
+    );
+    // A shared service has no template.
+    let shared = found_by(&tree, &["--shared", "hello", "3333"]);
+    assert!(
+        shared[1].starts_with("note: /usr/lib/systemd/system/hello@.service: "),
+        "{shared:?}"
+    );
+    // A disabled unit does not have its port.
+    let notes = found_by(&tree, &["free", "3333"]);
+    assert_eq!(
+        notes[0],
+        "note: /usr/lib/systemd/system/hello.socket:2: hello.socket listens on 127.0.0.1:3333, [::1]:3333 (disabled)"
     );
     // A drop-in moves the unit to another port, and the first port is free.
     tree.write(
@@ -173,7 +191,7 @@ fn a_unit_conflicts_by_name_and_port_even_if_disabled() {
 }
 
 #[test]
-fn masked_aliased_and_generated_units_conflict_by_name() {
+fn masked_units_conflict_by_name_and_units_that_add_does_not_write_are_notes() {
     let tree = Tree::new("check-masked");
     tree.link(&format!("{ETC}/hello.socket"), "/dev/null");
     tree.write(
@@ -183,8 +201,8 @@ fn masked_aliased_and_generated_units_conflict_by_name() {
     assert_eq!(
         found(&tree),
         [
-            "taken: /run/systemd/generator/hello.service: hello.service has the name hello (static)",
-            "taken: /etc/systemd/system/hello.socket: hello.socket has the name hello (masked)",
+            "note: /run/systemd/generator/hello.service: hello.service uses the name hello (static)",
+            "taken: /etc/systemd/system/hello.socket: hello.socket uses the name hello (masked)",
         ]
     );
     let tree = Tree::new("check-alias");
@@ -199,7 +217,7 @@ fn masked_aliased_and_generated_units_conflict_by_name() {
     assert_eq!(
         found(&tree),
         [
-            "taken: /usr/lib/systemd/system/other.service: hello.service has the name hello as another name of other.service (enabled)"
+            "note: /usr/lib/systemd/system/other.service: hello.service uses the name hello as an alias of other.service (enabled)"
         ]
     );
 }
@@ -215,7 +233,7 @@ fn drop_ins_of_a_missing_unit_are_noted() {
     assert_eq!(
         found(&tree),
         [
-            "note: /etc/systemd/system/hello.socket.d/override.conf: there is no hello.socket, but this would be a part of it"
+            "note: /etc/systemd/system/hello.socket.d/override.conf: hello.socket does not exist, but this drop-in would apply to it"
         ]
     );
     // A ListenStream= in a drop-in alone does not make a unit.
@@ -227,7 +245,7 @@ fn drop_ins_of_a_missing_unit_are_noted() {
 }
 
 #[test]
-fn enabled_xinetd_services_conflict() {
+fn enabled_xinetd_services_conflict_by_port() {
     let tree = Tree::new("check-xinetd");
     tree.write("etc/services", "finger 79/tcp\nx 3333/udp\n");
     tree.write(
@@ -250,22 +268,22 @@ fn enabled_xinetd_services_conflict() {
     assert_eq!(
         lines[1..],
         [
-            "taken: /etc/xinetd.d/hello:1: the xinetd service hello has the name hello",
-            "note: /etc/xinetd.d/off:5: the disabled xinetd service off has the name hello and the port 3333",
-            "note: /etc/xinetd.d/off:7: the disabled xinetd service off-here has the name hello",
-            "note: /etc/xinetd.d/udp:4: the xinetd service time has the port 3333, but not for TCP",
-            "taken: /etc/more:4: the xinetd service more has the port 3333",
+            "note: /etc/xinetd.d/hello:1: the xinetd service hello uses the name hello",
+            "note: /etc/xinetd.d/off:5: the disabled xinetd service off uses the name hello and the port 3333",
+            "note: /etc/xinetd.d/off:7: the disabled xinetd service off-here uses the name hello",
+            "note: /etc/xinetd.d/udp:4: the xinetd service time uses the port 3333, but not for TCP",
+            "taken: /etc/more:4: the xinetd service more uses the port 3333",
         ]
     );
     // xinetd takes the port from the services database.
     tree.write("etc/xinetd.d/finger", "service finger\n{\n}\n");
     assert!(found_by(&tree, &["free", "79"]).contains(
-        &"taken: /etc/xinetd.d/finger:1: the xinetd service finger has the port 79".into()
+        &"taken: /etc/xinetd.d/finger:1: the xinetd service finger uses the port 79".into()
     ));
 }
 
 #[test]
-fn enabled_inetd_services_conflict() {
+fn enabled_inetd_services_conflict_by_port() {
     let tree = Tree::new("check-inetd");
     tree.write("etc/services", "finger 3333/tcp\n");
     tree.write(
@@ -280,9 +298,9 @@ fn enabled_inetd_services_conflict() {
     assert_eq!(
         lines[1..],
         [
-            "taken: /etc/inetd.conf:1: the inetd service hello has the name hello",
-            "note: /etc/inetd.conf:2: the disabled inetd service 3333 has the port 3333",
-            "taken: /etc/inetd.d/finger:1: the inetd service finger has the port 3333",
+            "note: /etc/inetd.conf:1: the inetd service hello uses the name hello",
+            "note: /etc/inetd.conf:2: the disabled inetd service 3333 uses the port 3333",
+            "taken: /etc/inetd.d/finger:1: the inetd service finger uses the port 3333",
         ]
     );
 }
@@ -312,7 +330,7 @@ fn user_units_share_ports_but_not_names_with_system_units() {
     assert_eq!(
         lines,
         [
-            "taken: /etc/systemd/user/mine.service: mine.service has the name mine (static)",
+            "note: /etc/systemd/user/mine.service: mine.service uses the name mine (static)",
             "taken: /usr/lib/systemd/system/hello.socket:2: hello.socket listens on 3333 (static)",
         ]
     );
@@ -384,7 +402,7 @@ fn a_listening_socket_is_reported_with_its_process() {
         assert_eq!(output.status.code(), Some(1));
         let printed = String::from_utf8(output.stdout).unwrap();
         let process = format!(
-            "taken: {address}: listens: process {} \"",
+            "taken: {address}: listening socket: process {} \"",
             std::process::id()
         );
         assert!(printed.contains(&process), "{printed}");

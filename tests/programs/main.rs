@@ -21,6 +21,7 @@ mod client;
 mod command_line;
 mod completions;
 mod connect;
+mod contributing;
 mod doctor;
 mod hello;
 mod log;
@@ -30,6 +31,7 @@ mod serve;
 mod services;
 mod serving;
 mod shared;
+mod shipped;
 #[path = "../support/mod.rs"]
 mod support;
 mod sweep;

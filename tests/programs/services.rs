@@ -38,7 +38,7 @@ fn a_port_in_use_is_reported_with_its_line_and_exit_status_1() {
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(
-        error.contains("etc/services, line 2: the port 3333/tcp is taken by \"mine 3333/tcp\"")
+        error.contains("etc/services:2: the port 3333/tcp is in use by \"mine 3333/tcp\"\nhint: ")
     );
     assert_eq!(tree.read("etc/services"), "ssh 22/tcp\nmine 3333/tcp\n");
 }

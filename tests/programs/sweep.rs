@@ -1,4 +1,4 @@
-//! The script that removes what systemd leaves in /run of ended connections, on folders of the tests' own.
+//! packaging/sockunit-sweep, which removes files of ended connections from /run, on test directories.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// An empty folder in the place of /run/systemd/units.
+/// Creates an empty directory that stands for /run/systemd/units.
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&folder);
@@ -14,13 +14,13 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// What a sweep leaves, that says nothing.
+/// Runs the script, which must print nothing, and returns the files that remain.
 #[track_caller]
 fn sweep(folder: &Path) -> BTreeSet<String> {
     sweep_with(folder, Path::new("/nonexistent"))
 }
 
-/// The same where the administrator's units are in another folder.
+/// Does the same with a directory for the units in /etc/systemd/system.
 #[track_caller]
 fn sweep_with(folder: &Path, units: &Path) -> BTreeSet<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/sockunit-sweep");
@@ -39,7 +39,7 @@ fn sweep_with(folder: &Path, units: &Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn tens_of_thousands_of_files_are_swept_and_those_of_living_units_kept() {
+fn files_of_ended_connections_are_removed_and_those_of_existing_units_kept() {
     let folder = folder("sweep-many");
     let unit = |number: usize| {
         let service = ["hello", "celebs"][number % 2];
@@ -50,7 +50,7 @@ fn tens_of_thousands_of_files_are_swept_and_those_of_living_units_kept() {
         let file = format!("log-extra-fields:{}", unit(number));
         fs::write(folder.join(&file), "").unwrap();
         if number % 1000 < 2 {
-            // The link's target is an invocation ID, and no file.
+            // The target of the link is an invocation ID, not a file.
             let link = format!("invocation:{}", unit(number));
             symlink("06f093614b3f4949bc3b17640682ab56", folder.join(&link)).unwrap();
             kept.extend([file, link]);
@@ -62,7 +62,7 @@ fn tens_of_thousands_of_files_are_swept_and_those_of_living_units_kept() {
 }
 
 #[test]
-fn files_of_other_units_stay() {
+fn files_of_other_units_are_kept() {
     let folder = folder("sweep-others");
     let others = [
         "log-extra-fields:hello.service",
@@ -79,14 +79,14 @@ fn files_of_other_units_stay() {
 }
 
 #[test]
-fn where_there_is_nothing_to_sweep_it_does_nothing() {
+fn an_empty_or_missing_directory_is_no_error() {
     let folder = folder("sweep-nothing");
     assert_eq!(sweep(&folder), BTreeSet::new());
     assert_eq!(sweep(&folder.join("not-there")), BTreeSet::new());
 }
 
 #[test]
-fn what_add_attached_is_swept_too_and_nobody_elses() {
+fn files_of_templates_that_add_wrote_are_removed_and_those_of_others_kept() {
     let (folder, units) = (folder("sweep-attached"), folder("sweep-units"));
     fs::write(
         units.join("a-b@.service"),

@@ -1,16 +1,18 @@
 //! Waiting for children that have ended.
 //!
 //! nix tells how a child ended, but knows no name for a real-time signal: for one that was killed by
-//! such a signal there is an error in place of its number. uapi has numbers only, and cannot look
-//! without waiting.
+//! such a signal there is an error in place of its number. [`sys::reap`] has numbers only, and
+//! cannot look without reaping.
 
 use std::fmt;
 
 use nix::errno::Errno;
-use nix::libc::{WEXITSTATUS, WIFEXITED, WIFSIGNALED, WNOHANG, WTERMSIG};
+use nix::libc::{WEXITSTATUS, WIFEXITED, WIFSIGNALED, WTERMSIG};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
+
+use crate::sys;
 
 /// How a process ended. Displayed as in `exited 3` or `killed by SIGTERM`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,15 +64,14 @@ fn look(id: Id<'_>) -> nix::Result<Option<Pid>> {
 
 /// Waits for this child, which has ended.
 pub fn wait_for(pid: Pid) -> Status {
-    Status(uapi::waitpid(pid.as_raw(), WNOHANG).map_or(0, |(_, status)| status))
+    let reaped = sys::reap(pid).ok().flatten();
+    Status(reaped.map_or(0, |(_, status)| status))
 }
 
 /// Waits for some child that has ended.
 pub fn wait_for_any() -> Option<(Pid, Status)> {
-    match uapi::waitpid(-1, WNOHANG) {
-        Ok((pid @ 1.., status)) => Some((Pid::from_raw(pid), Status(status))),
-        _ => None,
-    }
+    let (pid, status) = sys::reap(Pid::from_raw(-1)).ok()??;
+    Some((pid, Status(status)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! `sockunit doctor`: services that are broken, each in a way of its own, and what it says of them.
+//! `sockunit doctor` on broken services, and on working ones.
 //!
-//! All of a release are built in one machine, one after the other. Each begins as a service that works.
+//! All are made in one machine per release, one after the other. Each begins as a working service.
 
 mod broken;
 
@@ -8,29 +8,30 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use self::broken::Mended::{self, By, ByItsCommands};
+use self::broken::Fixed::{self, By, ByItsCommands};
 use self::broken::{BROKEN, RELOAD, SHARED};
 use crate::machine::{Machine, Release};
 use crate::support::{Mode, expect};
 
 on_both_releases!(
-    every_broken_service_is_told_with_what_mends_it,
-    services_that_work_have_nothing_to_find,
-    a_process_for_all_connections_that_takes_no_more_is_told,
-    a_users_own_services_are_looked_at_without_root,
+    the_problem_of_every_broken_service_is_found_and_its_fix_works,
+    working_services_have_no_problem,
+    a_shared_service_at_its_limit_is_found,
+    a_users_own_services_are_checked_without_root,
+    journal_text_is_quoted_and_makes_no_verdict_and_no_command,
 );
 
 const UNITS: &str = "/etc/systemd/system";
 
-/// The words of the table for one of its services.
-struct Words {
+/// The values of the table's placeholders for one service.
+struct Case {
     name: String,
     port: usize,
 }
 
-impl Words {
-    fn of(index: usize) -> Words {
-        Words {
+impl Case {
+    fn of(index: usize) -> Case {
+        Case {
             name: format!("case{index}"),
             port: 4000 + index,
         }
@@ -46,8 +47,8 @@ impl Words {
     }
 }
 
-/// Puts a service there that works; the script that starts it.
-fn attach(machine: &Machine, words: &Words) -> String {
+/// Writes a working service. Returns the script that starts it.
+fn attach(machine: &Machine, case: &Case) -> String {
     for (path, text) in [
         (
             "UNITS/NAME.socket",
@@ -59,53 +60,53 @@ fn attach(machine: &Machine, words: &Words) -> String {
         ),
         ("PROGRAM", "#!/bin/sh\necho here\n"),
     ] {
-        machine.write(&words.fill(path), &words.fill(text));
+        machine.write(&case.fill(path), &case.fill(text));
     }
-    words.fill("chmod 755 PROGRAM && cp PROGRAM UNITS/NAME.socket /root/ && RELOAD")
+    case.fill("chmod 755 PROGRAM && cp PROGRAM UNITS/NAME.socket /root/ && RELOAD")
 }
 
-/// What the doctor said.
-struct Said {
-    well: bool,
+/// The output of doctor.
+struct Report {
+    works: bool,
     passed: Vec<String>,
-    fault: Option<Value>,
+    problem: Option<Value>,
 }
 
-impl Said {
-    fn parse(text: &str) -> Said {
-        let said: Value =
+impl Report {
+    fn parse(text: &str) -> Report {
+        let report: Value =
             serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"));
-        let checks = said["services"][0]["checks"].as_array().unwrap();
-        let fault = checks.iter().find(|check| check["verdict"] == "fault");
-        let passed = checks.iter().filter(|check| check["verdict"] != "fault");
-        let said = Said {
-            well: said["works"].as_bool().unwrap(),
+        let checks = report["services"][0]["checks"].as_array().unwrap();
+        let problem = checks.iter().find(|check| check["verdict"] == "problem");
+        let passed = checks.iter().filter(|check| check["verdict"] != "problem");
+        let report = Report {
+            works: report["works"].as_bool().unwrap(),
             passed: passed
                 .map(|check| check["text"].as_str().unwrap().into())
                 .collect(),
-            fault: fault.cloned(),
+            problem: problem.cloned(),
         };
-        assert_eq!(said.fault.is_none(), said.well, "{text}");
-        said
+        assert_eq!(report.problem.is_none(), report.works, "{text}");
+        report
     }
 
     fn answers(&self) -> bool {
-        self.well && self.passed.last().unwrap().ends_with("answers \"here\"")
+        self.works && self.passed.last().unwrap().ends_with("answers \"here\"")
     }
 }
 
-/// All that a doctor could have changed: files, and the states of the service's units. An instance is what any client
-/// leaves.
+/// Everything that doctor could change: files, and the states of the service's units, without the instances that any
+/// client leaves.
 const STATE: &str =
     "find /etc /home /root /srv /tmp /usr/local -xdev -printf '%p %M %U %G %s %T@ %l\\n' | sort
      systemctl list-units --all --plain --no-legend --full 'NAME*' | grep -v @ || true";
 
 const EXAMINE: &str = "sockunit doctor --json NAME && echo 0 || echo $?";
 
-/// Asks the doctor, and checks that nothing is changed by it and that its exit status is right.
-fn examine(machine: &Machine, words: &Words) -> Said {
+/// Runs doctor, and checks that it changes nothing and that its exit status is right.
+fn examine(machine: &Machine, case: &Case) -> Report {
     let script = format!("{STATE}; echo =====; {EXAMINE}; echo =====; {STATE}");
-    let told = machine.run(&words.fill(&script));
+    let told = machine.run(&case.fill(&script));
     let parts: Vec<&str> = told.split("=====\n").collect();
     let changed: Vec<_> = parts[0]
         .lines()
@@ -118,84 +119,86 @@ fn examine(machine: &Machine, words: &Words) -> Said {
         "it changed something: {changed:#?}"
     );
     let (json, status) = parts[1].split_once('\n').unwrap();
-    let said = Said::parse(json);
-    assert_eq!(status.trim(), if said.well { "0" } else { "1" });
-    said
+    let report = Report::parse(json);
+    assert_eq!(status.trim(), if report.works { "0" } else { "1" });
+    report
 }
 
-fn every_broken_service_is_told_with_what_mends_it(release: Release) {
+fn the_problem_of_every_broken_service_is_found_and_its_fix_works(release: Release) {
     let machine = Machine::installed(release);
     let only = std::env::var("SOCKUNIT_CASE").ok();
     for (index, broken) in BROKEN.iter().enumerate() {
-        let words = Words::of(index);
-        if only.as_ref().is_some_and(|only| *only != words.name) {
+        let case = Case::of(index);
+        if only.as_ref().is_some_and(|only| *only != case.name) {
             continue;
         }
-        let begin = attach(&machine, &words);
+        let begin = attach(&machine, &case);
         if index == 0 {
             machine.run(&begin);
-            assert!(examine(&machine, &words).answers());
+            assert!(examine(&machine, &case).answers());
         }
-        machine.run(&format!("{begin}\n{}", words.fill(broken.how)));
+        machine.run(&format!("{begin}\n{}", case.fill(broken.how)));
         let held: Vec<_> = (0..broken.held)
             .map(|_| {
-                let mut client = machine.connect(&format!("127.0.0.1:{}", words.port));
+                let mut client = machine.connect(&format!("127.0.0.1:{}", case.port));
                 expect(&mut client, "here\n");
                 client
             })
             .collect();
-        let Said { passed, fault, .. } = examine(&machine, &words);
-        let fault =
-            fault.unwrap_or_else(|| panic!("{}: nothing was found: {passed:#?}", broken.told));
-        let told = fault["text"].as_str().unwrap();
+        let Report {
+            passed, problem, ..
+        } = examine(&machine, &case);
+        let problem =
+            problem.unwrap_or_else(|| panic!("{}: nothing was found: {passed:#?}", broken.problem));
+        let told = problem["text"].as_str().unwrap();
         assert!(
-            told.contains(&words.fill(broken.told)),
-            "{} expected, and told: {fault:#}",
-            words.fill(broken.told)
+            told.contains(&case.fill(broken.problem)),
+            "{} expected, and told: {problem:#}",
+            case.fill(broken.problem)
         );
         assert!(
-            !fault.to_string().contains("chown nobody /etc"),
-            "{fault:#}"
+            !problem["commands"].to_string().contains("chown"),
+            "{problem:#}"
         );
-        mend(&machine, &words, fault, &broken.mended);
+        fix(&machine, &case, problem, &broken.fixed);
         drop(held);
     }
 }
 
-/// Does what the doctor says until it has nothing more to say. One fault may stand before another: a unit that is
-/// unmasked still has to be started.
-fn mend(machine: &Machine, words: &Words, fault: Value, mended: &Mended) {
-    let mut script = match mended {
-        By(script) => words.fill(script),
+/// Runs the printed commands until no problem is left. One problem may hide another: a unit that is unmasked still has
+/// to be started.
+fn fix(machine: &Machine, case: &Case, problem: Value, fixed: &Fixed) {
+    let mut script = match fixed {
+        By(script) => case.fill(script),
         ByItsCommands => String::new(),
     };
     let mut told = Vec::new();
-    let mut fault = Some(fault);
-    while let Some(found) = fault {
+    let mut problem = Some(problem);
+    while let Some(found) = problem {
         let text = found["text"].to_string();
         assert!(
             !told.contains(&text) && told.len() < 4,
-            "what it says does not help: {found:#}"
+            "its fix does not help: {found:#}"
         );
         told.push(text);
         let commands = found["commands"].as_array().unwrap();
         assert!(
-            !commands.is_empty() || matches!(mended, By(_)),
+            !commands.is_empty() || matches!(fixed, By(_)),
             "it has no command for {found:#}"
         );
         for command in commands {
             script = format!("{script}\n{}", command.as_str().unwrap());
         }
-        let output = machine.run(&format!("{script}\n{}", words.fill(EXAMINE)));
+        let output = machine.run(&format!("{script}\n{}", case.fill(EXAMINE)));
         let json = output.lines().rev().nth(1).unwrap();
-        let said = Said::parse(json);
-        assert!(said.answers() || !said.well, "{json}");
-        fault = said.fault;
+        let report = Report::parse(json);
+        assert!(report.answers() || !report.works, "{json}");
+        problem = report.problem;
         script.clear();
     }
 }
 
-fn services_that_work_have_nothing_to_find(release: Release) {
+fn working_services_have_no_problem(release: Release) {
     let machine = Machine::installed(release);
     // As the README shows it.
     let told = machine.output("sockunit doctor hello");
@@ -203,8 +206,8 @@ fn services_that_work_have_nothing_to_find(release: Release) {
     assert_eq!(told.status.code(), Some(1));
     assert!(
         text.ends_with(
-            "fault: hello.socket is inactive: it was not started, or was stopped\n  \
-             A client is told: Connection refused.\n  start it:\n    systemctl start hello.socket\n"
+            "problem: hello.socket is inactive: it was not started, or was stopped\n  \
+             Clients see \"Connection refused\".\nhint: start it\n    systemctl start hello.socket\n"
         ),
         "{text}"
     );
@@ -228,31 +231,31 @@ fn services_that_work_have_nothing_to_find(release: Release) {
     // A service of somebody else's, on a path.
     machine.run("sockunit doctor dbus");
     // One that has the limits of systemd's own choice.
-    let words = Words {
+    let case = Case {
         name: "plain".into(),
         port: 4002,
     };
-    machine.run(&attach(&machine, &words));
+    machine.run(&attach(&machine, &case));
     let told = machine.run("sockunit doctor plain");
     let note = match release {
         Release::Bookworm => {
-            "note: more than 200 connections in 2s take plain.socket down (TriggerLimitBurst=200); TriggerLimit"
+            "note: systemd stops plain.socket after 200 connections in 2s (TriggerLimitBurst=200); TriggerLimit"
         }
         Release::Trixie => {
-            "note: plain.socket takes no more than 150 connections in 2s (PollLimitBurst=150), and lets others wait; PollLimit"
+            "note: plain.socket accepts at most 150 connections in 2s (PollLimitBurst=150), and others wait in the backlog; PollLimit"
         }
     };
-    let line = format!("{note}IntervalSec=0 in a drop-in for plain.socket lifts that");
+    let line = format!("{note}IntervalSec=0 in a drop-in for plain.socket removes the limit");
     assert!(told.lines().any(|told| told == line), "{told}");
     // One whose name is somebody else's.
-    let words = Words {
+    let case = Case {
         name: "ssh".into(),
         port: 4003,
     };
-    machine.run(&attach(&machine, &words));
+    machine.run(&attach(&machine, &case));
     let told = machine.run("sockunit doctor ssh");
     assert!(
-        told.contains(": ssh is port 22, so that clients have to give this"),
+        told.contains(": ssh is port 22: clients have to use the port number"),
         "{told}"
     );
     // One that is found on PATH, and one with specifiers.
@@ -269,20 +272,20 @@ fn services_that_work_have_nothing_to_find(release: Release) {
     machine.run("sockunit doctor at@4004");
 }
 
-fn a_process_for_all_connections_that_takes_no_more_is_told(release: Release) {
+fn a_shared_service_at_its_limit_is_found(release: Release) {
     let machine = Machine::installed(release);
-    for (options, port, fault, shown) in [
+    for (options, port, problem, shown) in [
         (
             "--max-connections 1",
             4000,
-            "fault: full.service accepts nobody: connections wait for it, 1 by now\n    its status: \"1 connections now, ",
+            "problem: full.service does not accept connections: 1 in the listen backlog\n    status: \"1 connection",
             "--max-connections 1",
         ),
         (
             "--per-source 1",
             4001,
-            "fault: 127.0.0.1 port 4001 refuses clients such as this one\n    ",
-            "refused, as its address has too many connections",
+            "problem: 127.0.0.1 port 4001 refuses this client\n    ",
+            "refused",
         ),
     ] {
         machine.run(&format!(
@@ -294,7 +297,7 @@ fn a_process_for_all_connections_that_takes_no_more_is_told(release: Release) {
         let output = machine.output("sockunit doctor full");
         let told = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains(fault) && told.contains(shown), "{told}");
+        assert!(told.contains(problem) && told.contains(shown), "{told}");
         drop(client);
         machine.run("sockunit remove full");
     }
@@ -307,11 +310,12 @@ fn a_process_for_all_connections_that_takes_no_more_is_told(release: Release) {
     let output = machine.output("sockunit doctor loop");
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");
-    let fault = "fault: loop.service ends, and systemd starts it again: its program ended with exit status 1";
-    assert!(told.contains(fault), "{told}");
+    let problem =
+        "problem: loop.service ends, and systemd restarts it: its program ended with exit status 1";
+    assert!(told.contains(problem), "{told}");
 }
 
-fn a_users_own_services_are_looked_at_without_root(release: Release) {
+fn a_users_own_services_are_checked_without_root(release: Release) {
     let machine = Machine::installed(release);
     machine.run(
         "useradd --create-home --shell /bin/sh you
@@ -332,27 +336,27 @@ fn a_users_own_services_are_looked_at_without_root(release: Release) {
     machine.run("chmod 755 /home/you/tick && chown -R you: /home/you");
     let first = told("sockunit doctor --user tick");
     assert!(
-        first.contains("fault: tick.socket is inactive")
+        first.contains("problem: tick.socket is inactive")
             && first.ends_with("    systemctl --user start tick.socket\n"),
         "{first}"
     );
     let start = "XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user";
     told(&format!("{start} daemon-reload; {start} start tick.socket"));
     let second = as_you("sockunit doctor --user tick");
-    let said = String::from_utf8_lossy(&second.stdout);
-    assert!(second.status.success(), "{said}");
-    assert!(said.ends_with("answers \"here\"\n"), "{said}");
+    let report = String::from_utf8_lossy(&second.stdout);
+    assert!(second.status.success(), "{report}");
+    assert!(report.ends_with("answers \"here\"\n"), "{report}");
 
     machine.run("systemctl stop user@$(id -u you).service");
     let away = machine.output(
         "setpriv --reuid=you --regid=you --init-groups env -i HOME=/home/you PATH=/usr/bin:/bin sockunit doctor --user tick",
     );
-    let said = String::from_utf8_lossy(&away.stdout);
+    let report = String::from_utf8_lossy(&away.stdout);
     assert!(
-        said.contains(
-            "fault: your own service manager does not run, so that nothing listens for tick.socket"
+        report.contains(
+            "problem: your service manager does not run: nothing listens for tick.socket"
         ),
-        "{said}"
+        "{report}"
     );
     machine.write(
         &format!("{units}/tick.socket"),
@@ -361,7 +365,7 @@ fn a_users_own_services_are_looked_at_without_root(release: Release) {
     let third = told("sockunit doctor --user tick");
     assert!(
         third.contains(&format!(
-            "fault: {units}/tick.socket:2: port 400 is below 1024, and only root may listen there"
+            "problem: {units}/tick.socket:2: port 400 is below 1024, and only root can listen on it"
         )),
         "{third}"
     );
@@ -372,5 +376,68 @@ fn a_users_own_services_are_looked_at_without_root(release: Release) {
         fourth.status.success(),
         "{}",
         String::from_utf8_lossy(&fourth.stdout)
+    );
+}
+
+/// What a client can have logged, and what an attached program can write.
+const HOSTILE: &str = "/var/lib/dpkg/status: Permission denied";
+
+fn journal_text_is_quoted_and_makes_no_verdict_and_no_command(release: Release) {
+    let machine = Machine::installed(release);
+    // Clients of celebs choose the text of its log entries, while doctor looks at them.
+    for mode in [Mode::PerConnection, Mode::Shared] {
+        machine.switch(&["celebs"], mode);
+        let script = format!(
+            "for i in $(seq 1 40); do printf '{HOSTILE}\\nquit\\n' | sockunit connect celebs; done >/dev/null &
+             sockunit doctor --json celebs; wait"
+        );
+        let output = machine.run(&script);
+        let json = output.lines().find(|line| line.starts_with('{')).unwrap();
+        let report = Report::parse(json);
+        assert!(report.works, "{output}");
+        assert!(
+            !json.contains("chown") && !json.contains("\"commands\":"),
+            "{json}"
+        );
+    }
+    let case = Case {
+        name: "evil".into(),
+        port: 4000,
+    };
+    machine.run(&attach(&machine, &case));
+    // A program that answers, and one that fails; both write what looks like a path and lines of a drop-in.
+    let write = "printf '%s\\n' '/var/lib/dpkg/status: Permission denied' '/tmp/a\\n[Service]\\nUser=root\\nb: Read-only file system' '/tmp/$(reboot): Read-only file system' >&2";
+    machine.write(
+        "/usr/local/bin/evil",
+        &format!("#!/bin/sh\n{write}\necho here\n"),
+    );
+    let answers = examine(&machine, &case);
+    assert!(answers.works, "{:?}", answers.problem);
+    let note = answers.passed.last().unwrap();
+    assert!(
+        note.contains("if the program wrote that")
+            && note.contains("\"/tmp/$(reboot): Read-only file system\""),
+        "{note}"
+    );
+    machine.write(
+        "/usr/local/bin/evil",
+        &format!("#!/bin/sh\n{write}\nexit 3\n"),
+    );
+    machine.run(
+        "sockunit connect 127.0.0.1 4000 || :
+         until systemctl list-units --all --plain --no-legend 'evil@*' | grep -q failed; do sleep 0.02; done",
+    );
+    let fails = examine(&machine, &case).problem.unwrap();
+    assert!(
+        fails["text"]
+            .as_str()
+            .unwrap()
+            .contains("failed: its program ended with exit status 3"),
+        "{fails:#}"
+    );
+    assert_eq!(
+        fails["commands"],
+        serde_json::json!(["systemctl reset-failed 'evil@*.service'"]),
+        "{fails:#}"
     );
 }

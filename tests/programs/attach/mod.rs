@@ -1,5 +1,6 @@
-//! `sockunit add` and `remove` on trees of the tests' own: what is refused, what is written, and that it goes again.
+//! `sockunit add` and `remove` on trees of the tests' own: what is refused, written and removed.
 
+mod golden;
 mod refused;
 mod tree;
 
@@ -10,36 +11,46 @@ use std::path::Path;
 use self::tree::{SERVICES, Tree};
 
 #[test]
-fn add_and_remove_bring_back_the_same_tree_whether_its_folders_are_there_or_not() {
+fn remove_restores_the_tree_that_add_found() {
     let tree = Tree::new("round");
-    for there in [
-        "",
-        "etc/systemd/system",
-        "etc/systemd/system/sockets.target.wants",
+    for options in [
+        &[][..],
+        &["--enable"],
+        &["--shared"],
+        &["--user", "--enable"],
     ] {
-        fs::create_dir_all(tree.0.join(there)).unwrap();
-        for options in [
-            &[][..],
-            &["--enable"],
-            &["--shared"],
-            &["--user", "--enable"],
-        ] {
-            let before = tree.snapshot();
-            let user: &[&str] = if options.contains(&"--user") {
-                &["--user"]
-            } else {
-                &[]
-            };
-            tree.add(&[options, &["greeter", "4000", "--", "/home/you/hello.sh"]].concat());
-            assert_ne!(tree.snapshot(), before);
-            tree.remove(&[user, &["greeter"]].concat());
-            assert_eq!(tree.snapshot(), before, "{there} {options:?}");
-        }
+        let before = tree.snapshot();
+        let user: &[&str] = if options.contains(&"--user") {
+            &["--user"]
+        } else {
+            &[]
+        };
+        tree.add(&[options, &["greeter", "4000", "--", "/home/you/hello.sh"]].concat());
+        assert_ne!(tree.snapshot(), before);
+        tree.remove(&[user, &["greeter"]].concat());
+        assert_eq!(tree.snapshot(), before, "{options:?}");
     }
 }
 
 #[test]
-fn of_two_services_either_may_go_first() {
+fn missing_directories_are_made_and_no_file_is_left_in_them() {
+    let tree = Tree::new("bare");
+    fs::remove_dir_all(tree.0.join("etc/systemd")).unwrap();
+    tree.add(&["--enable", "greeter", "4000", "--", "/bin/sh"]);
+    let wants = "etc/systemd/system/sockets.target.wants";
+    assert!(fs::symlink_metadata(tree.0.join(wants).join("greeter.socket")).is_ok());
+    tree.remove(&["greeter"]);
+    assert_eq!(fs::read_dir(tree.0.join(wants)).unwrap().count(), 0);
+    assert_eq!(
+        fs::read_dir(tree.0.join("etc/systemd/system"))
+            .unwrap()
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn two_services_can_be_removed_in_either_order() {
     let tree = Tree::new("two");
     let before = tree.snapshot();
     for order in [["one", "two"], ["two", "one"]] {
@@ -75,7 +86,7 @@ fn a_dry_run_prints_every_file_and_writes_none() {
     let folder = tree.0.join("etc/systemd/system");
     for text in [
         &format!(
-            "==> {}/greeter@.service <==\n# Made by sockunit add; to take it away: sockunit remove greeter\n",
+            "==> {}/greeter@.service <==\n# Made by sockunit add; to remove it: sockunit remove greeter\n",
             folder.display()
         ),
         &format!("==> {}/greeter.socket <==\n", folder.display()),
@@ -93,7 +104,7 @@ fn a_dry_run_prints_every_file_and_writes_none() {
 }
 
 #[test]
-fn only_what_add_made_is_removed_and_what_was_changed_only_by_force() {
+fn only_files_that_add_wrote_are_removed_and_changed_ones_only_with_force() {
     let tree = Tree::new("changed");
     tree.write(
         "etc/systemd/system/other.socket",
@@ -112,7 +123,8 @@ fn only_what_add_made_is_removed_and_what_was_changed_only_by_force() {
         assert_eq!(
             done.complained,
             format!(
-                "sockunit: there is no {name} that sockunit add made; sockunit list says what there is\n"
+                "sockunit: cannot remove {name}: sockunit add has not attached {name}\n\
+                 hint: this lists what is attached\n    sockunit list\n"
             )
         );
     }
@@ -124,21 +136,21 @@ fn only_what_add_made_is_removed_and_what_was_changed_only_by_force() {
     assert_eq!(done.status, Some(1));
     assert!(
         done.complained
-            .contains("greeter.socket was changed since sockunit add made it; "),
+            .contains("greeter.socket has changed since sockunit add wrote it\nhint: keep a copy"),
         "{}",
         done.complained
     );
     assert_eq!(tree.snapshot(), attached);
     let said = tree.remove(&["--force", "greeter"]);
     assert!(
-        said.contains("greeter.socket.d: not made by sockunit add, and kept\n"),
+        said.contains("greeter.socket.d: kept, because sockunit add did not write it\n"),
         "{said}"
     );
     assert_eq!(tree.snapshot(), before);
 }
 
 #[test]
-fn the_line_in_services_stays_where_it_was_there_before() {
+fn an_entry_in_services_that_existed_before_stays() {
     let tree = Tree::new("line");
     let line = "greeter          4000/tcp                       # added by sockunit\n";
     tree.write("etc/services", 0o644, format!("{SERVICES}{line}"));
@@ -149,7 +161,7 @@ fn the_line_in_services_stays_where_it_was_there_before() {
 }
 
 #[test]
-fn an_add_that_was_cut_off_is_taken_back_by_the_next_one_and_by_remove() {
+fn an_interrupted_add_is_undone_by_the_next_add_and_by_remove() {
     let tree = Tree::new("cut-off");
     let before = tree.snapshot();
     let cut_off = || {
@@ -168,16 +180,16 @@ fn an_add_that_was_cut_off_is_taken_back_by_the_next_one_and_by_remove() {
     );
     tree.remove(&["greeter"]);
     assert_eq!(tree.snapshot(), before);
-    tree.write("etc/.systemd.sockunit/system/greeter@.service", 0o644, "");
+    tree.write("etc/systemd/system/.greeter@.service.sockunit", 0o644, "");
     assert_eq!(
         tree.remove(&["greeter"]),
-        "removed what a sockunit add that was cut off had left\n"
+        "removed the temporary files of an interrupted sockunit add\n"
     );
     assert_eq!(tree.snapshot(), before);
 }
 
 #[test]
-fn list_tells_what_is_attached_and_the_services_of_the_package() {
+fn list_shows_what_is_attached_and_the_services_of_the_package() {
     let tree = Tree::new("list");
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     for unit in ["hello.socket", "hello@.service"] {
@@ -211,10 +223,10 @@ fn list_tells_what_is_attached_and_the_services_of_the_package() {
     assert_eq!(
         done.said,
         "\
-NAME     LISTENS                    KIND    SANDBOX  BOOT      STATE  NOW  PROGRAM
-all      4001                       shared  off      disabled  -      -    /bin/sh
-greeter  127.0.0.1:4000,[::1]:4000  single  strict   enabled   -      -    /home/you/hello.sh --loud
-hello    127.0.0.1:3333,[::1]:3333  single  -        disabled  -      -    /usr/libexec/sockunit/hello
+NAME     LISTENS                    KIND            SANDBOX  BOOT      STATE  NOW  PROGRAM
+all      4001                       shared          off      disabled  -      -    /bin/sh
+greeter  127.0.0.1:4000,[::1]:4000  per-connection  strict   enabled   -      -    /home/you/hello.sh --loud
+hello    127.0.0.1:3333,[::1]:3333  per-connection  -        disabled  -      -    /usr/libexec/sockunit/hello
 "
     );
     let done = tree.run("list", &["--json"]);
@@ -228,7 +240,7 @@ hello    127.0.0.1:3333,[::1]:3333  single  -        disabled  -      -    /usr/
 }
 
 #[test]
-fn a_database_that_is_a_link_is_left_alone_and_stands_in_nobodys_way() {
+fn a_services_file_that_is_a_link_or_missing_is_left_alone() {
     let tree = Tree::new("linked-services");
     tree.write("usr/services", 0o644, SERVICES);
     fs::remove_file(tree.0.join("etc/services")).unwrap();
@@ -243,11 +255,12 @@ fn a_database_that_is_a_link_is_left_alone_and_stands_in_nobodys_way() {
     tree.add(&["--enable", "greeter", "4000", "--", "/bin/sh"]);
     fs::remove_file(tree.0.join("etc/services")).unwrap();
     tree.remove(&["greeter"]);
-    assert!(!tree.0.join("etc/systemd").exists());
+    let wants = tree.0.join("etc/systemd/system/sockets.target.wants");
+    assert_eq!(fs::read_dir(wants).unwrap().count(), 0);
 }
 
 #[test]
-fn what_somebody_changed_is_not_taken_for_the_rest_of_an_add_that_was_killed() {
+fn changed_files_are_not_taken_for_those_of_an_interrupted_add() {
     let tree = Tree::new("changed-rest");
     tree.add(&["greeter", "4000", "--", "/bin/sh"]);
     let units = "etc/systemd/system";
@@ -259,7 +272,7 @@ fn what_somebody_changed_is_not_taken_for_the_rest_of_an_add_that_was_killed() {
     let done = tree.run("add", &["greeter", "4000", "--", "/bin/sh"]);
     assert_eq!(done.status, Some(1));
     assert!(
-        done.complained.contains("greeter@.service was changed"),
+        done.complained.contains("greeter@.service has changed"),
         "{}",
         done.complained
     );
@@ -267,7 +280,7 @@ fn what_somebody_changed_is_not_taken_for_the_rest_of_an_add_that_was_killed() {
 }
 
 #[test]
-fn addresses_that_others_cover_are_left_out() {
+fn addresses_that_another_covers_are_left_out() {
     for (listen, lines) in [
         (&["*", "::"][..], &["ListenStream=4000"][..]),
         (&["0.0.0.0", "127.0.0.1"], &["ListenStream=0.0.0.0:4000"]),
@@ -294,15 +307,15 @@ fn addresses_that_others_cover_are_left_out() {
 }
 
 #[test]
-fn links_in_a_tree_lead_nowhere_out_of_it() {
+fn no_link_in_a_tree_leads_out_of_it() {
     let tree = Tree::new("inside");
     let outside = tree.0.with_extension("outside");
     let _ = fs::remove_dir_all(&outside);
     fs::create_dir_all(&outside).unwrap();
-    fs::create_dir_all(tree.0.join("etc/systemd/system")).unwrap();
     fs::create_dir_all(tree.0.join("wants")).unwrap();
-    // In that system this is its own folder.
+    // In that system this is its own directory.
     let wants = tree.0.join("etc/systemd/system/sockets.target.wants");
+    fs::remove_dir(&wants).unwrap();
     symlink("/wants", &wants).unwrap();
     fs::rename(tree.0.join("etc/passwd"), tree.0.join("usr/passwd")).unwrap();
     symlink("/usr/passwd", tree.0.join("etc/passwd")).unwrap();
@@ -328,7 +341,19 @@ fn links_in_a_tree_lead_nowhere_out_of_it() {
 }
 
 #[test]
-fn the_twin_of_another_protocol_stands_in_nobodys_way() {
+fn a_registered_name_or_port_is_no_conflict_and_gets_no_second_entry() {
+    let tree = Tree::new("registered");
+    let before = tree.snapshot();
+    for (name, port) in [("www", "4000"), ("greeter", "80"), ("ssh", "22")] {
+        tree.add(&[name, port, "--", "/bin/sh"]);
+        assert_eq!(tree.read("etc/services"), SERVICES);
+        tree.remove(&[name]);
+        assert_eq!(tree.snapshot(), before);
+    }
+}
+
+#[test]
+fn an_entry_of_another_protocol_is_no_conflict() {
     let tree = Tree::new("twin");
     tree.write(
         "etc/services",
@@ -339,7 +364,7 @@ fn the_twin_of_another_protocol_stands_in_nobodys_way() {
 }
 
 #[test]
-fn list_tells_the_program_of_a_service_as_it_is_written() {
+fn list_shows_the_program_of_a_service_with_its_arguments() {
     let tree = Tree::new("listed");
     tree.add(&["greeter", "4000", "--", "/bin/sh", "x", "serve", "--", "y"]);
     let listed = tree.run("list", &[]).said;

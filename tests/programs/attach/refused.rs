@@ -1,4 +1,4 @@
-//! What add refuses, each in a sentence and before anything is changed.
+//! What `add` refuses, before anything is changed.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use super::tree::{Tree, elf};
 
 #[test]
-fn what_is_wrong_with_a_program_is_told_in_a_sentence_with_what_mends_it() {
+fn a_program_that_cannot_be_executed_is_refused_with_the_reason_and_a_hint() {
     let tree = Tree::new("refused");
     tree.write("usr/local/bin/empty", 0o755, "");
     tree.write("usr/local/bin/plain", 0o755, "echo hello\n");
@@ -40,142 +40,142 @@ fn what_is_wrong_with_a_program_is_told_in_a_sentence_with_what_mends_it() {
         (
             "hello.sh",
             &[][..],
-            "hello.sh is not a full path; name the program from the root on: \"$PWD/hello.sh\"",
+            "hello.sh is not an absolute path\nhint: give the path from the root directory on",
         ),
         (
             "/usr/local/bin/absent",
             &[],
-            "there is no file /usr/local/bin/absent; check the spelling of its path",
+            "/usr/local/bin/absent does not exist\nhint: check the spelling of the path",
         ),
         (
             "/usr/lokal/bin/sh",
             &[],
-            "there is no /usr/lokal on the way to /usr/lokal/bin/sh; check the spelling of the path",
+            "/usr/lokal/bin/sh does not exist: there is no /usr/lokal\nhint: check the spelling of the path",
         ),
         (
             "/bin/sh/x",
             &[],
-            "/bin/sh is a file, and /bin/sh/x goes on; check the path",
+            "/bin/sh/x does not exist: /bin/sh is a file\nhint: check the path",
         ),
         (
             "/usr/local/bin",
             &[],
-            "/usr/local/bin is a directory; name the program in it",
+            "/usr/local/bin is a directory\nhint: name a program in it",
         ),
         (
             "/usr/local/bin/empty",
             &[],
-            "/usr/local/bin/empty is empty; write the program into it",
+            "/usr/local/bin/empty is empty\nhint: write the program",
         ),
         (
             "/usr/local/bin/no-x",
             &[],
-            "/usr/local/bin/no-x cannot be executed by the service's user; chmod o+rx /usr/local/bin/no-x mends that",
+            "/usr/local/bin/no-x cannot be executed by the service's user\nhint: give that user execute permission\n    chmod o+rx ROOT/usr/local/bin/no-x",
         ),
         (
             "/usr/local/bin/no-r",
             &[],
-            "/usr/local/bin/no-r is a script that the service's user cannot read; chmod o+r /usr/local/bin/no-r mends that",
+            "/usr/local/bin/no-r is a script that the service's user cannot read\nhint: give that user read permission\n    chmod o+r ROOT/usr/local/bin/no-r",
         ),
         (
             "/usr/local/bin/no-x",
             &["--user-name", "ann"],
-            "/usr/local/bin/no-x cannot be executed by the user ann; chmod o+rx /usr/local/bin/no-x mends that",
+            "/usr/local/bin/no-x cannot be executed by the user ann\nhint: give that user execute permission\n    chmod o+rx ROOT/usr/local/bin/no-x",
         ),
         (
             "/opt/mine/program",
             &[],
-            "/opt/mine is a directory that the service's user cannot pass; chmod o+x /opt/mine mends that",
+            "/opt/mine is a directory that the service's user cannot search\nhint: give that user search permission\n    chmod o+x ROOT/opt/mine",
         ),
         (
             "/home/you/hello.sh",
             standard,
-            "/home/you is a directory that the service's user cannot pass; chmod o+x /home/you mends that",
+            "/home/you is a directory that the service's user cannot search\nhint: give that user search permission\n    chmod o+x ROOT/home/you",
         ),
         (
             "/tmp/program",
             &[],
-            "/tmp/program is out of the service's sight, which sees nothing of the system's temporary files; copy the program to /usr/local/bin",
+            "/tmp/program is hidden from the service, which has a /tmp of its own\nhint: copy the program to /usr/local/bin",
         ),
         (
             "/usr/local/bin/dos",
             &[],
-            "/usr/local/bin/dos:1: the #! line ends in CR LF, so that the interpreter's name ends in a carriage return and is not found; sed -i 's/\\r$//' /usr/local/bin/dos mends that",
+            "/usr/local/bin/dos:1: the #! line ends in CR LF, and the CR becomes part of the interpreter's name\nhint: remove the CR characters\n    sed -i 's/\\r$//' ROOT/usr/local/bin/dos",
         ),
         (
             "/usr/local/bin/plain",
             &[],
-            "/usr/local/bin/plain:1: the first line does not begin with #!, so that the kernel does not know what runs it; only a shell would try itself; sed -i '1i #!/bin/sh' /usr/local/bin/plain makes it a shell script",
+            "/usr/local/bin/plain:1: the first line does not begin with #!, and the kernel cannot run the file without an interpreter (a shell does)\nhint: if it is a shell script, name the shell\n    sed -i '1i #!/bin/sh' ROOT/usr/local/bin/plain",
         ),
         (
             "/usr/local/bin/bom",
             &[],
-            "/usr/local/bin/bom:1: a byte order mark stands where #! has to stand; sed -i '1s/^\\xEF\\xBB\\xBF//' /usr/local/bin/bom mends that",
+            "/usr/local/bin/bom:1: a byte order mark precedes the #!\nhint: remove the byte order mark\n    sed -i '1s/^\\xEF\\xBB\\xBF//' ROOT/usr/local/bin/bom",
         ),
         (
             "/usr/local/bin/data",
             &[],
-            "/usr/local/bin/data is neither an ELF file nor a script, so that the kernel cannot run it; name a program",
+            "/usr/local/bin/data is neither an ELF file nor a script, and the kernel cannot run it\nhint: name a program",
         ),
         (
             "/usr/local/bin/nothing",
             &[],
-            "/usr/local/bin/nothing:1: the #! line names no interpreter; write its full path behind it, as in #!/bin/sh",
+            "/usr/local/bin/nothing:1: the #! line names no interpreter\nhint: write its absolute path, as in #!/bin/sh",
         ),
         (
             "/usr/local/bin/relative",
             &[],
-            "/usr/local/bin/relative:1: the interpreter sh is not named by its full path; write #!/usr/bin/env sh, or the full path",
+            "/usr/local/bin/relative:1: the interpreter sh is not an absolute path\nhint: write #!/usr/bin/env sh, or the absolute path",
         ),
         (
             "/usr/local/bin/tcl",
             &[],
-            "/usr/local/bin/tcl:1: its interpreter: there is no file /usr/bin/tclsh; install it, or correct that line",
+            "/usr/local/bin/tcl:1: its interpreter: /usr/bin/tclsh does not exist\nhint: install it, or correct that line",
         ),
         (
             "/usr/local/bin/env-tcl",
             &[],
-            "/usr/local/bin/env-tcl:1: env finds no tclsh where a service looks for programs (/usr/local/sbin, /usr/local/bin, /usr/sbin, /usr/bin); install it, or name it by its full path",
+            "/usr/local/bin/env-tcl:1: env finds no tclsh in the PATH of a service (/usr/local/sbin, /usr/local/bin, /usr/sbin, /usr/bin)\nhint: install it, or name it by its absolute path",
         ),
         (
             "/usr/local/bin/env-two",
             &[],
-            "/usr/local/bin/env-two:1: env takes \"sh -e\" for the name of one program; write #!/usr/bin/env -S sh -e",
+            "/usr/local/bin/env-two:1: env takes \"sh -e\" for the name of one program\nhint: write #!/usr/bin/env -S sh -e",
         ),
         (
             "/usr/local/bin/home",
             &[],
-            "/usr/local/bin/home:1: its interpreter: /home/you/hello.sh is needed to run the program and lies in a home, and the service sees none; copy it to /usr/local, or choose --sandbox standard, which does not hide homes",
+            "/usr/local/bin/home:1: its interpreter: /home/you/hello.sh is needed to run the program, and homes are hidden from the service\nhint: copy it to /usr/local, or use --sandbox standard, which does not hide homes",
         ),
         (
             "/usr/local/bin/arm",
             &[],
-            "/usr/local/bin/arm is built for ARM64 (64 bits), and this is x86-64 (64 bits); build it for this machine",
+            "/usr/local/bin/arm is built for ARM64 (64 bits), and this machine is x86-64 (64 bits)\nhint: build it for this machine",
         ),
         (
             "/usr/local/bin/musl",
             &[],
-            "/usr/local/bin/musl wants the dynamic loader /lib/ld-musl-x86_64.so.1, and there is no /lib; install the C library that it was linked with, or link it statically",
+            "/usr/local/bin/musl needs the dynamic loader /lib/ld-musl-x86_64.so.1, and there is no /lib\nhint: install the C library that it was linked with, or link it statically",
         ),
         (
             "/usr/local/bin/cut",
             &[],
-            "/usr/local/bin/cut is a broken or truncated ELF file; build or copy it again",
+            "/usr/local/bin/cut is a damaged or truncated ELF file\nhint: build or copy it again",
         ),
         (
             "/usr/local/bin/it's",
             &[],
-            "\"/usr/local/bin/it's\" has a quote, a backslash or a control character in its name, which systemd does not take; rename it",
+            "/usr/local/bin/it's: the path has a quote, a backslash or a control character, which systemd does not accept\nhint: rename it",
         ),
         (
             "/bin/sh",
             &["--user-name", "bob"],
-            "there is no user bob; make one (adduser --system bob), or leave --user-name away",
+            "the user bob does not exist\nhint: create it, or leave out --user-name\n    adduser --system bob",
         ),
         (
             "/bin/sh",
             &["--user", "--user-name", "ann"],
-            "your own service manager runs programs as you, and not as ann; leave --user-name or --user away",
+            "your service manager runs programs as you, not as ann\nhint: leave out --user-name or --user",
         ),
     ] {
         for kind in [&[][..], &["--shared"]] {
@@ -183,7 +183,11 @@ fn what_is_wrong_with_a_program_is_told_in_a_sentence_with_what_mends_it() {
                 "add",
                 &[options, kind, &["greeter", "4000", "--", program]].concat(),
             );
-            assert_eq!(done.complained, format!("sockunit: {sentence}\n"));
+            let sentence = sentence.replace("ROOT", &tree.0.display().to_string());
+            assert_eq!(
+                done.complained,
+                format!("sockunit: cannot attach greeter: {sentence}\n")
+            );
             assert_eq!((done.status, done.said.as_str()), (Some(1), ""));
         }
     }
@@ -196,24 +200,46 @@ fn what_is_wrong_with_a_program_is_told_in_a_sentence_with_what_mends_it() {
 }
 
 #[test]
-fn a_name_or_port_that_cannot_be_had_is_refused() {
+fn a_name_or_port_that_is_invalid_or_in_use_is_refused() {
     let tree = Tree::new("names");
+    tree.write(
+        "etc/systemd/system/other.socket",
+        0o644,
+        "[Socket]\nListenStream=4444\n",
+    );
+    tree.write(
+        "etc/xinetd.d/finger",
+        0o644,
+        "service finger\n{\n\ttype = UNLISTED\n\tport = 79\n}\n",
+    );
     let before = tree.snapshot();
     for (name, port, status, sentence) in [
         (
-            "www",
+            "other",
             "4000",
             1,
-            "etc/services:2: \"http 80/tcp www\" has the name www; choose another name or port ",
+            "etc/systemd/system/other.socket: other.socket uses the name other (static)\nhint: use another name or port ",
         ),
         (
             "greeter",
-            "80",
+            "4444",
             1,
-            "etc/services:2: \"http 80/tcp www\" has the port 80; choose another name or port ",
+            "etc/systemd/system/other.socket:2: other.socket listens on 4444 (static)\nhint: use another name or port ",
         ),
-        ("a+b", "4000", 1, "a+b is no name for a unit"),
-        ("taken", "4000", 1, "there is a user _taken already"),
+        (
+            "greeter",
+            "79",
+            1,
+            "etc/xinetd.d/finger:4: the xinetd service finger uses the port 79\n\
+             hint: to switch it off there, set \"disable = yes\" in its block (",
+        ),
+        ("a+b", "4000", 1, "a+b is not a valid unit name"),
+        (
+            "taken",
+            "4000",
+            1,
+            "the dynamic user would have the name of an existing user, _taken",
+        ),
         ("a b", "4000", 2, "a service name begins with"),
         ("greeter", "0", 2, "a port is a number from 1 to 65535"),
     ] {
@@ -239,13 +265,17 @@ fn a_name_or_port_that_cannot_be_had_is_refused() {
         (done.status, done.complained.as_str()),
         (
             Some(1),
-            "sockunit: greeter is attached already; sockunit remove greeter takes it away\n"
+            format!(
+                "sockunit: cannot attach greeter: greeter is attached already\nhint: remove it first\n    sockunit remove --root={} greeter\n",
+                tree.0.display()
+            )
+            .as_str()
         )
     );
 }
 
 #[test]
-fn what_a_hostile_program_says_of_itself_costs_nothing_and_steers_no_terminal() {
+fn a_hostile_program_file_costs_no_memory_and_does_not_control_the_terminal() {
     let tree = Tree::new("hostile");
     tree.write("usr/local/bin/steer", 0o755, "#!\x1b[2Jfoo\nx\n");
     let mut large = elf(62, None);
@@ -264,7 +294,7 @@ fn what_a_hostile_program_says_of_itself_costs_nothing_and_steers_no_terminal() 
 }
 
 #[test]
-fn a_program_behind_a_link_needs_its_way_too() {
+fn the_directories_of_a_link_have_to_be_searchable_too() {
     let tree = Tree::new("way");
     fs::create_dir(tree.0.join("srv")).unwrap();
     tree.mode("srv", 0o700);
@@ -278,7 +308,7 @@ fn a_program_behind_a_link_needs_its_way_too() {
     );
     for (program, argument, why) in [
         ("/bin/sh/", "x", "/bin/sh/ ends in a slash"),
-        ("/bin/sh", "a\u{ffff}b", "no character"),
+        ("/bin/sh", "a\u{ffff}b", "noncharacter"),
     ] {
         let done = tree.run("add", &["greeter", "4000", "--", program, argument]);
         assert!(done.complained.contains(why), "{}", done.complained);

@@ -32,6 +32,12 @@ impl Tree {
         tree.write("usr/bin/sockunit", 0o755, elf(62, None));
         tree.write("home/you/hello.sh", 0o755, "#!/bin/sh\necho hello\n");
         tree.mode("home/you", 0o700);
+        for folder in [
+            "etc/systemd/system/sockets.target.wants",
+            "etc/systemd/user/sockets.target.wants",
+        ] {
+            std::fs::create_dir_all(tree.0.join(folder)).unwrap();
+        }
         tree
     }
 

@@ -1,62 +1,68 @@
-//! Finds a line in a stream, wherever it is cut.
+//! Finds a line in a stream that arrives in pieces.
 
-/// Looks for a line that is one word, in bounded memory.
+/// Finds lines that are equal to a word. It stores nothing of the stream but the state of one
+/// comparison.
 #[derive(Debug, Clone)]
-pub struct Watch {
+pub(super) struct LineMatcher {
     word: Vec<u8>,
-    line: Line,
+    line: LineState,
 }
 
 /// How the current line compares with the word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Line {
-    /// So many bytes are the word's first.
+enum LineState {
+    /// All bytes of the line so far, this many, are the first bytes of the word.
     Matches(usize),
-    /// The word and a CR.
+    /// The line so far is the word and a CR.
     MatchesWithReturn,
     Differs,
 }
 
-impl Watch {
-    /// Looks for lines that are this word, whether they end in LF or CR LF.
-    pub fn new(word: &[u8]) -> Watch {
-        Watch {
+impl LineMatcher {
+    /// A matcher for lines that are `word`, followed by LF or CR LF.
+    pub(super) fn new(word: &[u8]) -> LineMatcher {
+        LineMatcher {
             word: word.to_vec(),
-            line: Line::Matches(0),
+            line: LineState::Matches(0),
         }
     }
 
-    /// Where the line ends in these bytes, the line end included, if it ends here.
-    pub fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+    /// Reads on in the stream. If a matching line ends in `bytes`, returns the offset behind its LF.
+    pub(super) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while at < bytes.len() {
-            if self.line == Line::Differs {
-                // Nothing matters until the next line.
+            if self.line == LineState::Differs {
+                // The rest of this line cannot match.
                 at += bytes[at..].iter().position(|&byte| byte == b'\n')?;
             }
             let byte = bytes[at];
             at += 1;
             self.line = match (self.line, byte) {
                 (_, b'\n') => {
-                    let found = self.at_word();
-                    self.line = Line::Matches(0);
+                    let found = self.at_match();
+                    self.line = LineState::Matches(0);
                     if found {
                         return Some(at);
                     }
                     continue;
                 }
-                (Line::Matches(n), _) if self.word.get(n) == Some(&byte) => Line::Matches(n + 1),
-                (Line::Matches(n), b'\r') if n == self.word.len() => Line::MatchesWithReturn,
-                _ => Line::Differs,
+                (LineState::Matches(n), _) if self.word.get(n) == Some(&byte) => {
+                    LineState::Matches(n + 1)
+                }
+                (LineState::Matches(n), b'\r') if n == self.word.len() => {
+                    LineState::MatchesWithReturn
+                }
+                _ => LineState::Differs,
             };
         }
         None
     }
 
-    /// Whether what came since the last line end is the word: at the end of the stream that is a
-    /// line too.
-    pub fn at_word(&self) -> bool {
-        self.line == Line::Matches(self.word.len()) || self.line == Line::MatchesWithReturn
+    /// Whether the bytes since the last LF are the word. At the end of the stream they are a line
+    /// without its line end.
+    pub(super) fn at_match(&self) -> bool {
+        self.line == LineState::Matches(self.word.len())
+            || self.line == LineState::MatchesWithReturn
     }
 }
 
@@ -66,11 +72,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn find(bytes: &[u8]) -> Option<usize> {
-        Watch::new(b"Finished").find(bytes)
+        LineMatcher::new(b"Finished").find(bytes)
     }
 
     #[test]
-    fn a_line_is_found_with_either_line_end_and_only_whole() {
+    fn a_whole_line_matches_with_either_line_end() {
         assert_eq!(find(b"Finished\n"), Some(9));
         assert_eq!(find(b"a\n\nFinished\r\nmore"), Some(13));
         for text in [
@@ -84,30 +90,30 @@ mod tests {
         }
         assert_eq!(find(b"Finished\r\r\n"), None);
         assert_eq!(
-            Watch::new(b"").find(b"a\n\nb"),
+            LineMatcher::new(b"").find(b"a\n\nb"),
             Some(3),
             "the empty line is a line"
         );
-        assert_eq!(Watch::new(b"a\r").find(b"a\r\r\n"), Some(4));
+        assert_eq!(LineMatcher::new(b"a\r").find(b"a\r\r\n"), Some(4));
     }
 
     #[test]
-    fn at_the_end_of_the_stream_the_line_end_may_be_missing() {
-        let mut watch = Watch::new(b"Finished");
+    fn the_last_line_of_the_stream_matches_without_a_line_end() {
+        let mut watch = LineMatcher::new(b"Finished");
         assert_eq!(watch.find(b"x\nFini"), None);
-        assert!(!watch.at_word());
+        assert!(!watch.at_match());
         assert_eq!(watch.find(b"shed"), None);
-        assert!(watch.at_word());
+        assert!(watch.at_match());
     }
 
     proptest! {
         #[test]
-        fn it_is_found_at_the_same_place_however_the_stream_is_cut(
+        fn the_match_does_not_depend_on_how_the_stream_is_split(
             text in "((Fini|Finished|shed|x)(\r\n|\n|\r|)){0,12}",
             chunk in 1usize..12,
         ) {
             let bytes = text.as_bytes();
-            let mut watch = Watch::new(b"Finished");
+            let mut watch = LineMatcher::new(b"Finished");
             let mut before = 0;
             let mut found = None;
             for piece in bytes.chunks(chunk) {

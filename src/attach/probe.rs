@@ -9,45 +9,45 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{MsgFlags, recv};
 
-use super::{Attachment, Error, Listen};
+use super::{Attachment, Error, ListenAddress};
 use crate::connect::{Target, dial};
 use crate::connection::poll_timeout;
 use crate::log::escape;
 use crate::systemd::Place;
-use crate::systemd::journalctl::{self, Of};
+use crate::systemd::journalctl::{self, Filter};
 
 /// How long connecting may take.
-const CONNECTING: Duration = Duration::from_secs(5);
-/// How long a service may take to say its first word.
-const FIRST: Duration = Duration::from_secs(1);
-/// When nothing has come for this long, it waits for an answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the service may take to send its first byte.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(1);
+/// After this long without a byte, the service waits for its client.
 const SILENCE: Duration = Duration::from_millis(300);
-/// So much of it is shown.
-const MOST: usize = 2048;
-/// What systemd writes into the journal when a process cannot be started (its message ID).
+/// At most this many bytes are read.
+const MAX_BYTES: usize = 2048;
+/// The message ID of systemd's entry for a process that it cannot start.
 const NOT_STARTED: &str = "MESSAGE_ID=641257651c1b4ec9a8624d7a40a9e1e7";
 
-/// What came back.
+/// What the service answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Where the connection went.
+    /// The address that was connected to.
     pub address: String,
-    /// The bytes, as many as are shown.
+    /// The first bytes.
     pub bytes: Vec<u8>,
-    /// How it went on.
+    /// What followed.
     pub then: Then,
-    /// What the program has told the journal, where it closed without a word.
-    pub told: Vec<String>,
+    /// The program's journal entries, if the connection was closed without a byte.
+    pub entries: Vec<String>,
 }
 
-/// How a first connection went on after what came back.
+/// What followed the first bytes of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
-    /// The service closed it.
+    /// The service closed the connection.
     Closed,
     /// It waits for input.
     Waits,
-    /// It goes on and on.
+    /// It sends more than is read here.
     GoesOn,
 }
 
@@ -56,10 +56,10 @@ impl fmt::Display for Answer {
         let Answer { address, then, .. } = self;
         match (self.bytes.is_empty(), then) {
             (true, Then::Closed) => {
-                write!(f, "{address} was closed without a word")?;
-                match self.told.is_empty() {
-                    true => f.write_str(" (that may be as it should: it was sent nothing)"),
-                    false => f.write_str("; its records say:"),
+                write!(f, "{address} closes the connection without a byte")?;
+                match self.entries.is_empty() {
+                    true => f.write_str(" (some programs do, because they were sent nothing)"),
+                    false => f.write_str("; its journal entries:"),
                 }?;
             }
             (true, _) => write!(f, "{address} waits for its client to speak first")?,
@@ -69,7 +69,7 @@ impl fmt::Display for Answer {
         for line in text.lines() {
             write!(f, "\n    {}", escape(line.as_bytes()))?;
         }
-        for line in &self.told {
+        for line in &self.entries {
             write!(f, "\n    {}", escape(line.as_bytes()))?;
         }
         match then {
@@ -79,58 +79,58 @@ impl fmt::Display for Answer {
     }
 }
 
-/// Connects once, and takes what comes back; bounded in time and bytes.
-pub fn try_once(place: &Place, attachment: &Attachment, since: &str) -> Result<Answer, Error> {
+/// Connects once and reads the answer, bounded in time and bytes.
+pub fn connect_once(place: &Place, attachment: &Attachment, since: &str) -> Result<Answer, Error> {
     let host = host(&attachment.listen);
     let target = Target::new(&host, &attachment.port.to_string());
-    let stream = dial(&target, CONNECTING).map_err(|error| Error::NoAnswer(error.to_string()))?;
+    let stream =
+        dial(&target, CONNECT_TIMEOUT).map_err(|error| Error::NoAnswer(error.to_string()))?;
     let (bytes, then) = receive(&stream);
     drop(stream);
     let mut answer = Answer {
         address: target.to_string(),
         bytes,
         then,
-        told: Vec::new(),
+        entries: Vec::new(),
     };
     if answer.bytes.is_empty() && then == Then::Closed {
         let name = attachment.name.to_string();
-        let failed = journalctl::last(place, Of::Field(NOT_STARTED), Some(since)).lines;
-        if let Some(line) = failed
-            .iter()
-            .rev()
-            .find(|line| begins_with_unit(line, &name))
-        {
+        // Somebody who forges such an entry has the program refused, no more.
+        let failed = journalctl::last(place, Filter::Fields(&[NOT_STARTED]), Some(since));
+        let mut failed = failed.messages.iter().rev();
+        if let Some(line) = failed.find(|line| is_about_unit(line, &name)) {
             return Err(Error::NoAnswer(format!(
-                "the program was not started: {line}"
+                "systemd cannot start the program: {}",
+                escape(line.as_bytes())
             )));
         }
-        answer.told = journalctl::last(place, Of::Name(&name), Some(since)).lines;
+        answer.entries = journalctl::last(place, Filter::Identifier(&name), Some(since)).messages;
     }
     Ok(answer)
 }
 
-/// Whether a line of systemd's is about a unit of this service.
-fn begins_with_unit(line: &str, name: &str) -> bool {
+/// Whether a message of systemd's begins with a unit of the service.
+fn is_about_unit(line: &str, name: &str) -> bool {
     line.strip_prefix(name)
         .is_some_and(|rest| rest.starts_with(['@', '.']))
 }
 
-/// An address to reach the service by.
-fn host(listen: &[Listen]) -> String {
+/// An address of the service to connect to.
+fn host(listen: &[ListenAddress]) -> String {
     match listen.first() {
-        None | Some(Listen::Everywhere) => "127.0.0.1".into(),
-        Some(Listen::On(IpAddr::V4(address))) if address.is_unspecified() => "127.0.0.1".into(),
-        Some(Listen::On(IpAddr::V6(address))) if address.is_unspecified() => "::1".into(),
-        Some(Listen::On(address)) => address.to_string(),
+        None | Some(ListenAddress::All) => "127.0.0.1".into(),
+        Some(ListenAddress::Ip(IpAddr::V4(ip))) if ip.is_unspecified() => "127.0.0.1".into(),
+        Some(ListenAddress::Ip(IpAddr::V6(ip))) if ip.is_unspecified() => "::1".into(),
+        Some(ListenAddress::Ip(ip)) => ip.to_string(),
     }
 }
 
-/// What a service says first, and how it goes on; bounded in time and bytes.
+/// The first bytes of a service and what follows, bounded in time and bytes.
 pub fn receive(stream: &OwnedFd) -> (Vec<u8>, Then) {
-    let mut bytes = vec![0; MOST];
+    let mut bytes = vec![0; MAX_BYTES];
     let mut length = 0;
-    let mut until = Instant::now() + FIRST;
-    while length < MOST {
+    let mut until = Instant::now() + FIRST_BYTE_TIMEOUT;
+    while length < MAX_BYTES {
         let mut fds = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, poll_timeout(Some(until))) {
             Ok(0) if Instant::now() >= until => {
@@ -146,7 +146,7 @@ pub fn receive(stream: &OwnedFd) -> (Vec<u8>, Then) {
             MsgFlags::MSG_DONTWAIT,
         ) {
             Err(Errno::EAGAIN | Errno::EINTR) => {}
-            // A reset ends it as well.
+            // A reset closes it too.
             Ok(0) | Err(_) => {
                 bytes.truncate(length);
                 return (bytes, Then::Closed);

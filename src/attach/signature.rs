@@ -1,0 +1,80 @@
+//! The first lines of a unit file that `sockunit add` wrote. They show later that `add` wrote the file,
+//! and whether it was changed since.
+
+use crate::services::ServiceName;
+use crate::systemd::Scope;
+
+/// The beginning of the first line. sockunit-generator and sockunit-sweep look for it too.
+pub const MADE: &str = "# Made by sockunit add";
+const SUM: &str = "# Checksum: ";
+
+/// Who wrote a unit file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Author {
+    /// `sockunit add` wrote it, and nobody has changed it since.
+    Unchanged,
+    /// `sockunit add` wrote it, and somebody has changed it since.
+    Changed,
+    /// Somebody else wrote it.
+    Other,
+}
+
+/// Puts the first lines before the text of a unit file.
+pub fn sign(text: &str, name: &ServiceName, scope: Scope) -> String {
+    let user = match scope {
+        Scope::System => "",
+        Scope::User => " --user",
+    };
+    let first = format!("{MADE}; to remove it: sockunit remove{user} {name}\n");
+    let sum = sum(&[first.as_bytes(), text.as_bytes()]);
+    format!("{first}{SUM}{sum:016x}\n{text}")
+}
+
+/// Who wrote a file with these bytes.
+pub fn author(file: &[u8]) -> Author {
+    if !file.starts_with(MADE.as_bytes()) {
+        return Author::Other;
+    }
+    let mut lines = file.splitn(3, |&byte| byte == b'\n');
+    let (first, second, rest) = (lines.next(), lines.next(), lines.next());
+    let written = second.and_then(|line| line.strip_prefix(SUM.as_bytes()));
+    let sum = sum(&[first.unwrap_or_default(), b"\n", rest.unwrap_or_default()]);
+    match written == Some(format!("{sum:016x}").as_bytes()) {
+        true => Author::Unchanged,
+        false => Author::Changed,
+    }
+}
+
+/// FNV-1a. It shows changes; it does not authenticate.
+fn sum(parts: &[&[u8]]) -> u64 {
+    parts
+        .iter()
+        .copied()
+        .flatten()
+        .fold(0xcbf2_9ce4_8422_2325, |sum, &byte| {
+            (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_anywhere_is_detected() {
+        let name = "echo".parse().unwrap();
+        let file = sign("[Unit]\nDescription=x\n", &name, Scope::User);
+        assert!(file.starts_with(
+            "# Made by sockunit add; to remove it: sockunit remove --user echo\n# Checksum: "
+        ));
+        assert_eq!(author(file.as_bytes()), Author::Unchanged);
+        assert_eq!(author(file.replace("=x", "=y").as_bytes()), Author::Changed);
+        assert_eq!(
+            author(format!("{file}# mine\n").as_bytes()),
+            Author::Changed
+        );
+        assert_eq!(author(&file.as_bytes()[..50]), Author::Changed);
+        assert_eq!(author(b"[Unit]\n"), Author::Other);
+        assert_eq!(author(b""), Author::Other);
+    }
+}

@@ -1,0 +1,63 @@
+//! Why a session ended early.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+/// What to check when a server closes a connection before it has sent anything.
+pub(super) const CLOSED_HINT: &str = "a connection limit is reached (systemctl status NAME.socket), \
+                                      or the program cannot be started (journalctl -t NAME)";
+
+/// Why a session ended early. Its Display is one line, without the hint.
+#[derive(Debug)]
+pub(crate) enum RelayError {
+    /// The server closed or reset the connection before it had sent anything.
+    ClosedAtOnce,
+    /// The connection failed after the server had sent something.
+    Lost(Errno),
+    /// The server closed the connection before it had sent the line of [`RelayOptions::until`].
+    ///
+    /// [`RelayOptions::until`]: super::RelayOptions::until
+    ClosedBefore(String),
+    /// No byte moved in either direction for this long.
+    IdleTimeout(Duration),
+    /// Standard input cannot be read.
+    Input(io::Error),
+    /// Standard output cannot be written.
+    Output(io::Error),
+}
+
+impl RelayError {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        matches!(self, RelayError::ClosedAtOnce).then_some(CLOSED_HINT)
+    }
+}
+
+impl fmt::Display for RelayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RelayError::ClosedAtOnce => {
+                f.write_str("the server closed the connection without sending anything")
+            }
+            RelayError::Lost(errno) => write!(f, "connection lost: {}", errno.desc()),
+            RelayError::ClosedBefore(word) => {
+                write!(
+                    f,
+                    "the server closed the connection before it sent the line {word}"
+                )
+            }
+            RelayError::IdleTimeout(time) => {
+                let time = jiff::SignedDuration::try_from(*time);
+                let time = time.unwrap_or(jiff::SignedDuration::MAX);
+                write!(f, "idle timeout: no data in either direction for {time:#}")
+            }
+            RelayError::Input(error) => write!(f, "cannot read standard input: {error}"),
+            RelayError::Output(error) => write!(f, "cannot write standard output: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RelayError {}
