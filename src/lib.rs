@@ -19,7 +19,6 @@ pub mod executable;
 pub mod hello;
 pub mod log;
 pub mod root;
-#[allow(missing_docs)]
 pub mod server;
 pub mod services;
 pub mod session;

@@ -69,26 +69,26 @@ complete -c sockunit -n "__fish_sockunit_using_subcommand remove" -l root -d 'Wo
 complete -c sockunit -n "__fish_sockunit_using_subcommand remove" -l force -d 'Remove the units also where somebody has changed them'
 complete -c sockunit -n "__fish_sockunit_using_subcommand remove" -l user -d 'Work on your own service manager; with --root, on the units for all users of that system'
 complete -c sockunit -n "__fish_sockunit_using_subcommand remove" -s h -l help -d 'Print help'
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l name -d 'The name under which records are logged, if not that of the program' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l rate -d 'Take so many new connections in a second, or in another time: 100/1min' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l rate-pause -d 'Once --rate is reached, take nobody for this long' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l max-load -d 'Take nobody while the load average of the last minute is higher' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l access-times -d 'Serve at these times of the day only, by the system\'s time zone; repeatable' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l allow -d 'Serve these addresses or networks only; repeatable' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l deny -d 'Refuse these addresses or networks, allowed or not; repeatable' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l message -d 'Tell clients this who are refused because of full, source, rate, load, hours, address or failure; an empty text tells them nothing' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l refused-banner -d 'Send this file to clients who are refused, before the message' -r -F
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l banner -d 'Send this file before the program starts' -r -F
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l idle-timeout -d 'End a conversation in which nothing was said for this long' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l time-limit -d 'End a conversation after this long' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l grace -d 'How long a program may go on whose client is gone, and how long it may take to end when it is told to' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l listen -d 'Listen here, with no systemd: ADDRESS:PORT, or the path of an AF_UNIX socket; repeatable' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l per-source -d 'Serve at most this many connections of one address (of one /64 network for IPv6)' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l when-full -d 'What happens to a client that comes when there is no place for it' -r -f -a "wait\t'It waits in the listener\'s queue'
-refuse\t'It is told so in a sentence'"
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l exit-idle-time -d 'Leave when there was no connection for this long; systemd starts the service again' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l stop-timeout -d 'When told to stop, let conversations go on for this long' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l max-connections -d 'Serve at most this many connections at once' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l name -d 'Log under this name [default: the file name of the program]' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l rate -d 'Accept at most N new connections per second, or per DURATION (100/1min); see --when-full [default: no limit]' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l rate-pause -d 'Accept no connection for this long once --rate is reached, if that is longer than until the end of its DURATION' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l max-load -d 'Accept no connection while the load average of the last minute is higher; see --when-full [default: no limit]' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l access-times -d 'Refuse connections outside these times of day, in the local time zone; may be repeated [default: any time]' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l allow -d 'Refuse connections that are not from this address or network; may be repeated [default: accept all]' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l deny -d 'Refuse connections from this address or network, even if allowed; may be repeated' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l message -d 'Send TEXT to clients that are refused because of full, source, rate, load, hours, address or failure, instead of the default message; nothing if TEXT is empty' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l refused-banner -d 'Send this file to refused clients, before the message' -r -F
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l banner -d 'Send this file to clients before the program starts' -r -F
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l idle-timeout -d 'Stop the program if no byte was sent or received for this long [default: never]' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l time-limit -d 'Stop the program after this long [default: never]' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l grace -d 'Wait this long for the program to exit after the client disconnects, then send SIGTERM and, after the same time again, SIGKILL' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l listen -d 'Listen on this address, or on an AF_UNIX socket at this path (it contains a slash), instead of sockets passed by systemd; may be repeated' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l per-source -d 'Refuse a connection if its remote address (for IPv6: its /64 network) has N connections already [default: no limit]' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l when-full -d 'Choose what happens to new connections at the limit on connections, rate or load' -r -f -a "wait\t'Let them wait in the backlog'
+refuse\t'Refuse them with a message'"
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l exit-idle-time -d 'Exit if there was no connection for this long; systemd starts the service again for the next one [default: never]' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l stop-timeout -d 'On SIGTERM, wait this long for open sessions to end, then end them' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l max-connections -d 'Serve at most N connections at the same time; see --when-full' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sockunit -n "__fish_sockunit_using_subcommand services; and not __fish_seen_subcommand_from add remove help" -s h -l help -d 'Print help'
 complete -c sockunit -n "__fish_sockunit_using_subcommand services; and not __fish_seen_subcommand_from add remove help" -f -a "add" -d 'Add the line, unless the name or the port is taken'

@@ -7,6 +7,7 @@ use super::render::{RECORD, TOOL};
 use super::{Error, Kind};
 use crate::services::Name;
 use crate::systemd::Manager;
+use crate::systemd::notify::ConnectionCounts;
 use crate::systemd::{Enablement, Place, ReadError, State, Unit};
 
 /// The services that the package brings.
@@ -90,7 +91,10 @@ fn listed(
             Kind::Shared => {
                 let told = manager.show(&service.name, &["ActiveState", "StatusText"])?;
                 match told.get("ActiveState") {
-                    "active" | "reloading" => served(told.get("StatusText")),
+                    "active" | "reloading" => {
+                        let counts: Option<ConnectionCounts> = told.get("StatusText").parse().ok();
+                        counts.map(|counts| counts.open)
+                    }
                     _ => Some(0),
                 }
             }
@@ -121,9 +125,4 @@ fn listed(
         connections,
         program: program.trim_start_matches('-').to_owned(),
     })
-}
-
-/// The connections that a process for many has told the manager of.
-fn served(status: &str) -> Option<u64> {
-    status.split_whitespace().next()?.parse().ok()
 }

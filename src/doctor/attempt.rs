@@ -128,7 +128,7 @@ fn taken_in(case: &Case<'_>) -> Result<(), Fault> {
 fn refused<'l>(client: &str, lines: &'l [String]) -> Option<&'l String> {
     lines.iter().find(|line| {
         let rest = line.strip_prefix(client);
-        rest.is_some_and(|rest| rest.starts_with(" refused, "))
+        rest.is_some_and(|rest| rest.starts_with(" refused: "))
     })
 }
 

@@ -1,9 +1,9 @@
-//! Text that must not steer a terminal.
+//! Text from other files, made safe for a terminal.
 
 use std::fmt;
 
-/// A line with what somebody else wrote in a file, which must not steer a terminal: control
-/// characters are escaped.
+/// Text from a file that somebody else may have written. Display escapes control characters and
+/// characters that change the direction of text, so that it cannot control a terminal.
 #[derive(Debug, Clone, Copy)]
 pub struct Plain<'a>(pub &'a str);
 
@@ -29,7 +29,7 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-/// Whether a character turns the direction of what follows.
+/// Returns whether a character changes the direction of the text after it.
 fn is_direction(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

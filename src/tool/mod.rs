@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::deferred::Deferred;
+use crate::log::JournalProtocol;
 use crate::startup::{self, FAILED};
 
 /// Looks after services that systemd starts when a client connects.
@@ -76,9 +77,9 @@ pub fn main() -> ExitCode {
                 .nth(1)
                 .is_some_and(|word| word == "serve") =>
         {
-            return startup::misused("sockunit", &error);
+            return startup::usage_error("sockunit", JournalProtocol::Native, &error);
         }
-        Err(error) => return startup::explain(&error),
+        Err(error) => return startup::print_usage(&error),
     };
     // Whether what was asked holds; what speaks against it has been told.
     let done = match command {

@@ -97,7 +97,7 @@ fn records_have_their_fields_and_a_restart_under_load_refuses_nobody(release: Re
     });
     assert_eq!(property(machine, "NRestarts"), "0");
     let status = property(machine, "StatusText");
-    assert_eq!(status, "1 connections now, 2 in all");
+    assert_eq!(status, "1 connection now, 2 in total");
 
     let (done, served) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
@@ -146,7 +146,7 @@ fn without_processes_to_spare_clients_wait_and_the_service_lives(release: Releas
     waiting.write_all(b"late\n").unwrap();
     waiting.shutdown(Shutdown::Write).unwrap();
     machine.journal_until("-t greet -o cat", "what it lacks", |text| {
-        text.contains("no more programs than these 3 for now: ")
+        text.contains("cannot start a program: 3 programs running: ")
     });
     talking.pop();
     let mut word = String::new();

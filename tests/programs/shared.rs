@@ -312,10 +312,10 @@ fn the_manager_is_told_ready_how_busy_alive_and_stopping() {
     assert!(manager.next().starts_with("READY=1\n"));
     manager.until("WATCHDOG=1");
     let client = begin(address);
-    manager.until("STATUS=1 connections now, 1 in all");
+    manager.until("STATUS=1 connection now, 1 in total");
     manager.until("WATCHDOG=1");
     drop(client);
-    manager.until("STATUS=0 connections now, 1 in all");
+    manager.until("STATUS=0 connections now, 1 in total");
     served.terminate();
     manager.until("STOPPING=1");
     assert!(served.ended().success());

@@ -275,14 +275,14 @@ fn a_process_for_all_connections_that_takes_no_more_is_told(release: Release) {
         (
             "--max-connections 1",
             4000,
-            "fault: full.service accepts nobody: connections wait for it, 1 by now\n    its status: \"1 connections now, ",
+            "fault: full.service accepts nobody: connections wait for it, 1 by now\n    its status: \"1 connection now, ",
             "--max-connections 1",
         ),
         (
             "--per-source 1",
             4001,
             "fault: 127.0.0.1 port 4001 refuses clients such as this one\n    ",
-            "refused, as its address has too many connections",
+            "refused: per-source limit reached",
         ),
     ] {
         machine.run(&format!(

@@ -37,7 +37,7 @@ fn past_the_limit_clients_wait_or_are_refused() {
         serve.say(),
         "Too many connections; please try again later\n"
     );
-    serve.until_told("refused, as all places are taken: 0 bytes received, 45 bytes sent");
+    serve.until_told("refused: concurrency limit reached: 0 bytes received, 45 bytes sent");
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn past_the_rate_clients_wait_or_are_refused() {
             "Too many connections in a short time; please try again later\n"
         );
     }
-    serve.until_told("refused, as too many have come in a short time");
+    serve.until_told("refused: rate limit reached");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn outside_of_its_times_it_is_closed() {
         closed.say(),
         "This service is closed at this time of the day\n"
     );
-    closed.until_told("refused, as it is not the time of the day");
+    closed.until_told("refused: outside the access times");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_conversation_in_which_nothing_is_said_is_ended() {
     let said = Instant::now();
     assert_eq!(rest(client), "");
     assert!(said.elapsed() >= Duration::from_millis(400));
-    serve.until_told("idle for too long, killed by SIGTERM: ");
+    serve.until_told("idle timeout, killed by SIGTERM: ");
     let serve = Serve::script(
         &["--idle-timeout=700ms"],
         "for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done",
@@ -202,7 +202,7 @@ fn a_conversation_in_which_nothing_is_said_is_ended() {
 fn a_client_that_takes_nothing_is_idle() {
     let serve = Serve::start(&["--idle-timeout=500ms"], &["yes"]);
     let _client = serve.connect();
-    serve.until_told("idle for too long, killed by SIGTERM: ");
+    serve.until_told("idle timeout, killed by SIGTERM: ");
 }
 
 #[test]

@@ -34,18 +34,18 @@ fn what_cannot_be_served_is_told_in_one_sentence_before_anything_listens() {
     let listen = "--listen=127.0.0.1:0";
     let (folder_name, plain_name) = (folder.to_str().unwrap(), plain.to_str().unwrap());
     for (args, status, words) in [
-        (&["--", "/bin/cat"][..], 1, "there is nothing to listen on"),
+        (&["--", "/bin/cat"][..], 1, "cannot listen: no address"),
         (
             &[listen, "--", "/no/such/program"],
             1,
-            "cannot run /no/such/program: No such file",
+            "cannot execute /no/such/program: No such file",
         ),
         (
             &[listen, "--", "no-such-program"],
             1,
-            "no program no-such-program in the folders of PATH",
+            "cannot execute no-such-program: not found in PATH",
         ),
-        (&[listen, "--", folder_name], 1, "it is no file"),
+        (&[listen, "--", folder_name], 1, "not a regular file"),
         (
             &[listen, "--", plain_name],
             1,
@@ -54,12 +54,12 @@ fn what_cannot_be_served_is_told_in_one_sentence_before_anything_listens() {
         (
             &["--listen=3334", "--", "/bin/cat"],
             1,
-            "--listen 3334: this is no address and port",
+            "cannot listen: 3334: give an address and port",
         ),
         (
             &[listen, "--banner=/no/such", "--", "/bin/cat"],
             1,
-            "cannot read the banner /no/such",
+            "cannot read the banner: /no/such: No such file",
         ),
         (&[listen], 2, "<PROGRAM>"),
         (&[listen, "/bin/cat"], 2, "/bin/cat"),
@@ -76,12 +76,12 @@ fn what_cannot_be_served_is_told_in_one_sentence_before_anything_listens() {
         (
             &[listen, "--access-times=9-17", "--", "/bin/cat"],
             2,
-            "give two times of the day",
+            "give two times of day",
         ),
         (
             &[listen, "--message=later=x", "--", "/bin/cat"],
             2,
-            "there is no reason",
+            "unknown reason \"later\"",
         ),
     ] {
         let (code, out, told) = serve(args);
@@ -170,7 +170,7 @@ fn without_descriptors_clients_wait_and_are_served_then() {
     // prlimit execs the program, which can raise the limit no further than this.
     let serve = Serve::start_by(&["prlimit", "--nofile=24:24"], &[], &["/bin/cat"]);
     let mut clients: Vec<_> = (0..40).map(|_| serve.connect()).collect();
-    serve.until_told("no more connections than these");
+    serve.until_told("cannot accept connections: ");
     // Each is served in its turn, as others leave.
     while !clients.is_empty() {
         let mut client = clients.remove(0);
