@@ -82,7 +82,9 @@ pub fn usage_error(name: &'static str, protocol: JournalProtocol, error: &clap::
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let client = client_socket(stdin.as_fd(), stdout.as_fd());
     // With the native protocol, lines on the journal's stream may have no priority prefix.
-    let native = protocol == JournalProtocol::Native && log::is_journal(stderr.as_fd());
+    let native = protocol == JournalProtocol::Native
+        && error.use_stderr()
+        && log::is_journal(stderr.as_fd());
     if client.is_none() && !native {
         return print_usage(error);
     }

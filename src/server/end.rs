@@ -45,3 +45,42 @@ impl fmt::Display for End {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_has_a_text_and_an_event() {
+        for (end, text, event) in [
+            (End::Session(SessionEnd::Quit), "quit", "ended"),
+            (
+                End::Refused(Refusal::AccessTimes),
+                "refused: outside the access times",
+                "refused",
+            ),
+            (
+                End::NotStarted(Errno::ENOENT),
+                "not started (No such file or directory)",
+                "ended",
+            ),
+            (
+                End::Stopped(StopReason::ServiceStopped),
+                "service stopped",
+                "ended",
+            ),
+            (
+                End::Exited(None, ExitStatus::default()),
+                "exited 0",
+                "ended",
+            ),
+            (
+                End::Exited(Some(StopReason::TimeLimit), ExitStatus::default()),
+                "time limit reached, exited 0",
+                "ended",
+            ),
+        ] {
+            assert_eq!((end.to_string().as_str(), end.event()), (text, event));
+        }
+    }
+}

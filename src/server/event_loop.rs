@@ -1,6 +1,5 @@
 //! The event loop.
 
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Instant;
@@ -15,6 +14,7 @@ use super::acceptor::Acceptor;
 use super::admission::{Admission, Limits};
 use super::connection_log::{ConnectionId, ConnectionLog};
 use super::connections::Connections;
+use super::error::EventLoopError;
 use super::handler::{Connection, Context, Handler, Next};
 use super::listener::Listener;
 use super::options::Options;
@@ -30,26 +30,6 @@ const ACCEPT_BATCH: usize = 64;
 const SIGNALS: Token = Token(usize::MAX - 1);
 /// For a handler that wakes the loop from another thread.
 pub(super) const WAKER: Token = Token(usize::MAX - 2);
-
-/// The event loop failed.
-#[derive(Debug)]
-pub enum EventLoopError {
-    /// A file descriptor that the loop needs cannot be opened.
-    SetUp(io::Error),
-    /// Waiting for events failed.
-    Poll(io::Error),
-}
-
-impl fmt::Display for EventLoopError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            EventLoopError::SetUp(error) => write!(f, "cannot set up the event loop: {error}"),
-            EventLoopError::Poll(error) => write!(f, "cannot wait for events: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for EventLoopError {}
 
 /// Serves connections until SIGTERM or SIGINT, or until there was none for `--exit-idle-time`.
 /// `handler` makes the handler; the signals are blocked before, so that its threads inherit that.

@@ -6,6 +6,7 @@ mod admission;
 mod connection_log;
 mod connections;
 mod end;
+mod error;
 mod event_loop;
 mod handler;
 mod listener;
@@ -14,16 +15,14 @@ mod programs;
 mod refuse;
 mod sessions;
 
-use std::fmt;
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-pub use event_loop::EventLoopError;
-pub use listener::{ListenError, Listener};
-pub use options::{Options, WhenFull};
-pub use programs::{ProgramError, ProgramOptions, SetUpError, file_name};
+pub use error::Error;
+pub use listener::Listener;
+pub use options::Options;
+pub use programs::{ProgramOptions, file_name};
 
 use self::admission::{Limits, Refusal, RefusalMessages};
 use self::programs::{ProgramHandler, ProgramSpec, Timeouts};
@@ -33,74 +32,6 @@ use crate::session::Service;
 
 /// The largest banner, in bytes. It has to fit into the send buffer of a new connection.
 const MAX_BANNER: usize = 16 * 1024;
-
-/// A shared service cannot be set up, or failed.
-#[derive(Debug)]
-pub enum Error {
-    /// A listening socket cannot be used or opened.
-    Listen(ListenError),
-    /// systemd passed no listening socket, and `--listen` is not given.
-    NoListener,
-    /// The program cannot be executed.
-    Program(ProgramError),
-    /// A banner cannot be read.
-    Banner(PathBuf, io::Error),
-    /// A banner has this many bytes, more than [`MAX_BANNER`].
-    BannerTooLong(PathBuf, usize),
-    /// The means to start programs cannot be set up.
-    SetUp(SetUpError),
-    /// The event loop failed.
-    EventLoop(EventLoopError),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Listen(error) => error.fmt(f),
-            Error::NoListener => f.write_str(
-                "cannot listen: no address: name one with --listen, or have systemd pass a \
-                 listening socket (Accept=no in the .socket unit)",
-            ),
-            Error::Program(error) => error.fmt(f),
-            Error::Banner(path, error) => {
-                write!(f, "cannot read the banner: {}: {error}", path.display())
-            }
-            Error::BannerTooLong(path, length) => write!(
-                f,
-                "cannot use the banner: {}: it has {length} bytes, and the limit is {MAX_BANNER}",
-                path.display()
-            ),
-            Error::SetUp(error) => error.fmt(f),
-            Error::EventLoop(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl From<ListenError> for Error {
-    fn from(error: ListenError) -> Error {
-        Error::Listen(error)
-    }
-}
-
-impl From<ProgramError> for Error {
-    fn from(error: ProgramError) -> Error {
-        Error::Program(error)
-    }
-}
-
-impl From<SetUpError> for Error {
-    fn from(error: SetUpError) -> Error {
-        Error::SetUp(error)
-    }
-}
-
-impl From<EventLoopError> for Error {
-    fn from(error: EventLoopError) -> Error {
-        Error::EventLoop(error)
-    }
-}
 
 /// Serves connections with sessions in this process, until SIGTERM or SIGINT, or until there was
 /// no connection for `--exit-idle-time`. A client may take `write_timeout` to read pending output.

@@ -80,6 +80,7 @@ fn records_have_their_fields_and_a_restart_under_load_refuses_nobody(release: Re
     assert_eq!(told["PRIORITY"], "5");
     let port = &told["REMOTE_PORT"];
     assert_eq!(told["CONNECTION"], format!("1-127.0.0.1:{port}"));
+    assert_eq!(told["SOCKUNIT_EVENT"], "ended");
     let message = &told["MESSAGE"];
     assert!(
         message.starts_with(&format!("127.0.0.1:{port} exited 3: pid "))

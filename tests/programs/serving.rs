@@ -1,4 +1,4 @@
-//! Hands a program a connection, as an inetd does, or a listening socket, as systemd does.
+//! Starts a program with a connection, as inetd does, or with a listening socket, as systemd does.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub const HELLO: &str = env!("CARGO_BIN_EXE_hello");
 pub const CELEBS: &str = env!("CARGO_BIN_EXE_celebs");
 
-/// How long anything may take that should take no time.
+/// The timeout of everything that should take no time.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How connections are served.
@@ -20,11 +20,11 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub enum Mode {
     /// A process for each connection.
     Single,
-    /// One process, which is handed the listening socket.
+    /// One process with the listening socket.
     Shared,
 }
 
-/// A program that serves, with a clean environment.
+/// A running service program with a clean environment.
 pub struct Served {
     child: Child,
     mode: Mode,
@@ -34,7 +34,7 @@ pub struct Served {
 pub enum Stderr {
     /// To the client, as xinetd has it.
     Client,
-    /// To what plays the journal's stream.
+    /// To a socket that stands for the journal's stream.
     Journal(UnixStream),
 }
 
@@ -59,13 +59,13 @@ impl Served {
         }
     }
 
-    /// Starts the program with `listener` as the descriptor that systemd hands over.
+    /// Starts the program with `listener` as file descriptor 3, as systemd passes it.
     pub fn share(program: &str, args: &[&str], listener: OwnedFd) -> Served {
         Served::share_telling(program, args, listener, Stdio::null())
     }
 
-    /// The same, with a standard error.
-    pub fn share_telling(program: &str, args: &[&str], listener: OwnedFd, told: Stdio) -> Served {
+    /// The same, with this standard error.
+    pub fn share_telling(program: &str, args: &[&str], listener: OwnedFd, stderr: Stdio) -> Served {
         let child = Command::new("sh")
             .args(["-c", "exec \"$0\" \"$@\" 3<&0 </dev/null", program])
             .args(args)
@@ -77,7 +77,7 @@ impl Served {
             ])
             .stdin(listener)
             .stdout(Stdio::null())
-            .stderr(told)
+            .stderr(stderr)
             .spawn()
             .unwrap();
         Served {
@@ -86,10 +86,10 @@ impl Served {
         }
     }
 
-    /// Tells the program to stop, as systemd does: not before it is ready to be told.
+    /// Sends SIGTERM, once the program has blocked it to read it from a signalfd.
     pub fn terminate(&self) {
         let deadline = Instant::now() + PATIENCE;
-        wait_until("it waits for signals", deadline, || {
+        wait_until("the program blocks SIGTERM", deadline, || {
             let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
             let blocked = status
                 .lines()
@@ -102,7 +102,7 @@ impl Served {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     }
 
-    /// Waits until the program has ended, which one that serves many connections must be told.
+    /// Waits until the program has exited; a shared one receives SIGTERM before.
     pub fn end(self) -> ExitStatus {
         if self.mode == Mode::Shared {
             self.terminate();
@@ -110,15 +110,15 @@ impl Served {
         self.ended()
     }
 
-    /// Waits until the program has ended by itself.
+    /// Waits until the program has exited by itself.
     pub fn ended(mut self) -> ExitStatus {
         self.wait()
     }
 
-    /// The same, for who has more to ask then.
+    /// The same, and keeps the handle.
     pub fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
-        wait_until("the program ends", deadline, || {
+        wait_until("the program exits", deadline, || {
             self.child.try_wait().unwrap()
         })
     }
@@ -139,18 +139,18 @@ fn copy(fd: &impl AsFd) -> Stdio {
     fd.as_fd().try_clone_to_owned().unwrap().into()
 }
 
-/// Asks again and again until there is an answer.
+/// Calls `ask` until it returns a value.
 pub fn wait_until<T>(what: &str, deadline: Instant, mut ask: impl FnMut() -> Option<T>) -> T {
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        assert!(Instant::now() < deadline, "timeout: {what}");
         std::thread::yield_now();
     }
 }
 
-/// A TCP connection over this loopback address: the client's end, and the one to serve.
+/// A TCP connection over this loopback address: the client's socket, and the server's.
 pub fn tcp(address: &str) -> (TcpStream, OwnedFd) {
     let listener = TcpListener::bind((address, 0)).unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -159,8 +159,8 @@ pub fn tcp(address: &str) -> (TcpStream, OwnedFd) {
     (client, listener.accept().unwrap().0.into())
 }
 
-/// Serves a TCP connection over this loopback address; where the process is for this connection
-/// alone, its standard error is the client too, as under xinetd.
+/// Serves a TCP connection over this loopback address. The standard error of a process for one
+/// connection is the client too, as under xinetd.
 pub fn serve_on(address: &str, mode: Mode, program: &str, args: &[&str]) -> (TcpStream, Served) {
     if mode == Mode::Single {
         let (client, connection) = tcp(address);
@@ -201,7 +201,7 @@ pub fn serve_unix(mode: Mode, program: &str, args: &[&str]) -> (UnixStream, Serv
     (client, served)
 }
 
-/// Sends all of `input`, closes the sending half and reads to the end.
+/// Sends `input`, closes the sending half, and reads to the end.
 pub fn exchange(mut client: TcpStream, input: &[u8]) -> String {
     client.write_all(input).unwrap();
     client.shutdown(std::net::Shutdown::Write).unwrap();
@@ -215,7 +215,7 @@ pub fn rest(mut client: impl Read) -> String {
     output
 }
 
-/// Reads exactly what is expected.
+/// Reads exactly this text.
 pub fn expect(client: &mut impl Read, expected: &str) {
     let mut output = vec![0; expected.len()];
     client
@@ -224,7 +224,7 @@ pub fn expect(client: &mut impl Read, expected: &str) {
     assert_eq!(String::from_utf8_lossy(&output), expected);
 }
 
-/// Closes with a reset, as a client that crashed does.
+/// Closes the connection with RST, as the kernel does for a client that crashed.
 pub fn reset(client: TcpStream) {
     let linger = nix::libc::linger {
         l_onoff: 1,

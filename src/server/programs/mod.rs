@@ -2,6 +2,7 @@
 //! output.
 
 mod children;
+mod client;
 mod connection;
 mod options;
 mod orphans;
@@ -12,17 +13,13 @@ mod stop_reason;
 mod wait;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::ffi::CString;
-use std::fmt;
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use mio::{Interest, Registry, Waker};
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::Signal;
-use nix::sys::socket::{UnixAddr, getpeername};
 
 pub use self::connection::Timeouts;
 pub use self::options::ProgramOptions;
@@ -30,46 +27,22 @@ pub use self::program_spec::{ProgramError, ProgramSpec, file_name};
 pub use self::stop_reason::StopReason;
 pub use self::wait::ExitStatus;
 
+use self::client::client_environment;
 use self::connection::{Phase, ProgramConnection};
 use self::processes::{Processes, ProgramEvent};
-use self::program_spec::assignment;
 use self::spawner::Spawner;
 use super::acceptor::RESOURCE_PAUSE;
 use super::connection_log::ConnectionId;
 use super::end::End;
+use super::error::SetUpError;
 use super::event_loop::WAKER;
 use super::handler::{Connection, Context, Handler, Next};
 use super::refuse::refuse;
-use crate::connection::{Peer, TcpInfo, send_now};
+use crate::connection::{TcpInfo, send_now};
 use crate::log::Count;
 
 /// How long programs may take to end after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The means to start programs cannot be set up.
-#[derive(Debug)]
-pub enum SetUpError {
-    /// This process cannot become a subreaper.
-    Subreaper(Errno),
-    /// The waker of the event loop cannot be made.
-    Waker(io::Error),
-    /// No thread can be started.
-    Thread(io::Error),
-}
-
-impl fmt::Display for SetUpError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SetUpError::Subreaper(errno) => {
-                write!(f, "cannot adopt orphaned processes: {}", errno.desc())
-            }
-            SetUpError::Waker(error) => write!(f, "cannot set up the event loop: {error}"),
-            SetUpError::Thread(error) => write!(f, "cannot start a thread: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for SetUpError {}
 
 /// Serves connections with programs.
 pub(super) struct ProgramHandler {
@@ -314,29 +287,4 @@ impl ProgramHandler {
         refuse(connection.socket(), b"", context.now);
         Next::Close
     }
-}
-
-/// The environment variables for the client: REMOTE_ADDR and REMOTE_PORT as systemd sets them,
-/// REMOTE_HOST as xinetd does.
-fn client_environment(peer: Peer, connection: RawFd) -> Vec<CString> {
-    let variables = match peer {
-        Peer::Tcp(address) => {
-            let ip = address.ip().to_string();
-            vec![
-                assignment(b"REMOTE_ADDR", ip.as_bytes()),
-                assignment(b"REMOTE_PORT", address.port().to_string().as_bytes()),
-                assignment(b"REMOTE_HOST", ip.as_bytes()),
-            ]
-        }
-        // Few clients bind their socket to a path or an abstract name.
-        _ => vec![match getpeername::<UnixAddr>(connection) {
-            Ok(name) => match (name.path(), name.as_abstract()) {
-                (Some(path), _) => assignment(b"REMOTE_ADDR", path.as_os_str().as_encoded_bytes()),
-                (None, Some(name)) => assignment(b"REMOTE_ADDR", &[b"@", name].concat()),
-                (None, None) => None,
-            },
-            Err(_) => None,
-        }],
-    };
-    variables.into_iter().flatten().collect()
 }
