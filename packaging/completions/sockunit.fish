@@ -74,7 +74,7 @@ complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l rate -d 'Acc
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l rate-pause -d 'Accept no connection for this long once --rate is reached, if that is longer than until the end of its DURATION' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l max-load -d 'Accept no connection while the load average of the last minute is higher; see --when-full [default: no limit]' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l access-times -d 'Refuse connections outside these times of day, in the local time zone; may be repeated [default: any time]' -r
-complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l allow -d 'Refuse connections that are not from this address or network; may be repeated [default: accept all]' -r
+complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l allow -d 'Accept connections from this address or network only; may be repeated [default: accept all]' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l deny -d 'Refuse connections from this address or network, even if allowed; may be repeated' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l message -d 'Send TEXT to clients that are refused because of full, source, rate, load, hours, address or failure, instead of the default message; nothing if TEXT is empty' -r
 complete -c sockunit -n "__fish_sockunit_using_subcommand serve" -l refused-banner -d 'Send this file to refused clients, before the message' -r -F

@@ -45,8 +45,8 @@ enum Command {
     Remove(Deferred<remove::Options>),
     /// Serve listening sockets, and start a program for each connection
     ///
-    /// The connection is the program's standard input and output. The sockets are those that systemd
-    /// hands over, or those that --listen names.
+    /// The connection is the program's standard input and output. systemd passes the listening
+    /// sockets, or --listen opens them.
     Serve(Deferred<serve::Options>),
     /// Add or remove the line of a service in /etc/services
     #[command(subcommand)]

@@ -29,8 +29,7 @@ pub struct ProgramOptions {
     /// [default: any time]
     #[arg(long, value_name = "HH:MM-HH:MM")]
     pub access_times: Vec<TimeRange>,
-    /// Refuse connections that are not from this address or network; may be repeated [default:
-    /// accept all]
+    /// Accept connections from this address or network only; may be repeated [default: accept all]
     #[arg(long, value_name = "NETWORK")]
     pub allow: Vec<Network>,
     /// Refuse connections from this address or network, even if allowed; may be repeated

@@ -55,11 +55,11 @@ impl fmt::Display for ProgramError {
         match self {
             ProgramError::NotFound(name) => write!(
                 f,
-                "cannot execute {}: not found in PATH; use its full path",
+                "cannot execute: {}: not found in PATH; use its full path",
                 name.to_string_lossy()
             ),
             ProgramError::Unusable(path, error) => {
-                write!(f, "cannot execute {}: {error}", path.display())?;
+                write!(f, "cannot execute: {}: {error}", path.display())?;
                 match error.kind() {
                     io::ErrorKind::PermissionDenied => f.write_str(
                         "; make it executable (chmod +x), and its directories accessible to the \
@@ -69,11 +69,9 @@ impl fmt::Display for ProgramError {
                 }
             }
             ProgramError::NotAFile(path) => {
-                write!(f, "cannot execute {}: not a regular file", path.display())
+                write!(f, "cannot execute: {}: not a regular file", path.display())
             }
-            ProgramError::NulByte => {
-                f.write_str("cannot execute the program: an argument contains a NUL byte")
-            }
+            ProgramError::NulByte => f.write_str("cannot execute: an argument contains a NUL byte"),
             ProgramError::System(errno) => write!(f, "cannot prepare to start programs: {errno}"),
         }
     }

@@ -40,12 +40,12 @@ fn an_error_at_start_up_is_one_line_and_a_usage_error_has_exit_status_2() {
         (
             &[listen, "--", "/no/such/program"],
             1,
-            "cannot execute /no/such/program: No such file",
+            "cannot execute: /no/such/program: No such file",
         ),
         (
             &[listen, "--", "no-such-program"],
             1,
-            "cannot execute no-such-program: not found in PATH",
+            "cannot execute: no-such-program: not found in PATH",
         ),
         (&[listen, "--", folder_name], 1, "not a regular file"),
         (
