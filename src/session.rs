@@ -1,61 +1,104 @@
-//! What a service says, as those see it who move its bytes: bytes in, bytes out, the time handed
-//! to it, and no idea of sockets.
+//! The interface between a service's protocol and the code that moves its bytes.
+//!
+//! A service implements [`Service`] and [`Session`]: bytes in, bytes out, with the time passed in,
+//! and no knowledge of sockets. [`Driver`] runs a session for a caller that reads and writes.
+
+mod driver;
 
 use std::convert::Infallible;
 use std::fmt;
 use std::time::Instant;
 
-/// A service, whichever process it is served from.
-pub trait Service {
-    /// A conversation with one client.
-    type Talk: Talk;
+pub use driver::{Driver, Want};
 
-    /// Says the first words, by putting them into `out`. There is no conversation where they are
-    /// the last words too.
-    fn begin(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Self::Talk>;
+/// A service, for one connection or for many.
+pub trait Service {
+    /// The service's conversation on one connection.
+    type Session: Session;
+
+    /// Starts a session: appends the first output to `output`. `None` if nothing follows it: then
+    /// the connection is closed without reading.
+    fn start(&mut self, now: Instant, output: &mut Vec<u8>) -> Option<Self::Session>;
 }
 
-/// A conversation. Whoever drives it writes what it puts into `out`, in order, and asks no more of
-/// it after [`Event::Ended`].
-pub trait Talk {
-    /// What was said to and fro, for the log.
+/// A session. The caller sends what the session appends to `output`, in order, and calls no more
+/// methods after [`Event::Ended`], [`Session::time_out`] or [`Session::shut_down`].
+pub trait Session {
+    /// A request and its answer, for the log.
     type Exchange<'a>: fmt::Display
     where
         Self: 'a;
 
-    /// When [`Talk::time_out`] is due.
+    /// When the caller has to call [`Session::time_out`].
     fn deadline(&self) -> Instant;
 
-    /// Takes input up to the first event and says how much that was. So one step puts at most one
-    /// answer into `out`, however much is received at once.
+    /// Processes input up to the first event, or all of it if it causes none. Returns the number
+    /// of bytes processed, and the event. One call appends at most one answer to `output`, however
+    /// long the input is.
     fn receive(
         &mut self,
         input: &[u8],
         now: Instant,
-        out: &mut Vec<u8>,
+        output: &mut Vec<u8>,
     ) -> (usize, Option<Event<Self::Exchange<'_>>>);
 
-    /// Takes the end of input, to be called until it returns [`Event::Ended`].
-    fn end_of_input(&mut self, out: &mut Vec<u8>) -> Event<Self::Exchange<'_>>;
+    /// Processes the end of input. The caller repeats this until it returns [`Event::Ended`].
+    fn end_of_input(&mut self, output: &mut Vec<u8>) -> Event<Self::Exchange<'_>>;
 
-    /// Ends a conversation in which nothing was said for too long; says how it ended.
-    fn time_out(&mut self, out: &mut Vec<u8>) -> &'static str;
+    /// Ends the session because its deadline has passed.
+    fn time_out(&mut self, output: &mut Vec<u8>);
 
-    /// Ends a conversation because the service stops; says how it ended.
-    fn dismiss(&mut self, out: &mut Vec<u8>) -> &'static str;
+    /// Ends the session because the service stops.
+    fn shut_down(&mut self, output: &mut Vec<u8>);
 }
 
-/// What happened in a step of a conversation.
+/// What a session did with its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<E> {
-    /// The client said something and was answered.
+    /// It answered a request.
     Exchange(E),
-    /// The last words were said; the text says how it ended.
-    Ended(&'static str),
+    /// It ended; its last output is in the buffer.
+    Ended(SessionEnd),
 }
 
-/// The conversation of a service that has none.
-impl Talk for Infallible {
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SessionEnd {
+    /// The service sent its output, and reads no input.
+    Served,
+    /// The client quit.
+    Quit,
+    /// The client closed its sending half.
+    EndOfInput,
+    /// The client sent an interrupt.
+    Interrupted,
+    /// The client sent nothing until the deadline.
+    TimedOut,
+    /// The service stops.
+    ServiceStopped,
+    /// The client closed or reset the connection before the end.
+    ClientGone,
+    /// The client did not read in time.
+    WriteTimedOut,
+}
+
+impl fmt::Display for SessionEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SessionEnd::Served => "served",
+            SessionEnd::Quit => "quit",
+            SessionEnd::EndOfInput => "end of input",
+            SessionEnd::Interrupted => "interrupted",
+            SessionEnd::TimedOut => "timed out",
+            SessionEnd::ServiceStopped => "service stopped",
+            SessionEnd::ClientGone => "client gone",
+            SessionEnd::WriteTimedOut => "write timed out",
+        })
+    }
+}
+
+/// The session type of a service that has no sessions.
+impl Session for Infallible {
     type Exchange<'a> = Infallible;
 
     fn deadline(&self) -> Instant {
@@ -75,11 +118,11 @@ impl Talk for Infallible {
         match *self {}
     }
 
-    fn time_out(&mut self, _: &mut Vec<u8>) -> &'static str {
+    fn time_out(&mut self, _: &mut Vec<u8>) {
         match *self {}
     }
 
-    fn dismiss(&mut self, _: &mut Vec<u8>) -> &'static str {
+    fn shut_down(&mut self, _: &mut Vec<u8>) {
         match *self {}
     }
 }

@@ -6,6 +6,7 @@ use super::{Error, Kind, served};
 use crate::SHIPPED;
 use crate::root::read;
 use crate::services::ServiceName;
+use crate::systemd::notify::ConnectionCounts;
 use crate::systemd::{Enablement, Manager, Place, ReadError, State, Unit, command_lines};
 
 /// An attached service.
@@ -93,7 +94,10 @@ fn listed(
             Kind::Shared => {
                 let shown = manager.show(&service.name, &["ActiveState", "StatusText"])?;
                 match shown.get("ActiveState") {
-                    "active" | "reloading" => served_now(shown.get("StatusText")),
+                    "active" | "reloading" => {
+                        let counts: Option<ConnectionCounts> = shown.get("StatusText").parse().ok();
+                        counts.map(|counts| counts.open)
+                    }
                     _ => Some(0),
                 }
             }
@@ -117,9 +121,4 @@ fn listed(
         connections,
         program: program.unwrap_or_else(|| command.trim_start_matches('-').to_owned()),
     })
-}
-
-/// The number of connections in the status of a shared service.
-fn served_now(status: &str) -> Option<u64> {
-    status.split_whitespace().next()?.parse().ok()
 }

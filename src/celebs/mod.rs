@@ -1,38 +1,38 @@
 //! celebs: answers the first names of Linux celebrities with their surnames.
 
-mod name;
+mod input;
 mod session;
 mod telnet;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-pub use name::LIMIT as NAME_LIMIT;
-pub use session::{Answer, Conversation, Edition, Exchange, Service};
-
 use crate::clock;
 use crate::server;
-use crate::startup::{self, Program};
+use crate::startup::{self, ServiceProgram};
 
-/// Answers the first names of Linux celebrities on the connection on standard input and output.
+use self::session::{Celebs, Edition};
+
+/// Answer the first names of Linux celebrities with their surnames
 ///
-/// Started by systemd, xinetd, inetd, tcpserver or socat for each connection; at the command line
-/// it talks on the terminal. Handed a listening socket, or with --listen, it serves all
-/// connections. A name that begins with q ends the conversation.
+/// Serves the connection on standard input and output, as started by systemd, xinetd, inetd,
+/// tcpserver or socat. At the command line it uses the terminal. If systemd passes listening
+/// sockets, or with --listen, one process serves all connections. A name that begins with q ends
+/// the session.
 #[derive(Debug, PartialEq, Eq, clap::Parser)]
 #[command(name = "celebs", version, max_term_width = 80)]
 struct Options {
-    /// Whose words to speak
+    /// Write the output of the shell script or of the Perl server
     #[arg(long, value_enum, default_value_t)]
     edition: Edition,
-    /// End the conversation with a client that types no name for this long
+    /// End a session in which the client sends no complete line for this long
     #[arg(long, value_name = "DURATION", default_value = "5min", value_parser = clock::duration)]
     idle_timeout: Duration,
-    /// Drop a client that does not read its answers for this long
+    /// Close a connection whose client does not read its answers for this long
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = clock::duration)]
     write_timeout: Duration,
     #[command(flatten)]
-    serve: server::Options,
+    server: server::Options,
 }
 
 impl Default for Options {
@@ -41,16 +41,16 @@ impl Default for Options {
             edition: Edition::default(),
             idle_timeout: Duration::from_secs(5 * 60),
             write_timeout: Duration::from_secs(30),
-            serve: server::Options::default(),
+            server: server::Options::default(),
         }
     }
 }
 
-impl Program for Options {
-    type Service = Service;
+impl ServiceProgram for Options {
+    type Service = Celebs;
 
-    fn service(&self) -> Service {
-        Service {
+    fn service(&self) -> Celebs {
+        Celebs {
             edition: self.edition,
             idle_timeout: self.idle_timeout,
         }
@@ -60,12 +60,12 @@ impl Program for Options {
         self.write_timeout
     }
 
-    fn serve(&self) -> &server::Options {
-        &self.serve
+    fn server_options(&self) -> &server::Options {
+        &self.server
     }
 }
 
-/// The program.
+/// Runs the program.
 pub fn main() -> ExitCode {
     startup::run::<Options>("celebs")
 }
@@ -81,7 +81,7 @@ mod tests {
     use clap::Parser;
 
     #[test]
-    fn what_is_served_without_arguments_is_what_the_help_says() {
+    fn the_defaults_are_those_of_the_parser() {
         assert_eq!(Options::parse_from(["celebs"]), Options::default());
     }
 }

@@ -1,35 +1,35 @@
-//! The conversation.
+//! The protocol.
 
 use std::time::{Duration, Instant};
 
-use super::name::{Found, LIMIT, Reader};
+use super::input::{Input, MAX_NAME, NameReader};
 use crate::log::escape;
-use crate::session::{self, Event, Talk};
+use crate::session::{Event, Service, Session, SessionEnd};
 
 const PROMPT: &[u8] = b"Please type Linux celebs name below:\n";
 
-/// Whose words are spoken.
+/// Which of the two original servers the output follows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Edition {
-    /// The shell script's.
+    /// The shell script
     #[default]
     Shell,
-    /// The Perl server's.
+    /// The Perl server
     Perl,
 }
 
 impl Edition {
-    fn echo(self, name: &[u8], out: &mut Vec<u8>) {
+    fn echo(self, name: &[u8], output: &mut Vec<u8>) {
         let (before, after): (&[u8], &[u8]) = match self {
             Edition::Shell => (b":", b", \n"),
             Edition::Perl => (b":perlversion:", b",\n"),
         };
-        out.extend_from_slice(before);
-        out.extend_from_slice(name);
-        out.extend_from_slice(after);
+        output.extend_from_slice(before);
+        output.extend_from_slice(name);
+        output.extend_from_slice(after);
     }
 
-    fn last_words(self) -> &'static [u8] {
+    fn closing(self) -> &'static [u8] {
         match self {
             Edition::Shell => b"\nFinished\n",
             Edition::Perl => b"The log is in the journal: journalctl -t celebs\nFinished\n",
@@ -37,12 +37,12 @@ impl Edition {
     }
 }
 
-/// What a name was answered.
+/// The answer to a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// The surname.
     Celeb(&'static str),
-    /// Nobody we know.
+    /// An unknown name.
     Unknown,
     /// The name was longer than [`LIMIT`] bytes.
     TooLong,
@@ -64,24 +64,24 @@ impl std::fmt::Display for Answer {
         match self {
             Answer::Celeb(surname) => f.write_str(surname),
             Answer::Unknown => f.write_str("Unknown celeb"),
-            Answer::TooLong => write!(f, "Name too long: the limit is {LIMIT} bytes"),
+            Answer::TooLong => write!(f, "Name too long: the limit is {MAX_NAME} bytes"),
         }
     }
 }
 
-/// A name that was asked, and its answer. The name is empty where it was too long.
+/// A name and its answer. The name is empty if it was too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exchange<'a> {
-    /// As it came, but for the blanks that were dropped.
+    /// The name as received, without the removed blanks.
     pub name: &'a [u8],
-    /// What it was answered.
+    /// The answer.
     pub answer: Answer,
 }
 
 impl std::fmt::Display for Exchange<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.answer {
-            Answer::TooLong => write!(f, "asked a name of more than {LIMIT} bytes"),
+            Answer::TooLong => write!(f, "asked a name of more than {MAX_NAME} bytes"),
             answer => write!(f, "asked {}, answered \"{answer}\"", escape(self.name)),
         }
     }
@@ -89,40 +89,39 @@ impl std::fmt::Display for Exchange<'_> {
 
 /// The service.
 #[derive(Debug, Clone)]
-pub struct Service {
-    /// Whose words are spoken.
+pub struct Celebs {
     pub edition: Edition,
-    /// How long a client may type no name.
+    /// A session ends if the client sends no complete line for this long.
     pub idle_timeout: Duration,
 }
 
-impl session::Service for Service {
-    type Talk = Conversation;
+impl Service for Celebs {
+    type Session = CelebsSession;
 
-    fn begin(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Conversation> {
-        out.extend_from_slice(PROMPT);
-        Some(Conversation {
+    fn start(&mut self, now: Instant, output: &mut Vec<u8>) -> Option<CelebsSession> {
+        output.extend_from_slice(PROMPT);
+        Some(CelebsSession {
             edition: self.edition,
             idle_timeout: self.idle_timeout,
-            names: Reader::default(),
+            names: NameReader::default(),
             deadline: now + self.idle_timeout,
         })
     }
 }
 
-/// One conversation.
+/// A session.
 #[derive(Debug, Clone)]
-pub struct Conversation {
+pub struct CelebsSession {
     edition: Edition,
     idle_timeout: Duration,
-    names: Reader,
+    names: NameReader,
     deadline: Instant,
 }
 
-impl Talk for Conversation {
+impl Session for CelebsSession {
     type Exchange<'a> = Exchange<'a>;
 
-    /// Only a whole line moves it: a client that sends a byte now and then says nothing.
+    /// Only a complete line moves the deadline: single bytes do not count as activity.
     fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -131,55 +130,55 @@ impl Talk for Conversation {
         &mut self,
         input: &[u8],
         now: Instant,
-        out: &mut Vec<u8>,
+        output: &mut Vec<u8>,
     ) -> (usize, Option<Event<Exchange<'_>>>) {
-        let (taken, found) = self.names.read(input);
+        let (processed, found) = self.names.read(input);
         let event = found.map(|found| {
             self.deadline = now + self.idle_timeout;
-            respond(self.edition, found, out)
+            respond(self.edition, found, output)
         });
-        (taken, event)
+        (processed, event)
     }
 
-    /// A last line without a line end is answered first.
-    fn end_of_input(&mut self, out: &mut Vec<u8>) -> Event<Exchange<'_>> {
+    /// Answers a last line without a line end first.
+    fn end_of_input(&mut self, output: &mut Vec<u8>) -> Event<Exchange<'_>> {
         match self.names.finish() {
-            Some(found) => respond(self.edition, found, out),
-            None => Event::Ended(end(self.edition, "end of input", out)),
+            Some(found) => respond(self.edition, found, output),
+            None => Event::Ended(end(self.edition, SessionEnd::EndOfInput, output)),
         }
     }
 
-    fn time_out(&mut self, out: &mut Vec<u8>) -> &'static str {
-        out.extend_from_slice(b"Timed out\n");
-        end(self.edition, "timed out", out)
+    fn time_out(&mut self, output: &mut Vec<u8>) {
+        output.extend_from_slice(b"Timed out\n");
+        output.extend_from_slice(self.edition.closing());
     }
 
-    fn dismiss(&mut self, out: &mut Vec<u8>) -> &'static str {
-        end(self.edition, "dismissed", out)
+    fn shut_down(&mut self, output: &mut Vec<u8>) {
+        output.extend_from_slice(self.edition.closing());
     }
 }
 
-fn respond<'a>(edition: Edition, found: Found<'a>, out: &mut Vec<u8>) -> Event<Exchange<'a>> {
-    let (name, answer) = match found {
-        Found::Interrupt => return Event::Ended(end(edition, "interrupted", out)),
-        Found::TooLong => (&[][..], Answer::TooLong),
-        Found::Name(name) => {
-            edition.echo(name, out);
+fn respond<'a>(edition: Edition, input: Input<'a>, output: &mut Vec<u8>) -> Event<Exchange<'a>> {
+    let (name, answer) = match input {
+        Input::Interrupt => return Event::Ended(end(edition, SessionEnd::Interrupted, output)),
+        Input::TooLong => (&[][..], Answer::TooLong),
+        Input::Name(name) => {
+            edition.echo(name, output);
             if name.starts_with(b"q") {
-                return Event::Ended(end(edition, "quit", out));
+                return Event::Ended(end(edition, SessionEnd::Quit, output));
             }
             (name, Answer::to(name))
         }
     };
-    out.extend_from_slice(answer.to_string().as_bytes());
-    out.push(b'\n');
-    out.extend_from_slice(PROMPT);
+    output.extend_from_slice(answer.to_string().as_bytes());
+    output.push(b'\n');
+    output.extend_from_slice(PROMPT);
     Event::Exchange(Exchange { name, answer })
 }
 
-fn end(edition: Edition, why: &'static str, out: &mut Vec<u8>) -> &'static str {
-    out.extend_from_slice(edition.last_words());
-    why
+fn end(edition: Edition, how: SessionEnd, output: &mut Vec<u8>) -> SessionEnd {
+    output.extend_from_slice(edition.closing());
+    how
 }
 
 #[cfg(test)]
@@ -187,50 +186,50 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn begin(
+    fn start(
         edition: Edition,
         idle_timeout: Duration,
         now: Instant,
-        out: &mut Vec<u8>,
-    ) -> Conversation {
-        let mut service = Service {
+        output: &mut Vec<u8>,
+    ) -> CelebsSession {
+        let mut service = Celebs {
             edition,
             idle_timeout,
         };
-        session::Service::begin(&mut service, now, out).unwrap()
+        service.start(now, output).unwrap()
     }
 
-    /// The whole conversation with a client that sends these pieces and then closes.
-    fn converse_in_pieces<'a>(
+    /// The session of a client that sends these chunks and then closes its sending half.
+    fn converse_in_chunks<'a>(
         edition: Edition,
-        pieces: impl IntoIterator<Item = &'a [u8]>,
-    ) -> (Vec<u8>, &'static str) {
+        chunks: impl IntoIterator<Item = &'a [u8]>,
+    ) -> (Vec<u8>, SessionEnd) {
         let now = Instant::now();
         let mut out = Vec::new();
-        let mut talk = begin(edition, Duration::from_secs(1), now, &mut out);
-        for mut piece in pieces {
-            while !piece.is_empty() {
-                let (taken, event) = talk.receive(piece, now, &mut out);
+        let mut session = start(edition, Duration::from_secs(1), now, &mut out);
+        for mut chunk in chunks {
+            while !chunk.is_empty() {
+                let (processed, event) = session.receive(chunk, now, &mut out);
                 if let Some(Event::Ended(end)) = event {
                     return (out, end);
                 }
-                piece = &piece[taken..];
+                chunk = &chunk[processed..];
             }
         }
         loop {
-            if let Event::Ended(end) = talk.end_of_input(&mut out) {
+            if let Event::Ended(end) = session.end_of_input(&mut out) {
                 return (out, end);
             }
         }
     }
 
-    fn converse(input: &[u8]) -> (String, &'static str) {
-        let (out, end) = converse_in_pieces(Edition::Shell, [input]);
+    fn converse(input: &[u8]) -> (String, SessionEnd) {
+        let (out, end) = converse_in_chunks(Edition::Shell, [input]);
         (String::from_utf8(out).unwrap(), end)
     }
 
     #[test]
-    fn the_three_celebs_are_known_and_quit_ends() {
+    fn the_three_names_are_answered_and_quit_ends_the_session() {
         let (out, end) = converse(b"richard\nlinus\r\nmaddog\nquit\nlinus\n");
         assert_eq!(
             out,
@@ -239,11 +238,11 @@ mod tests {
              Please type Linux celebs name below:\n:maddog, \nhall\n\
              Please type Linux celebs name below:\n:quit, \n\nFinished\n"
         );
-        assert_eq!(end, "quit");
+        assert_eq!(end, SessionEnd::Quit);
     }
 
     #[test]
-    fn anything_else_is_unknown_the_empty_line_too() {
+    fn any_other_name_is_unknown_the_empty_line_included() {
         for name in [
             "Linus",
             "linus torvalds",
@@ -262,43 +261,43 @@ mod tests {
                      Please type Linux celebs name below:\n\nFinished\n"
                 )
             );
-            assert_eq!(end, "end of input");
+            assert_eq!(end, SessionEnd::EndOfInput);
         }
     }
 
     #[test]
-    fn anything_that_begins_with_q_ends() {
+    fn a_name_that_begins_with_q_ends_the_session() {
         for name in ["q", "quit", "qwerty uiop"] {
             let (out, end) = converse(format!("  {name}\n").as_bytes());
             assert!(
                 out.ends_with(&format!("below:\n:{name}, \n\nFinished\n")),
                 "{out}"
             );
-            assert_eq!(end, "quit");
+            assert_eq!(end, SessionEnd::Quit);
         }
     }
 
     #[test]
-    fn end_of_input_ends_without_an_echo() {
+    fn end_of_input_ends_the_session_without_an_echo() {
         assert_eq!(
             converse(b""),
             (
                 "Please type Linux celebs name below:\n\nFinished\n".into(),
-                "end of input"
+                SessionEnd::EndOfInput
             )
         );
         let (out, end) = converse(b"linus");
         assert!(
             out.ends_with(":linus, \ntorvalds\nPlease type Linux celebs name below:\n\nFinished\n")
         );
-        assert_eq!(end, "end of input");
+        assert_eq!(end, SessionEnd::EndOfInput);
         let (out, end) = converse(b"quit");
         assert!(out.ends_with(":quit, \n\nFinished\n"));
-        assert_eq!(end, "quit");
+        assert_eq!(end, SessionEnd::Quit);
     }
 
     #[test]
-    fn an_interrupt_ends_without_an_echo() {
+    fn an_interrupt_ends_the_session_without_an_echo() {
         for input in [
             &b"\xff\xf4\xff\xfd\x06"[..],
             b"lin\xff\xf4",
@@ -309,15 +308,15 @@ mod tests {
                 converse(input),
                 (
                     "Please type Linux celebs name below:\n\nFinished\n".into(),
-                    "interrupted"
+                    SessionEnd::Interrupted
                 )
             );
         }
     }
 
     #[test]
-    fn a_name_too_long_is_told_so_and_the_next_cycle_begins() {
-        let mut input = vec![b'q'; LIMIT + 1];
+    fn after_a_name_that_is_too_long_the_next_cycle_begins() {
+        let mut input = vec![b'q'; MAX_NAME + 1];
         input.extend(b"\nlinus\n");
         assert_eq!(
             converse(&input).0,
@@ -328,8 +327,8 @@ mod tests {
     }
 
     #[test]
-    fn bytes_come_back_as_they_came() {
-        let (out, _) = converse_in_pieces(Edition::Shell, [&b"\xc3(\x1b[31m\0\xff\xff\n"[..]]);
+    fn arbitrary_bytes_are_echoed_unchanged() {
+        let (out, _) = converse_in_chunks(Edition::Shell, [&b"\xc3(\x1b[31m\0\xff\xff\n"[..]]);
         assert!(
             out.windows(10)
                 .any(|bytes| bytes == b":\xc3(\x1b[31m\0\xff")
@@ -337,36 +336,36 @@ mod tests {
     }
 
     #[test]
-    fn the_perl_edition_has_its_own_echo_and_says_where_the_log_is() {
-        let (out, end) = converse_in_pieces(Edition::Perl, [&b"linus\nquit\n"[..]]);
+    fn the_perl_edition_has_its_own_echo_and_names_the_log() {
+        let (out, end) = converse_in_chunks(Edition::Perl, [&b"linus\nquit\n"[..]]);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "Please type Linux celebs name below:\n:perlversion:linus,\ntorvalds\n\
              Please type Linux celebs name below:\n:perlversion:quit,\n\
              The log is in the journal: journalctl -t celebs\nFinished\n"
         );
-        assert_eq!(end, "quit");
+        assert_eq!(end, SessionEnd::Quit);
     }
 
     #[test]
-    fn only_a_whole_line_moves_the_deadline() {
-        let start = Instant::now();
-        let later = start + Duration::from_secs(50);
+    fn only_a_complete_line_moves_the_deadline() {
+        let begin = Instant::now();
+        let later = begin + Duration::from_secs(50);
         let mut out = Vec::new();
         let idle = Duration::from_secs(60);
-        let mut talk = begin(Edition::Shell, idle, start, &mut out);
-        talk.receive(b"lin", later, &mut out);
-        assert_eq!(talk.deadline(), start + idle);
-        talk.receive(b"us\n", later, &mut out);
-        assert_eq!(talk.deadline(), later + idle);
+        let mut session = start(Edition::Shell, idle, begin, &mut out);
+        session.receive(b"lin", later, &mut out);
+        assert_eq!(session.deadline(), begin + idle);
+        session.receive(b"us\n", later, &mut out);
+        assert_eq!(session.deadline(), later + idle);
         out.clear();
-        assert_eq!(talk.time_out(&mut out), "timed out");
+        session.time_out(&mut out);
         assert_eq!(out, b"Timed out\n\nFinished\n");
     }
 
     proptest! {
         #[test]
-        fn any_chunking_gives_the_same_conversation(
+        fn the_session_does_not_depend_on_the_chunks_of_the_input(
             input in prop::collection::vec(
                 prop_oneof![
                     any::<u8>().prop_map(|byte| vec![byte]),
@@ -374,14 +373,14 @@ mod tests {
                         &b"linus\n"[..], b"maddog\r\n", b"q", b"\r\n", b"\n", b" ", b"\xff\xf4",
                         b"\xff\xfd\x06", b"\xff\xfa", b"\xff\xf0", b"\x04",
                     ]).prop_map(<[u8]>::to_vec),
-                    (0..2usize).prop_map(|more| vec![b'x'; LIMIT + more]),
+                    (0..2usize).prop_map(|more| vec![b'x'; MAX_NAME + more]),
                 ],
                 0..40,
             ).prop_map(|parts| parts.concat()),
             chunk in 1usize..40,
         ) {
-            let whole = converse_in_pieces(Edition::Shell, [&input[..]]);
-            prop_assert_eq!(&whole, &converse_in_pieces(Edition::Shell, input.chunks(chunk)));
+            let whole = converse_in_chunks(Edition::Shell, [&input[..]]);
+            prop_assert_eq!(&whole, &converse_in_chunks(Edition::Shell, input.chunks(chunk)));
             prop_assert!(whole.0.starts_with(PROMPT));
             prop_assert!(whole.0.ends_with(b"\nFinished\n"));
         }

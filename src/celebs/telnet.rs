@@ -1,4 +1,4 @@
-//! Telnet's own commands (RFC 854, RFC 855) in what a client sends.
+//! Removes telnet commands (RFC 854, RFC 855) from what a client sends.
 
 const SE: u8 = 240;
 const IP: u8 = 244;
@@ -7,22 +7,22 @@ const WILL: u8 = 251;
 const DONT: u8 = 254;
 const IAC: u8 = 255;
 
-/// What one received byte amounts to once telnet's commands are taken out.
+/// The meaning of one received byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
     /// A byte of text.
     Text(u8),
     /// The user pressed the interrupt key (IAC IP).
     Interrupt,
-    /// A part of a command that says nothing to us.
+    /// Part of any other command.
     Command,
 }
 
-/// Takes telnet's commands out of a stream of bytes, one byte at a time.
+/// Removes telnet commands from a byte stream, one byte at a time.
 ///
-/// Nothing is negotiated: a telnet client on a port other than 23 asks for nothing unless asked.
+/// It negotiates nothing: on ports other than 23, a telnet client waits for the server to start.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
+pub struct TelnetFilter {
     state: State,
 }
 
@@ -32,21 +32,21 @@ enum State {
     Text,
     /// After IAC.
     Command,
-    /// After IAC and WILL, WONT, DO or DONT: the option's number follows.
+    /// After IAC and WILL, WONT, DO or DONT; the option number follows.
     Option,
     /// Between IAC SB and IAC SE.
     Subnegotiation,
-    /// After IAC within a subnegotiation.
+    /// After IAC inside a subnegotiation.
     SubnegotiationCommand,
 }
 
-impl Filter {
-    /// Takes the next byte.
-    pub fn take(&mut self, byte: u8) -> Received {
+impl TelnetFilter {
+    /// Processes the next byte.
+    pub fn process(&mut self, byte: u8) -> Received {
         let (state, received) = match (self.state, byte) {
             (State::Text, IAC) => (State::Command, Received::Command),
             (State::Text, _) => (State::Text, Received::Text(byte)),
-            // Twice IAC is how telnet sends the byte 255 itself.
+            // Telnet sends the byte 255 as IAC IAC.
             (State::Command, IAC) => (State::Text, Received::Text(IAC)),
             (State::Command, IP) => (State::Text, Received::Interrupt),
             (State::Command, SB) => (State::Subnegotiation, Received::Command),
@@ -68,10 +68,10 @@ mod tests {
     use super::*;
 
     fn text(bytes: &[u8]) -> Vec<u8> {
-        let mut filter = Filter::default();
+        let mut filter = TelnetFilter::default();
         bytes
             .iter()
-            .filter_map(|&byte| match filter.take(byte) {
+            .filter_map(|&byte| match filter.process(byte) {
                 Received::Text(byte) => Some(byte),
                 Received::Interrupt | Received::Command => None,
             })
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_of_every_length_are_taken_out() {
+    fn commands_of_every_length_are_removed() {
         assert_eq!(text(b"li\xff\xf1nus"), b"linus", "IAC NOP");
         assert_eq!(text(b"li\xff\xfd\x06nus"), b"linus", "IAC DO TIMING-MARK");
         assert_eq!(text(b"li\xff\xfa\x18\x00xterm\xff\xf0nus"), b"linus");
@@ -91,15 +91,15 @@ mod tests {
     }
 
     #[test]
-    fn a_doubled_iac_within_a_subnegotiation_does_not_end_it() {
+    fn a_doubled_iac_inside_a_subnegotiation_does_not_end_it() {
         assert_eq!(text(b"a\xff\xfa\x18\xff\xff\xf0z\xff\xf0b"), b"ab");
     }
 
     #[test]
-    fn an_interrupt_is_told() {
-        let mut filter = Filter::default();
-        assert_eq!(filter.take(255), Received::Command);
-        assert_eq!(filter.take(244), Received::Interrupt);
-        assert_eq!(filter.take(b'x'), Received::Text(b'x'));
+    fn an_interrupt_is_recognized() {
+        let mut filter = TelnetFilter::default();
+        assert_eq!(filter.process(255), Received::Command);
+        assert_eq!(filter.process(244), Received::Interrupt);
+        assert_eq!(filter.process(b'x'), Received::Text(b'x'));
     }
 }

@@ -1,12 +1,18 @@
-//! What a service program was handed on standard input and output, and how its bytes move.
+//! Connections: what standard input and output are, the peer, and how bytes move.
 
-mod handed;
-mod single;
+mod linger;
+mod peer;
+mod per_connection;
+mod stdio;
 mod stream;
+mod summary;
 pub mod table;
 mod tcp;
 
-pub use handed::{Handed, Peer, is_socket};
-pub use single::{BATCH, LINGER, serve};
-pub use stream::{Stream, Summary, Traffic, poll_timeout, send_now, write_ready};
+pub use linger::{Discarded, LINGER, Linger};
+pub use peer::Peer;
+pub use per_connection::serve;
+pub use stdio::{Stdio, is_socket};
+pub use stream::{Stream, poll_timeout, send_now, write_ready};
+pub use summary::{Summary, Traffic};
 pub use tcp::TcpInfo;

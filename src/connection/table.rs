@@ -8,34 +8,34 @@ use std::path::{Path, PathBuf};
 /// A TCP socket of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
-    /// Its own address.
+    /// The local address.
     pub local: SocketAddr,
-    /// The peer's; no address and port 0 where it has none.
+    /// The remote address; unspecified with port 0 if there is none.
     pub remote: SocketAddr,
-    /// The number of its inode; 0 where no process has it any more.
+    /// The inode number; 0 if no process has the socket any more.
     pub inode: u64,
-    /// Of one that listens, how many connections nobody has accepted yet.
+    /// For a listening socket: the number of connections in the backlog.
     pub waiting: u32,
     state: u8,
 }
 
-/// States, as the kernel numbers them.
+/// TCP states, as the kernel numbers them.
 const TIME_WAIT: u8 = 6;
 const CLOSE: u8 = 7;
 const LISTEN: u8 = 10;
 
 impl Row {
-    /// Whether it listens.
+    /// Returns whether it is a listening socket.
     pub fn listens(&self) -> bool {
         self.state == LISTEN
     }
 
-    /// Whether it is a connection that a process has.
+    /// Returns whether it is a connection that belongs to a process.
     pub fn is_open(&self) -> bool {
         ![TIME_WAIT, CLOSE, LISTEN].contains(&self.state) && self.inode != 0
     }
 
-    /// Reads a line; the first, which names the columns, is none.
+    /// Parses a line. `None` for the first line, which has the names of the columns.
     fn parse(line: &str) -> Option<Row> {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
         Some(Row {
@@ -50,7 +50,7 @@ impl Row {
 
 fn address(text: &str) -> Option<SocketAddr> {
     let (address, port) = text.split_once(':')?;
-    // Words of four bytes, each as the machine has them in memory.
+    // Words of four bytes in host byte order.
     let mut bytes = Vec::new();
     for word in address.as_bytes().chunks(8) {
         let word = std::str::from_utf8(word).ok()?;
@@ -63,11 +63,12 @@ fn address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
-/// All TCP sockets in the caller's network.
+/// Reads all TCP sockets of the network namespace.
 ///
 /// # Errors
 ///
-/// A table that cannot be read, and which. That there is none for IPv6 is no error.
+/// A table cannot be read; the path is returned too. A kernel without IPv6 has no second table, which
+/// is not an error.
 pub fn read() -> Result<Vec<Row>, (PathBuf, io::Error)> {
     let mut rows = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     #[cfg(target_endian = "little")]
-    fn the_kernels_table_is_read() {
+    fn a_kernel_table_is_parsed() {
         let text = "\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:0D05 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 0 100 0 0 10 0
@@ -107,7 +108,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_line_can_be_read(line in "([0-9A-F:]{0,34} ){0,12}") {
+        fn any_line_can_be_parsed(line in "([0-9A-F:]{0,34} ){0,12}") {
             Row::parse(&line);
         }
     }

@@ -1,4 +1,4 @@
-//! What the kernel knows of a TCP connection (TCP_INFO).
+//! The kernel's state of a TCP connection (TCP_INFO).
 
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -9,23 +9,22 @@ use crate::sys;
 /// State and traffic of a TCP connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpInfo {
-    /// It is over: both sides have closed their sending halves, and each knows that the other has
-    /// taken all, or it was reset.
+    /// Both sides have closed their sending halves and acknowledged all data, or the connection was
+    /// reset.
     pub closed: bool,
-    /// Bytes of data that were received, whether they were read or not. Of a connection that was
-    /// reset it may be one less.
+    /// Bytes of data received, read or not. After a reset it may be one too low.
     pub received: u64,
-    /// Bytes of data that were sent, each counted once.
+    /// Bytes of data sent, without retransmissions.
     pub sent: u64,
-    /// Bytes of data that were written, and wait to be sent.
+    /// Bytes of data written but not sent yet.
     pub unsent: u64,
-    /// Segments that were sent, and of which the other side has not said that they have come.
+    /// Segments sent but not acknowledged.
     pub in_flight: u32,
-    /// Since when no data has come and none was sent.
-    pub quiet: Duration,
+    /// How long no data has been sent or received.
+    pub idle: Duration,
 }
 
-/// Where the fields are in the kernel's `struct tcp_info`, which only ever grows at its end.
+/// Offsets in the kernel's `struct tcp_info`, in bytes. New kernels only append fields.
 const STATE: usize = 0;
 const UNACKNOWLEDGED: usize = 24;
 const LAST_DATA_SENT: usize = 44;
@@ -36,7 +35,7 @@ const BYTES_SENT: usize = 200;
 const BYTES_RETRANS: usize = 208;
 const LENGTH: usize = 216;
 
-/// States of the kernel.
+/// TCP states, as the kernel numbers them.
 const TIME_WAIT: u8 = 6;
 const CLOSE: u8 = 7;
 const CLOSE_WAIT: u8 = 8;
@@ -44,7 +43,7 @@ const LAST_ACK: u8 = 9;
 const CLOSING: u8 = 11;
 
 impl TcpInfo {
-    /// Asks the kernel. `None` where this is no TCP socket, or the kernel is older than 4.19.
+    /// Asks the kernel. `None` if this is not a TCP socket, or the kernel is older than 4.19.
     pub fn of(socket: &impl AsFd) -> Option<TcpInfo> {
         let mut info = [0; LENGTH];
         if sys::tcp_info(socket, &mut info).ok()? < LENGTH {
@@ -58,7 +57,8 @@ impl TcpInfo {
             let field = info[at..at + 4].try_into();
             field.map_or(0, u32::from_ne_bytes)
         };
-        // The other side's end counts as a byte. After a reset nothing says whether it had come.
+        // The kernel counts a received FIN as a byte. After a reset it is not known whether a FIN was
+        // received.
         let ends = match info[STATE] {
             TIME_WAIT | CLOSE | CLOSE_WAIT | LAST_ACK | CLOSING => 1,
             _ => 0,
@@ -69,11 +69,11 @@ impl TcpInfo {
             sent: bytes(BYTES_SENT).saturating_sub(bytes(BYTES_RETRANS)),
             unsent: word(NOT_SENT).into(),
             in_flight: word(UNACKNOWLEDGED),
-            quiet: Duration::from_millis(word(LAST_DATA_SENT).min(word(LAST_DATA_RECEIVED)).into()),
+            idle: Duration::from_millis(word(LAST_DATA_SENT).min(word(LAST_DATA_RECEIVED)).into()),
         })
     }
 
-    /// What was received, and what was written for the other side.
+    /// Bytes received, and bytes written.
     pub fn traffic(&self) -> Traffic {
         Traffic {
             received: self.received,
@@ -90,7 +90,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     #[test]
-    fn bytes_are_counted_without_what_opens_and_closes_the_connection() {
+    fn syn_and_fin_are_not_counted_as_bytes() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut served, _) = listener.accept().unwrap();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_sent_is_counted_too() {
+    fn unsent_bytes_are_counted_separately() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut served, _) = listener.accept().unwrap();
@@ -122,21 +122,21 @@ mod tests {
     }
 
     #[test]
-    fn since_when_nothing_was_said_is_known() {
+    fn idle_is_the_time_since_the_last_byte() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (served, _) = listener.accept().unwrap();
-        let quiet = || TcpInfo::of(&served).unwrap().quiet;
+        let idle = || TcpInfo::of(&served).unwrap().idle;
         let long = Duration::from_millis(300);
-        while quiet() < long {
+        while idle() < long {
             std::thread::yield_now();
         }
         client.write_all(b"x").unwrap();
-        assert!(quiet() < long);
+        assert!(idle() < long);
     }
 
     #[test]
-    fn a_socket_of_another_kind_has_none() {
+    fn an_af_unix_socket_has_no_tcp_info() {
         let (one, _other) = UnixStream::pair().unwrap();
         assert_eq!(TcpInfo::of(&one), None);
     }

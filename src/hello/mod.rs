@@ -1,4 +1,4 @@
-//! hello: says `Hello World:` and the time, and closes.
+//! hello: sends `Hello World:` and the time, and closes the connection.
 
 use std::convert::Infallible;
 use std::process::ExitCode;
@@ -9,41 +9,43 @@ use jiff::tz::TimeZone;
 
 use crate::clock;
 use crate::server;
-use crate::session;
-use crate::startup::{self, Program};
+use crate::session::Service;
+use crate::startup::{self, ServiceProgram};
 
-/// How long the greeting may wait for room, which a new connection always has.
+/// How long sending the greeting may take. The send buffer of a new connection is empty, so that it
+/// takes no time.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Says Hello World and the time to the connection on standard input and output.
+/// Send Hello World and the time, and close the connection
 ///
-/// Started by systemd, xinetd, inetd, tcpserver or socat for each connection; at the command line
-/// it says the same on standard output. Handed a listening socket, or with --listen, it serves all
-/// connections. The time zone is the system's, or that of TZ.
+/// Serves the connection on standard input and output, as started by systemd, xinetd, inetd,
+/// tcpserver or socat. At the command line it writes to standard output. If systemd passes
+/// listening sockets, or with --listen, one process serves all connections. The time zone is that
+/// of TZ, or else the system's.
 #[derive(Debug, Default, PartialEq, Eq, clap::Parser)]
 #[command(name = "hello", version, max_term_width = 80)]
 struct Options {
     #[command(flatten)]
-    serve: server::Options,
+    server: server::Options,
 }
 
-impl Program for Options {
-    type Service = Service;
+impl ServiceProgram for Options {
+    type Service = Hello;
 
-    fn service(&self) -> Service {
-        Service::default()
+    fn service(&self) -> Hello {
+        Hello::default()
     }
 
     fn write_timeout(&self) -> Duration {
         WRITE_TIMEOUT
     }
 
-    fn serve(&self) -> &server::Options {
-        &self.serve
+    fn server_options(&self) -> &server::Options {
+        &self.server
     }
 }
 
-/// The program.
+/// Runs the program.
 pub fn main() -> ExitCode {
     startup::run::<Options>("hello")
 }
@@ -53,29 +55,29 @@ pub fn command() -> clap::Command {
     <Options as clap::CommandFactory>::command()
 }
 
-/// The dialog: one line, and nothing is read.
-pub fn greeting(instant: Timestamp, zone: TimeZone) -> String {
+/// The greeting: one line.
+fn greeting(instant: Timestamp, zone: TimeZone) -> String {
     format!("Hello World:{}\n", clock::date(instant, zone))
 }
 
-/// The service. It says the same to all who come in the same second.
+/// The service. It formats the time once per second.
 #[derive(Debug, Default)]
-pub struct Service {
+struct Hello {
     second: Option<i64>,
     greeting: String,
 }
 
-impl session::Service for Service {
-    type Talk = Infallible;
+impl Service for Hello {
+    type Session = Infallible;
 
-    fn begin(&mut self, _: Instant, out: &mut Vec<u8>) -> Option<Infallible> {
+    fn start(&mut self, _: Instant, output: &mut Vec<u8>) -> Option<Infallible> {
         let now = Timestamp::now();
         if self.second != Some(now.as_second()) {
-            // The system's time zone may have changed as well.
+            // Read the time zone again: it may have changed.
             self.greeting = greeting(now, clock::local_zone());
             self.second = Some(now.as_second());
         }
-        out.extend_from_slice(self.greeting.as_bytes());
+        output.extend_from_slice(self.greeting.as_bytes());
         None
     }
 }
@@ -86,7 +88,7 @@ mod tests {
     use clap::Parser;
 
     #[test]
-    fn what_is_served_without_arguments_is_what_the_help_says() {
+    fn the_defaults_are_those_of_the_parser() {
         assert_eq!(Options::parse_from(["hello"]), Options::default());
     }
 

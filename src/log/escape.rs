@@ -1,14 +1,14 @@
-//! Makes what a client sent safe to log.
+//! Escaping of what a client sent, so that it is safe to log.
 
 use std::fmt::Write;
 
-/// How much of what a client sent goes into a record, in bytes as received.
+/// How much of what a client sent goes into a log entry, in received bytes.
 pub const LIMIT: usize = 128;
 
-/// What a client sent, in quotation marks, as one line of printable text: control characters,
-/// whatever steers a terminal or turns the direction of text, quotation marks and backslashes are
-/// escaped as in Rust's literals, bytes that are not UTF-8 as `\xNN`. Of more than [`LIMIT`] bytes
-/// the first are shown, with the whole length.
+/// Returns what a client sent as one line of printable text in quotation marks. Control
+/// characters, characters that change the direction of text, quotation marks and backslashes are
+/// escaped as in Rust's literals; bytes that are not UTF-8 become `\xNN`. Input longer than
+/// [`LIMIT`] bytes is cut, and its length is appended.
 pub fn escape(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(LIMIT)];
     let mut text = String::with_capacity(shown.len() + 2);
@@ -21,7 +21,7 @@ pub fn escape(bytes: &[u8]) -> String {
             }
         }
         for byte in chunk.invalid() {
-            // A String takes whatever is written.
+            // Writing to a String never fails.
             let _ = write!(text, "\\x{byte:02x}");
         }
     }
@@ -38,7 +38,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn plain_text_stays_as_it_is() {
+    fn plain_text_is_unchanged() {
         assert_eq!(
             escape("linus o'toole é 漢".as_bytes()),
             "\"linus o'toole é 漢\""
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn what_steers_a_terminal_or_forges_a_line_is_escaped() {
+    fn control_characters_and_quotation_marks_are_escaped() {
         assert_eq!(
             escape(b"a\nb\r\x1b[31m\0\x7f"),
             r#""a\nb\r\u{1b}[31m\0\u{7f}""#
@@ -61,10 +61,10 @@ mod tests {
     }
 
     #[test]
-    fn long_input_is_cut_and_its_length_told() {
+    fn long_input_is_cut_and_its_length_appended() {
         let text = escape(&[b'x'; 1024]);
         assert_eq!(text, format!("\"{}\"... (1024 bytes)", "x".repeat(LIMIT)));
-        // A character that the cut splits is shown as its bytes.
+        // A character that is cut in two is shown as bytes.
         let mut bytes = vec![b'x'; LIMIT - 1];
         bytes.extend("é".as_bytes());
         assert!(escape(&bytes).ends_with("x\\xc3\"... (129 bytes)"));

@@ -1,5 +1,5 @@
-//! The journal's native protocol, for a process that lives on and serves many connections: its
-//! records carry fields, and the socket tells the unit.
+//! The journal's native protocol, for a process that serves many connections: entries have fields,
+//! and journald finds the unit by the sender's process.
 
 use std::os::unix::net::UnixDatagram;
 
@@ -7,40 +7,40 @@ use super::Priority;
 
 const SOCKET: &str = "/run/systemd/journal/socket";
 
-/// Records as datagrams to journald, none of which is waited for.
+/// A socket to journald that never blocks.
 #[derive(Debug)]
-pub struct Datagrams {
+pub struct JournalSocket {
     socket: UnixDatagram,
-    name: &'static str,
+    identifier: &'static str,
 }
 
-impl Datagrams {
-    /// Connects to the socket; `None` where no journald runs, or the sandbox hides it.
-    pub fn connect(name: &'static str) -> Option<Datagrams> {
+impl JournalSocket {
+    /// Connects to journald; `None` if it does not run, or the sandbox hides its socket.
+    pub fn connect(identifier: &'static str) -> Option<JournalSocket> {
         let socket = UnixDatagram::unbound().ok()?;
         socket.connect(SOCKET).ok()?;
         socket.set_nonblocking(true).ok()?;
-        Some(Datagrams { socket, name })
+        Some(JournalSocket { socket, identifier })
     }
 
-    /// Whether journald took the record.
-    pub fn put(&self, priority: Priority, text: &str, fields: &[(&str, &str)]) -> bool {
+    /// Sends an entry; returns whether journald accepted it.
+    pub fn put(&self, priority: Priority, message: &str, fields: &[(&str, &str)]) -> bool {
         self.socket
-            .send(record(self.name, priority, text, fields).as_bytes())
+            .send(entry(self.identifier, priority, message, fields).as_bytes())
             .is_ok()
     }
 }
 
-/// A record as the protocol has it: a line a field. No value here has a line end in it.
-fn record(name: &str, priority: Priority, text: &str, fields: &[(&str, &str)]) -> String {
-    let mut record = format!(
-        "MESSAGE={text}\nPRIORITY={}\nSYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER={name}\n",
+/// An entry in the native protocol: one line per field. No value here contains a line end.
+fn entry(identifier: &str, priority: Priority, message: &str, fields: &[(&str, &str)]) -> String {
+    let mut entry = format!(
+        "MESSAGE={message}\nPRIORITY={}\nSYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER={identifier}\n",
         priority as u8
     );
     for (field, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
-        record.extend([field, "=", value, "\n"]);
+        entry.extend([field, "=", value, "\n"]);
     }
-    record
+    entry
 }
 
 #[cfg(test)]
@@ -48,10 +48,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_a_line_a_field_and_empty_ones_are_left_out() {
+    fn an_entry_has_one_line_per_field_and_no_empty_fields() {
         let fields = [("CONNECTION", "7-peer"), ("REMOTE_ADDR", "")];
         assert_eq!(
-            record("hello", Priority::Notice, "served", &fields),
+            entry("hello", Priority::Notice, "served", &fields),
             "MESSAGE=served\nPRIORITY=5\nSYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER=hello\n\
              CONNECTION=7-peer\n"
         );

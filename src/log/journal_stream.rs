@@ -1,4 +1,4 @@
-//! The journal's stream on standard error: a line a record, with its priority in front.
+//! The journal's stream on standard error: one line per entry, which starts with its priority.
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -8,10 +8,10 @@ use nix::sys::stat::fstat;
 
 use super::Priority;
 
-/// Whether `stderr` is the stream that systemd names in JOURNAL_STREAM, as `DEVICE:INODE`.
+/// Returns whether `stderr` is the stream that systemd names in JOURNAL_STREAM (`DEVICE:INODE`).
 ///
-/// The variable alone says little: whatever a service starts inherits it, with another standard
-/// error.
+/// The variable alone is no proof: child processes of a service inherit it, and their standard
+/// error may be something else.
 pub fn is_stream(stderr: BorrowedFd<'_>, journal_stream: Option<OsString>) -> bool {
     let Some(named) = journal_stream else {
         return false;
@@ -19,30 +19,30 @@ pub fn is_stream(stderr: BorrowedFd<'_>, journal_stream: Option<OsString>) -> bo
     fstat(stderr).is_ok_and(|stat| named == format!("{}:{}", stat.st_dev, stat.st_ino).as_str())
 }
 
-/// Writes records to the stream without ever waiting for it.
+/// A writer to the stream that never blocks.
 #[derive(Debug, Default)]
-pub struct Stream {
-    /// The end of a record of which the stream took only the beginning.
+pub struct JournalStream {
+    /// The rest of an entry that the stream accepted only in part.
     unsent: Vec<u8>,
 }
 
-impl Stream {
-    /// Whether the stream took the record.
-    pub fn put(&mut self, stderr: impl AsFd, priority: Priority, text: &str) -> bool {
+impl JournalStream {
+    /// Writes an entry; returns whether the stream accepted it.
+    pub fn put(&mut self, stderr: impl AsFd, priority: Priority, message: &str) -> bool {
         let stderr = stderr.as_fd();
         if !self.unsent.is_empty() {
-            let Some(taken) = send_now(stderr, &self.unsent) else {
+            let Some(sent) = send_now(stderr, &self.unsent) else {
                 return false;
             };
-            self.unsent.drain(..taken);
+            self.unsent.drain(..sent);
             if !self.unsent.is_empty() {
                 return false;
             }
         }
-        let record = format!("<{}>{text}\n", priority as u8).into_bytes();
-        match send_now(stderr, &record) {
-            Some(taken) => {
-                self.unsent.extend_from_slice(&record[taken..]);
+        let entry = format!("<{}>{message}\n", priority as u8).into_bytes();
+        match send_now(stderr, &entry) {
+            Some(sent) => {
+                self.unsent.extend_from_slice(&entry[sent..]);
                 true
             }
             None => false,
@@ -50,7 +50,7 @@ impl Stream {
     }
 }
 
-/// How many bytes the stream took; `None` where it took nothing.
+/// Returns how many bytes the stream accepted; `None` if it accepted none.
 fn send_now(stderr: BorrowedFd<'_>, bytes: &[u8]) -> Option<usize> {
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
     send(stderr.as_raw_fd(), bytes, flags).ok()
@@ -63,7 +63,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     #[test]
-    fn only_the_very_stream_that_is_named_counts() {
+    fn only_the_stream_that_the_variable_names_is_the_journal() {
         let (stderr, other) = UnixStream::pair().unwrap();
         let stat = fstat(&stderr).unwrap();
         let name = OsString::from(format!("{}:{}", stat.st_dev, stat.st_ino));
@@ -74,9 +74,9 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_a_line_with_its_priority() {
+    fn an_entry_is_a_line_that_starts_with_its_priority() {
         let (stderr, mut journal) = UnixStream::pair().unwrap();
-        let mut stream = Stream::default();
+        let mut stream = JournalStream::default();
         assert!(stream.put(&stderr, Priority::Notice, "served"));
         assert!(stream.put(&stderr, Priority::Error, "broken"));
         drop(stderr);
@@ -86,15 +86,15 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_that_does_not_read_delays_nothing_and_gets_whole_lines_later() {
+    fn a_full_stream_never_blocks_and_receives_whole_lines_later() {
         let (stderr, mut journal) = UnixStream::pair().unwrap();
-        let mut stream = Stream::default();
+        let mut stream = JournalStream::default();
         let text = "x".repeat(1000);
         let taken = (0..)
             .take_while(|_| stream.put(&stderr, Priority::Notice, &text))
             .count();
         assert!(taken > 0);
-        // It reads again: what it took are whole records, the one that was cut among them.
+        // journald reads again: all accepted entries arrive whole, the one that was cut too.
         journal.set_nonblocking(true).unwrap();
         let mut bytes = Vec::new();
         let _ = journal.read_to_end(&mut bytes);

@@ -1,149 +1,182 @@
-//! Records, and where they go. Logging never delays, breaks or leaks into a conversation: a
-//! record that its sink does not take at once is counted, and the count is told later.
+//! Log entries and their sinks.
+//!
+//! Logging never delays a session, breaks it or sends anything to its client. If the sink does not
+//! accept an entry at once, the entry is dropped and counted, and the count is logged later.
 
-mod allowance;
+mod count;
 mod escape;
 mod journal_datagram;
 mod journal_stream;
 mod plain;
 mod syslog;
+mod throttle;
 
 use std::io::Write;
 use std::os::fd::BorrowedFd;
 
-pub use allowance::Allowance;
+pub use count::Count;
 pub use escape::escape;
 pub use plain::{Plain, is_unprintable};
+pub use throttle::Throttle;
 
-/// Whether this descriptor is the journal's stream.
+use self::journal_datagram::JournalSocket;
+use self::journal_stream::JournalStream;
+use self::syslog::SyslogSocket;
+
+/// Returns whether this descriptor is the stream to the journal that JOURNAL_STREAM names.
 pub fn is_journal(fd: BorrowedFd<'_>) -> bool {
     journal_stream::is_stream(fd, std::env::var_os("JOURNAL_STREAM"))
 }
 
-/// How urgent a record is, as syslog(3) numbers it.
+/// The priority of a log entry, with the numbers of syslog(3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// The program could not do its work.
+    /// The program failed.
     Error = 3,
-    /// What every connection leaves.
+    /// The entries of every connection.
     Notice = 5,
-    /// For whoever looks for a fault, and asks for it with DEBUG_INVOCATION=1 as systemd does.
+    /// For diagnosis: written only if DEBUG_INVOCATION=1 is set, which systemd sets too.
     Debug = 7,
 }
 
-/// A log under one name.
+/// How a program whose standard error is the journal's stream writes its entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JournalProtocol {
+    /// Lines with a `<N>` prefix on standard error. journald knows the unit of these even if the
+    /// process lives for milliseconds only; datagrams lose it now and then.
+    Stream,
+    /// Datagrams to journald's native socket, which have fields. If the socket cannot be reached,
+    /// the stream.
+    Native,
+}
+
+/// A log with one identifier.
 #[derive(Debug)]
 pub struct Log {
-    name: &'static str,
+    identifier: &'static str,
     sink: Sink,
-    /// The least urgent records that are wanted. A journald that is behind forgets a unit's LogLevelMax=
-    /// once the unit has ended, so that what nobody wants is not left to it.
-    least: Priority,
-    lost: u64,
+    /// The highest priority number that is written. This is not left to LogLevelMax=: a journald
+    /// that lags behind forgets a unit's LogLevelMax= once the unit has ended.
+    max_priority: Priority,
+    /// Entries that the sink did not accept.
+    dropped: u64,
 }
 
 #[derive(Debug)]
 enum Sink {
     /// The journal's stream on standard error.
-    Journal(journal_stream::Stream),
-    /// The journal's own socket.
-    Native(journal_datagram::Datagrams),
+    JournalStream(JournalStream),
+    /// The journal's native socket.
+    JournalSocket(JournalSocket),
     /// The datagram socket of syslog(3).
-    Syslog(syslog::Datagrams),
-    /// Standard error, for a person.
-    Terminal,
-    /// No syslog runs, and standard error may be the client.
-    Nowhere,
+    Syslog(SyslogSocket),
+    /// Standard error, as plain text.
+    Stderr,
+    /// No syslog daemon runs, and standard error may be the client.
+    Discard,
 }
 
 impl Log {
-    /// The log of a program called `name`; `on_socket` says whether its standard input or output
-    /// is a socket, so that its standard error may be one too.
-    ///
-    /// The journal is taken where standard error is its stream: it keeps the unit of a process
-    /// that lives for milliseconds, which datagrams lose now and then.
-    pub fn open(name: &'static str, on_socket: bool, stderr: BorrowedFd<'_>) -> Log {
+    /// Opens the log of a program. `on_socket` says whether its standard input or output is a
+    /// socket: then its standard error may be the client too.
+    pub fn open(
+        identifier: &'static str,
+        on_socket: bool,
+        stderr: BorrowedFd<'_>,
+        protocol: JournalProtocol,
+    ) -> Log {
         let sink = if is_journal(stderr) {
-            Sink::Journal(journal_stream::Stream::default())
+            Sink::JournalStream(JournalStream::default())
         } else if on_socket {
-            syslog::Datagrams::connect(name).map_or(Sink::Nowhere, Sink::Syslog)
+            SyslogSocket::connect(identifier).map_or(Sink::Discard, Sink::Syslog)
         } else {
-            Sink::Terminal
+            Sink::Stderr
         };
         let debug = std::env::var_os("DEBUG_INVOCATION").is_some_and(|set| set == "1");
-        Log {
-            name,
+        let mut log = Log {
+            identifier,
             sink,
-            least: match debug {
+            max_priority: match debug {
                 true => Priority::Debug,
                 false => Priority::Notice,
             },
-            lost: 0,
+            dropped: 0,
+        };
+        if protocol == JournalProtocol::Native {
+            log.use_journal_socket();
         }
+        log
     }
 
-    /// The log from here on is that of a process which serves many connections: where it goes to
-    /// the journal, its records have fields.
-    pub fn serve_many(&mut self) {
-        if let (Sink::Journal(_), Some(datagrams)) =
-            (&self.sink, journal_datagram::Datagrams::connect(self.name))
+    /// Switches from the journal's stream to its native socket, if that can be reached: the
+    /// entries of a process that serves many connections have fields.
+    pub fn use_journal_socket(&mut self) {
+        if let (Sink::JournalStream(_), Some(socket)) =
+            (&self.sink, JournalSocket::connect(self.identifier))
         {
-            self.sink = Sink::Native(datagrams);
+            self.sink = Sink::JournalSocket(socket);
         }
     }
 
-    /// Writes a record.
-    pub fn write(&mut self, priority: Priority, text: &str) {
-        self.write_with(priority, text, &[]);
+    /// Writes an entry.
+    pub fn write(&mut self, priority: Priority, message: &str) {
+        self.write_with(priority, message, &[]);
     }
 
-    /// Writes a record with fields, where the sink has fields. Their names are the journal's:
-    /// capital letters and underscores.
-    pub fn write_with(&mut self, priority: Priority, text: &str, fields: &[(&str, &str)]) {
-        self.tell_lost();
-        if !self.put(priority, text, fields) {
-            self.lost += 1;
+    /// Writes an entry with fields; sinks other than the journal's socket ignore the fields. Field
+    /// names are the journal's: capital letters, digits and underscores.
+    pub fn write_with(&mut self, priority: Priority, message: &str, fields: &[(&str, &str)]) {
+        self.report_dropped();
+        if !self.put(priority, message, fields) {
+            self.dropped += 1;
         }
     }
 
-    /// Whether records were lost of which nothing is told yet.
-    pub fn has_lost(&self) -> bool {
-        self.lost > 0
+    /// Returns whether entries were dropped since the last report.
+    pub fn has_dropped(&self) -> bool {
+        self.dropped > 0
     }
 
-    /// Tells how many records were lost. Writing a record does so too.
-    pub fn tell_lost(&mut self) {
-        if self.lost > 0 {
-            let told = format!("{} records were lost: the log did not take them", self.lost);
-            if self.put(Priority::Notice, &told, &[]) {
-                self.lost = 0;
+    /// Logs how many entries were dropped. Writing an entry does this too.
+    pub fn report_dropped(&mut self) {
+        if self.dropped > 0 {
+            let entries = match self.dropped {
+                1 => "log entry",
+                _ => "log entries",
+            };
+            let message = format!(
+                "dropped {} {entries} that the sink did not accept",
+                self.dropped
+            );
+            if self.put(Priority::Notice, &message, &[]) {
+                self.dropped = 0;
             }
         }
     }
 
-    /// Writes a record at priority notice.
-    pub fn notice(&mut self, text: &str) {
-        self.write(Priority::Notice, text);
+    /// Writes an entry at priority notice.
+    pub fn notice(&mut self, message: &str) {
+        self.write(Priority::Notice, message);
     }
 
-    /// Whether the sink took the record, or has no use for it.
-    fn put(&mut self, priority: Priority, text: &str, fields: &[(&str, &str)]) -> bool {
-        if priority > self.least {
+    /// Returns false if the sink did not accept the entry.
+    fn put(&mut self, priority: Priority, message: &str, fields: &[(&str, &str)]) -> bool {
+        if priority > self.max_priority {
             return true;
         }
-        // One record is one line, whatever an error's text holds.
-        let text = text.replace(['\n', '\r'], " ");
+        // An entry is one line, whatever the text of an error contains.
+        let message = message.replace(['\n', '\r'], " ");
         match &mut self.sink {
-            Sink::Journal(stream) => stream.put(std::io::stderr(), priority, &text),
-            Sink::Native(datagrams) => datagrams.put(priority, &text, fields),
-            Sink::Syslog(datagrams) => datagrams.put(priority, &text),
-            Sink::Terminal => {
-                // A person who closed standard error does not want it.
-                let line = format!("{}: {text}\n", self.name);
+            Sink::JournalStream(stream) => stream.put(std::io::stderr(), priority, &message),
+            Sink::JournalSocket(socket) => socket.put(priority, &message, fields),
+            Sink::Syslog(socket) => socket.put(priority, &message),
+            Sink::Stderr => {
+                // If standard error is closed, nobody wants the log.
+                let line = format!("{}: {message}\n", self.identifier);
                 let _ = std::io::stderr().write_all(line.as_bytes());
                 true
             }
-            Sink::Nowhere => true,
+            Sink::Discard => true,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! syslog(3)'s socket, for a connection that no systemd unit stands behind.
+//! The socket of syslog(3), for a connection that was not started by systemd.
 
 use std::io::Write;
 
@@ -8,44 +8,44 @@ use syslog::{Facility, LogFormat, Logger, LoggerBackend, Severity};
 use super::Priority;
 use crate::clock;
 
-/// Records as datagrams to /dev/log, none of which is waited for.
-pub struct Datagrams(Logger<LoggerBackend, Format>);
+/// A socket to /dev/log that never blocks.
+pub struct SyslogSocket(Logger<LoggerBackend, Format>);
 
-impl std::fmt::Debug for Datagrams {
+impl std::fmt::Debug for SyslogSocket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Datagrams")
+        f.write_str("SyslogSocket")
     }
 }
 
-impl Datagrams {
-    /// Connects to the socket; `None` where no syslog runs.
-    pub fn connect(name: &'static str) -> Option<Datagrams> {
-        let logger = syslog::unix(Format { name }).ok()?;
+impl SyslogSocket {
+    /// Connects to the syslog daemon; `None` if none runs.
+    pub fn connect(identifier: &'static str) -> Option<SyslogSocket> {
+        let logger = syslog::unix(Format { identifier }).ok()?;
         match &logger.backend {
             LoggerBackend::Unix(socket) => socket.set_nonblocking(true),
             LoggerBackend::UnixStream(stream) => stream.get_ref().set_nonblocking(true),
             LoggerBackend::Udp(..) | LoggerBackend::Tcp(..) => return None,
         }
         .ok()?;
-        Some(Datagrams(logger))
+        Some(SyslogSocket(logger))
     }
 
-    /// Whether syslog took the record.
-    pub fn put(&mut self, priority: Priority, text: &str) -> bool {
+    /// Sends an entry; returns whether the daemon accepted it.
+    pub fn put(&mut self, priority: Priority, message: &str) -> bool {
         match priority {
-            Priority::Error => self.0.err(text),
-            Priority::Notice => self.0.notice(text),
-            Priority::Debug => self.0.debug(text),
+            Priority::Error => self.0.err(message),
+            Priority::Notice => self.0.notice(message),
+            Priority::Debug => self.0.debug(message),
         }
         .is_ok()
     }
 }
 
-/// `<PRIORITY>Mmm dd hh:mm:ss NAME[PID]: TEXT`, as the C library writes it. The crate's own format
-/// has the time in UTC, which a log in local time would show hours off.
+/// `<PRIORITY>Mmm dd hh:mm:ss IDENTIFIER[PID]: MESSAGE`, as the C library writes it. The format of
+/// the crate has the time in UTC, which would be hours off in a log in local time.
 #[derive(Debug, Clone)]
 struct Format {
-    name: &'static str,
+    identifier: &'static str,
 }
 
 impl LogFormat<&str> for Format {
@@ -53,19 +53,19 @@ impl LogFormat<&str> for Format {
         &self,
         socket: &mut W,
         severity: Severity,
-        text: &str,
+        message: &str,
     ) -> Result<(), syslog::Error> {
         let priority = Facility::LOG_DAEMON as u8 | severity as u8;
         let time = Timestamp::now().to_zoned(clock::local_zone());
         let time = time.strftime("%b %e %H:%M:%S");
-        let record = format!(
-            "<{priority}>{time} {}[{}]: {text}",
-            self.name,
+        let entry = format!(
+            "<{priority}>{time} {}[{}]: {message}",
+            self.identifier,
             std::process::id()
         );
-        // One call is one datagram.
+        // One write is one datagram.
         socket
-            .write_all(record.as_bytes())
+            .write_all(entry.as_bytes())
             .map_err(syslog::Error::Write)
     }
 }

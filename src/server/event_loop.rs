@@ -1,178 +1,130 @@
-//! The loop that serves everyone.
+//! The event loop.
 
-use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Instant;
 
-use anyhow::Context;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use slab::Slab;
 
+use super::acceptor::Acceptor;
 use super::admission::{Admission, Limits};
-use super::host::Host;
+use super::connection_log::{ConnectionId, ConnectionLog};
+use super::connections::Connections;
+use super::error::EventLoopError;
+use super::handler::{Connection, Context, Handler, Next};
 use super::listener::Listener;
 use super::options::Options;
-use super::records::Records;
 use crate::log::Log;
 use crate::systemd::notify::Notifier;
 
-/// Descriptors that are no connections: listeners, the log, the poll, and some to spare.
-const OTHERS: u64 = 256;
+/// File descriptors besides those of connections: listeners, log, epoll and a reserve.
+const OTHER_DESCRIPTORS: u64 = 256;
+
+/// How many connections are accepted before open connections are served.
+const ACCEPT_BATCH: usize = 64;
 
 const SIGNALS: Token = Token(usize::MAX - 1);
-/// For a host that wakes the loop from another thread.
+/// For a handler that wakes the loop from another thread.
 pub(super) const WAKER: Token = Token(usize::MAX - 2);
 
-/// Serves connections until told to stop (SIGTERM, SIGINT), or until none came for
-/// `--exit-idle-time`. The host is made once the loop's signals are blocked, for the threads that
-/// it may have.
+/// Serves connections until SIGTERM or SIGINT, or until there was none for `--exit-idle-time`.
+/// `handler` makes the handler; the signals are blocked before, so that its threads inherit that.
 ///
 /// # Errors
 ///
-/// What the loop itself needs cannot be had. Nothing that a client does is an error.
-pub fn run<H: Host>(
-    host: impl FnOnce(&Registry) -> anyhow::Result<H>,
+/// The loop or the handler cannot be set up, or the loop failed. Nothing that a client does is an
+/// error.
+pub(super) fn run<H: Handler, E: From<EventLoopError>>(
+    handler: impl FnOnce(&Registry) -> Result<H, E>,
     listeners: Vec<Listener>,
     options: &Options,
     limits: Limits,
     log: &mut Log,
-) -> anyhow::Result<()> {
-    allow_descriptors(options.max_connections);
-    let failed = "cannot set up the event loop";
-    let poll = Poll::new().context(failed)?;
-    let signals = signals::<H>(&poll).context(failed)?;
-    let host = host(poll.registry())?;
+) -> Result<(), E> {
+    raise_descriptor_limit(options.max_connections);
+    let poll = Poll::new().map_err(EventLoopError::SetUp)?;
+    let signals = signals::<H>(&poll).map_err(EventLoopError::SetUp)?;
+    let handler = handler(poll.registry())?;
+    let now = Instant::now();
+    let connections = Connections::new(listeners.len());
     let admission = Admission::new(options, limits);
-    let mut server =
-        Server::new(host, poll, signals, listeners, options, admission, log).context(failed)?;
-    let result = server.serve().context("the event loop failed");
-    server.host.finish();
-    server.records.finish();
-    result
+    let mut event_loop = EventLoop {
+        handler,
+        connections,
+        acceptor: Acceptor::new(listeners, admission, poll.registry(), now)
+            .map_err(EventLoopError::SetUp)?,
+        poll,
+        signals,
+        log: ConnectionLog::new(log, now),
+        notifier: Notifier::ready(now),
+        shutdown: Shutdown::No,
+        options,
+    };
+    let result = event_loop.run();
+    event_loop.handler.finish();
+    event_loop.log.finish();
+    Ok(result.map_err(EventLoopError::Poll)?)
 }
 
-/// A user's shell allows few descriptors, but more where one asks. No more than are needed: programs
-/// inherit the limit, and some of them try every number below it.
-fn allow_descriptors(connections: u32) {
-    let needed = u64::from(connections) + OTHERS;
+/// Raises the soft limit on file descriptors as far as needed. Not further: programs inherit it,
+/// and some of them close every number below it.
+fn raise_descriptor_limit(connections: u32) {
+    let needed = u64::from(connections) + OTHER_DESCRIPTORS;
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         if soft < needed.min(hard) {
-            // Where this fails there are fewer connections, and that is told then.
+            // If this fails, accepting pauses at the lower limit, and an error is logged then.
             let _ = setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard);
         }
     }
 }
 
-/// Has signals come as events.
-fn signals<H: Host>(poll: &Poll) -> io::Result<SignalFd> {
+/// Blocks the signals of the loop and the handler, and registers a signalfd for them.
+fn signals<H: Handler>(poll: &Poll) -> io::Result<SignalFd> {
     let mut mask = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     mask.extend(H::SIGNALS.iter().copied());
     mask.thread_block()?;
     let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-    watch(poll.registry(), &signals, SIGNALS, Interest::READABLE)?;
+    register(poll.registry(), &signals, SIGNALS, Interest::READABLE)?;
     Ok(signals)
 }
 
-pub(super) struct Server<'a, H: Host> {
-    pub(super) host: H,
-    options: &'a Options,
-    pub(super) poll: Poll,
+struct EventLoop<'a, H: Handler> {
+    handler: H,
+    connections: Connections<H::Connection>,
+    acceptor: Acceptor,
+    poll: Poll,
     signals: SignalFd,
-    pub(super) listeners: Vec<Listening>,
-    /// Listeners have the first tokens, guests those from here on.
-    pub(super) first_guest: usize,
-    pub(super) guests: Slab<Tracked<H::Guest>>,
-    pub(super) timers: BTreeSet<(Instant, usize)>,
-    /// Guests that have more to do, and let others go first.
-    pub(super) turns: Vec<usize>,
-    pub(super) admission: Admission,
-    /// Accepting pauses until then.
-    pub(super) pause: Option<Instant>,
-    pub(super) records: Records<'a>,
-    manager: Notifier,
-    pub(super) total: u64,
-    /// Since when there has been no connection.
-    pub(super) idle_since: Instant,
-    stopping: Stopping,
+    log: ConnectionLog<'a>,
+    notifier: Notifier,
+    shutdown: Shutdown,
+    options: &'a Options,
 }
 
-pub(super) struct Listening {
-    pub(super) listener: Listener,
-    /// Somebody may have connected: the last accept did not say otherwise.
-    pub(super) ready: bool,
-}
-
-pub(super) struct Tracked<G> {
-    pub(super) guest: G,
-    pub(super) timer: Option<Instant>,
-    /// It waits for its turn already.
-    pub(super) queued: bool,
-}
-
-/// How far stopping has come.
+/// The stages of a graceful shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stopping {
-    Not,
-    /// Conversations go on until then.
+enum Shutdown {
+    No,
+    /// Connections may end by themselves until this time.
     Draining(Instant),
-    /// They were dismissed, and have until then.
-    Dismissed(Instant),
+    /// The handler ends the connections; the process exits at this time at the latest.
+    Ending(Instant),
 }
 
-impl<'a, H: Host> Server<'a, H> {
-    fn new(
-        host: H,
-        poll: Poll,
-        signals: SignalFd,
-        listeners: Vec<Listener>,
-        options: &'a Options,
-        admission: Admission,
-        log: &'a mut Log,
-    ) -> io::Result<Server<'a, H>> {
-        for (index, listener) in listeners.iter().enumerate() {
-            listener.set_nonblocking()?;
-            watch(poll.registry(), listener, Token(index), Interest::READABLE)?;
-        }
-        let now = Instant::now();
-        Ok(Server {
-            host,
-            options,
-            poll,
-            signals,
-            first_guest: listeners.len(),
-            listeners: listeners
-                .into_iter()
-                .map(|listener| Listening {
-                    listener,
-                    ready: true,
-                })
-                .collect(),
-            guests: Slab::new(),
-            timers: BTreeSet::new(),
-            turns: Vec::new(),
-            admission,
-            pause: None,
-            records: Records::new(log, now),
-            manager: Notifier::ready(now),
-            total: 0,
-            idle_since: now,
-            stopping: Stopping::Not,
-        })
-    }
-
-    fn serve(&mut self) -> io::Result<()> {
+impl<H: Handler> EventLoop<'_, H> {
+    fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         loop {
             let now = Instant::now();
-            if self.over(now) {
+            if self.is_done(now) {
                 return Ok(());
             }
-            let timeout = self.due(now).map(|due| due.saturating_duration_since(now));
+            let timeout = self
+                .due_at(now)
+                .map(|due| due.saturating_duration_since(now));
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 polled => polled?,
@@ -180,116 +132,180 @@ impl<'a, H: Host> Server<'a, H> {
             let now = Instant::now();
             for event in &events {
                 match event.token() {
-                    SIGNALS => self.take_signals(now),
+                    SIGNALS => self.on_signals(now),
                     WAKER => {}
-                    Token(index) if index < self.first_guest => {
-                        if let Some(listening) = self.listeners.get_mut(index) {
-                            listening.ready = true;
-                        }
+                    Token(index) if index < self.connections.first_token() => {
+                        self.acceptor.on_ready(index);
                     }
-                    Token(token) => self.drive(token - self.first_guest, now),
+                    token => self.step(self.connections.key(token), now, H::on_ready),
                 }
             }
-            for key in std::mem::take(&mut self.turns) {
-                if let Some(tracked) = self.guests.get_mut(key) {
-                    tracked.queued = false;
-                }
-                self.drive(key, now);
+            for key in self.connections.take_yielded() {
+                self.step(key, now, H::on_ready);
             }
-            self.spread_news(now);
-            self.expire(now);
+            self.deliver_events(now);
+            self.acceptor.end_pause(now);
+            while let Some(key) = self.connections.expired(now) {
+                self.step(key, now, H::on_timer);
+            }
             self.accept(now);
-            self.host.tidy(now);
-            self.records.sum_up(now);
-            self.manager.tell(self.admission.current(), self.total, now);
+            self.handler.maintain(now);
+            self.log.write_due(now);
+            self.notifier.send_due(self.acceptor.counts(), now);
         }
     }
 
-    /// Whether there is nothing left to do.
-    fn over(&mut self, now: Instant) -> bool {
-        match self.stopping {
-            Stopping::Not => {}
-            _ if self.guests.is_empty() => return true,
-            Stopping::Draining(until) if now >= until => self.dismiss(now),
-            Stopping::Dismissed(until) if now >= until => return true,
-            Stopping::Draining(_) | Stopping::Dismissed(_) => {}
+    /// Returns whether the process can exit. Ends the connections if their time is over.
+    fn is_done(&mut self, now: Instant) -> bool {
+        match self.shutdown {
+            Shutdown::No => {}
+            _ if self.connections.is_empty() => return true,
+            Shutdown::Draining(until) if now >= until => self.shut_down(now),
+            Shutdown::Ending(until) if now >= until => return true,
+            Shutdown::Draining(_) | Shutdown::Ending(_) => {}
         }
-        self.leaves_at().is_some_and(|at| now >= at)
+        self.idle_exit_at(now).is_some_and(|at| now >= at)
     }
 
-    /// When the process leaves because nobody comes.
-    fn leaves_at(&self) -> Option<Instant> {
-        let time = self
-            .options
-            .exit_idle_time
-            .filter(|_| self.guests.is_empty())?;
-        let counted = self.admission.counts_until(Instant::now());
-        Some((self.idle_since + time).max(counted.unwrap_or(self.idle_since)))
+    /// When the process exits because there is no connection.
+    fn idle_exit_at(&self, now: Instant) -> Option<Instant> {
+        let time = self.options.exit_idle_time?;
+        let idle = self.connections.is_empty();
+        idle.then(|| self.acceptor.idle_until(time, now))
     }
 
-    /// When something is due even if nothing happens; the past where something is due now.
-    fn due(&mut self, now: Instant) -> Option<Instant> {
-        let more = !self.turns.is_empty() || self.may_accept(now);
-        let opens = if self.listeners.is_empty() {
-            None
-        } else {
-            self.admission.opens_at(now)
+    /// When the loop has to run even if nothing becomes ready; `now` if it has to run at once.
+    fn due_at(&mut self, now: Instant) -> Option<Instant> {
+        let at_once = self.connections.any_yielded() || self.acceptor.may_accept(now);
+        let shutdown = match self.shutdown {
+            Shutdown::No => None,
+            Shutdown::Draining(until) | Shutdown::Ending(until) => Some(until),
         };
-        let stop = match self.stopping {
-            Stopping::Not => None,
-            Stopping::Draining(until) | Stopping::Dismissed(until) => Some(until),
-        };
-        more.then_some(now)
+        at_once
+            .then_some(now)
             .into_iter()
-            .chain(self.timers.first().map(|(at, _)| *at))
-            .chain(self.pause)
-            .chain(opens)
-            .chain(self.host.due())
-            .chain(self.records.due())
-            .chain(self.manager.due(self.admission.current(), self.total))
-            .chain(self.leaves_at())
-            .chain(stop)
+            .chain(self.connections.next_timer())
+            .chain(self.acceptor.due_at(now))
+            .chain(self.handler.maintenance_due_at())
+            .chain(self.log.due_at())
+            .chain(self.notifier.due_at(self.acceptor.counts()))
+            .chain(self.idle_exit_at(now))
+            .chain(shutdown)
             .min()
     }
 
-    fn take_signals(&mut self, now: Instant) {
+    fn on_signals(&mut self, now: Instant) {
         while let Ok(Some(signal)) = self.signals.read_signal() {
             if H::SIGNALS.iter().any(|own| *own as u32 == signal.ssi_signo) {
-                self.host.signalled();
+                self.handler.on_signal();
                 continue;
             }
-            match self.stopping {
-                Stopping::Not => {
-                    self.stopping = Stopping::Draining(now + self.options.stop_timeout);
-                    self.close_listeners();
-                    self.manager.stopping(self.admission.current());
+            match self.shutdown {
+                Shutdown::No => {
+                    self.shutdown = Shutdown::Draining(now + self.options.stop_timeout);
+                    self.acceptor.close_listeners(self.poll.registry());
+                    self.notifier.stopping(self.acceptor.counts());
                 }
-                // Asked twice: at once.
-                Stopping::Draining(_) => self.dismiss(now),
-                Stopping::Dismissed(_) => {}
+                // A second signal ends the connections at once.
+                Shutdown::Draining(_) => self.shut_down(now),
+                Shutdown::Ending(_) => {}
             }
         }
     }
 
-    /// systemd keeps its own descriptors of these, and with them whoever waits. That is why they
-    /// have to be taken out of the poll as well: closed here, they are still open there.
-    fn close_listeners(&mut self) {
-        for listening in self.listeners.drain(..) {
-            unwatch(self.poll.registry(), &listening.listener);
+    /// Has the handler end all connections.
+    fn shut_down(&mut self, now: Instant) {
+        self.shutdown = Shutdown::Ending(now + self.handler.shutdown_timeout());
+        for key in self.connections.keys() {
+            self.step(key, now, H::shut_down);
         }
     }
 
-    fn dismiss(&mut self, now: Instant) {
-        self.stopping = Stopping::Dismissed(now + self.host.last_words());
-        let keys: Vec<usize> = self.guests.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            self.with(key, now, H::dismiss);
+    fn deliver_events(&mut self, now: Instant) {
+        loop {
+            let events = self.handler.events();
+            if events.is_empty() {
+                return;
+            }
+            for (key, event) in events {
+                self.step(key, now, |handler, connection, context| {
+                    handler.on_event(connection, event, context)
+                });
+            }
+        }
+    }
+
+    fn accept(&mut self, now: Instant) {
+        for _ in 0..ACCEPT_BATCH {
+            if !self.acceptor.may_accept(now) {
+                return;
+            }
+            for index in 0..self.acceptor.listeners() {
+                if let Some((socket, id)) = self.acceptor.accept(index, now, &mut self.log) {
+                    self.start(socket, id, now);
+                }
+            }
+        }
+    }
+
+    /// Starts to serve a connection that was accepted.
+    fn start(&mut self, socket: OwnedFd, id: ConnectionId, now: Instant) {
+        let key = self.connections.next_key();
+        let token = self.connections.token(key);
+        let mut context = Context {
+            key,
+            token,
+            registry: self.poll.registry(),
+            now,
+            log: &mut self.log,
+            acceptor: &mut self.acceptor,
+        };
+        let (connection, next) = self.handler.on_accept(socket, id, &mut context);
+        if next == Next::Close {
+            return self.acceptor.release(id.peer, now);
+        }
+        let interest = self.handler.interest(&connection);
+        // If the socket is ready already, the next poll reports it.
+        let registered = register(self.poll.registry(), connection.socket(), token, interest);
+        self.connections.insert(connection);
+        self.connections.update(key, next);
+        if let Err(error) = registered {
+            let message = format!("cannot register the connection: {}: {error}", id.peer);
+            self.log.error(&message, now);
+            self.step(key, now, H::shut_down);
+        }
+    }
+
+    /// Has the handler do something for a connection, and stores what the connection waits for.
+    fn step(
+        &mut self,
+        key: usize,
+        now: Instant,
+        step: impl FnOnce(&mut H, &mut H::Connection, &mut Context<'_, '_>) -> Next,
+    ) {
+        let token = self.connections.token(key);
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let mut context = Context {
+            key,
+            token,
+            registry: self.poll.registry(),
+            now,
+            log: &mut self.log,
+            acceptor: &mut self.acceptor,
+        };
+        let next = step(&mut self.handler, connection, &mut context);
+        if let Some(closed) = self.connections.update(key, next) {
+            // A program may still have a descriptor of the socket; then epoll would report it.
+            deregister(self.poll.registry(), closed.socket());
+            self.acceptor.release(closed.id().peer, now);
         }
     }
 }
 
-/// Has the poll tell when a descriptor is ready.
-pub(super) fn watch(
+/// Makes the poll report when a descriptor is ready.
+pub(super) fn register(
     registry: &Registry,
     fd: &impl AsFd,
     token: Token,
@@ -298,8 +314,8 @@ pub(super) fn watch(
     registry.register(&mut SourceFd(&fd.as_fd().as_raw_fd()), token, interest)
 }
 
-/// Has it tell no more.
-pub(super) fn unwatch(registry: &Registry, fd: &impl AsFd) {
-    // Fails where it was not watched.
+/// Makes the poll ignore a descriptor.
+pub(super) fn deregister(registry: &Registry, fd: &impl AsFd) {
+    // Fails if it is not registered.
     let _ = registry.deregister(&mut SourceFd(&fd.as_fd().as_raw_fd()));
 }

@@ -13,40 +13,40 @@ use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 
 use crate::connection::Peer;
 
-/// When a silent client is asked whether it is still there, how often then, and how many times
-/// without an answer.
-const ASK_AFTER: Duration = Duration::from_secs(60);
-const ASK_EVERY: Duration = Duration::from_secs(15);
-const ASK: u32 = 8;
+/// TCP keepalive: the idle time before the first probe, the interval of the probes, and how many
+/// unanswered probes end the connection.
+const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_PROBES: u32 = 8;
 
-/// A socket on which connections come in.
+/// A listening socket.
 #[derive(Debug)]
 pub enum Listener {
     /// TCP over IPv4 or IPv6.
     Tcp(TcpListener),
-    /// AF_UNIX, with the path of its file where this process made it.
+    /// AF_UNIX, with the path of its file if this process created it.
     Unix(UnixListener, Option<PathBuf>),
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Listener::Unix(_, Some(path)) = self {
-            // The file of a socket that nobody listens on keeps the next one from its place.
+            // If the file stayed, the next bind(2) to this path would fail.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-/// Why there is nothing to listen on. Its Display is the sentence for the user.
+/// A listening socket cannot be used or opened.
 #[derive(Debug)]
 pub enum ListenError {
-    /// systemd handed over something that does not listen.
+    /// systemd passed this descriptor, which is a connection.
     NotListening(usize),
-    /// It is no stream socket.
+    /// systemd passed this descriptor, which is not a stream socket.
     NotStream(usize),
-    /// `--listen` names no address.
-    NoAddress(String),
-    /// The address cannot be listened on.
+    /// The value of `--listen` is not an address.
+    InvalidAddress(String),
+    /// The address of `--listen` cannot be used.
     Unavailable(String, io::Error),
 }
 
@@ -55,28 +55,29 @@ impl fmt::Display for ListenError {
         match self {
             ListenError::NotListening(fd) => write!(
                 f,
-                "descriptor {fd} that systemd handed over is a connection, not a listening socket: \
-                 set Accept=no in the .socket unit, or StandardInput=socket in the template"
+                "cannot listen: file descriptor {fd} passed by systemd: it is a connection: set \
+                 Accept=no in the .socket unit, or StandardInput=socket in the template unit"
             ),
             ListenError::NotStream(fd) => write!(
                 f,
-                "descriptor {fd} that systemd handed over is no stream socket: use ListenStream= \
-                 in the .socket unit"
+                "cannot listen: file descriptor {fd} passed by systemd: it is not a stream socket: \
+                 use ListenStream= in the .socket unit"
             ),
-            ListenError::NoAddress(text) => write!(
+            ListenError::InvalidAddress(text) => write!(
                 f,
-                "--listen {text}: this is no address and port, such as 127.0.0.1:3334 or \
-                 [::1]:3334, and no path of a socket, which has a slash in it"
+                "cannot listen: {text}: give an address and port such as 127.0.0.1:3334 or \
+                 [::1]:3334, or the path of a socket, which contains a slash"
             ),
             ListenError::Unavailable(text, error) => {
-                write!(f, "--listen {text}: {error}")?;
+                write!(f, "cannot listen: {text}: {error}")?;
                 match error.kind() {
                     io::ErrorKind::AddrInUse => f.write_str(
-                        "; see who has it: ss -tlnp, or remove a socket file that was left",
+                        "; find the process with `ss -tlnp`, or remove the socket file if no process \
+                         uses it",
                     ),
                     io::ErrorKind::PermissionDenied => f.write_str(
-                        "; ports below 1024 are root's, and a socket file needs a folder \
-                                     that you may write to",
+                        "; only root may use ports below 1024, and a socket file needs a \
+                         directory that you may write to",
                     ),
                     _ => Ok(()),
                 }
@@ -88,20 +89,28 @@ impl fmt::Display for ListenError {
 impl std::error::Error for ListenError {}
 
 impl Listener {
-    /// The sockets that systemd handed over; none where it handed over nothing.
+    /// Opens these addresses, or else takes the sockets that systemd passed, if any.
     ///
     /// # Errors
     ///
-    /// One of them is no listening stream socket.
-    pub fn handed_over() -> Result<Vec<Listener>, ListenError> {
-        let mut handed = ListenFd::from_env();
-        (0..handed.len())
+    /// One of the sockets cannot be opened, or is not a listening stream socket.
+    pub fn find(addresses: &[String]) -> Result<Vec<Listener>, ListenError> {
+        match addresses {
+            [] => Listener::passed(),
+            _ => Listener::open(addresses),
+        }
+    }
+
+    /// The sockets that systemd passed, if any.
+    fn passed() -> Result<Vec<Listener>, ListenError> {
+        let mut passed = ListenFd::from_env();
+        (0..passed.len())
             .map(|index| {
-                // The first is descriptor 3.
+                // SD_LISTEN_FDS_START is 3.
                 let fd = index + 3;
-                let listener = match handed.take_tcp_listener(index) {
+                let listener = match passed.take_tcp_listener(index) {
                     Ok(Some(listener)) => Listener::Tcp(listener),
-                    _ => match handed.take_unix_listener(index) {
+                    _ => match passed.take_unix_listener(index) {
                         Ok(Some(listener)) => Listener::Unix(listener, None),
                         _ => return Err(ListenError::NotStream(fd)),
                     },
@@ -114,12 +123,8 @@ impl Listener {
             .collect()
     }
 
-    /// Opens the addresses that the user named.
-    ///
-    /// # Errors
-    ///
-    /// One of them is no address, or cannot be had.
-    pub fn open(addresses: &[String]) -> Result<Vec<Listener>, ListenError> {
+    /// Opens these addresses.
+    fn open(addresses: &[String]) -> Result<Vec<Listener>, ListenError> {
         let mut listeners = Vec::new();
         for text in addresses {
             let unavailable = |error| ListenError::Unavailable(text.clone(), error);
@@ -128,10 +133,11 @@ impl Listener {
                 listeners.push(Listener::Unix(listener, Some(text.into())));
                 continue;
             }
-            // A name would need the name service, which a statically linked program has not.
+            // Host names are not accepted: to resolve them takes the name service, which is not
+            // available to a sandboxed or statically linked program.
             let address: SocketAddr = text
                 .parse()
-                .map_err(|_| ListenError::NoAddress(text.clone()))?;
+                .map_err(|_| ListenError::InvalidAddress(text.clone()))?;
             listeners.push(Listener::Tcp(
                 TcpListener::bind(address).map_err(unavailable)?,
             ));
@@ -139,11 +145,11 @@ impl Listener {
         Ok(listeners)
     }
 
-    /// Has [`Listener::accept`] return at once where nobody has connected.
+    /// Makes [`Listener::accept`] return `WouldBlock` if the backlog is empty.
     ///
     /// # Errors
     ///
-    /// That of the system call.
+    /// Those of fcntl(2).
     pub fn set_nonblocking(&self) -> io::Result<()> {
         match self {
             Listener::Tcp(listener) => listener.set_nonblocking(true),
@@ -151,24 +157,27 @@ impl Listener {
         }
     }
 
-    /// Has the kernel ask clients that say nothing, from the first minute on, whether they are still
-    /// there: connections inherit it.
-    pub fn keep_alive(&self) {
+    /// Turns TCP keepalive on, which accepted connections inherit.
+    pub fn set_keep_alive(&self) {
         if let Listener::Tcp(listener) = self {
             let seconds = |time: Duration| time.as_secs() as u32;
-            // Without it, what is gone is found when somebody writes to it.
+            // If this fails, only a write detects a host that is gone.
             let _ = setsockopt(listener, sockopt::KeepAlive, &true);
-            let _ = setsockopt(listener, sockopt::TcpKeepIdle, &seconds(ASK_AFTER));
-            let _ = setsockopt(listener, sockopt::TcpKeepInterval, &seconds(ASK_EVERY));
-            let _ = setsockopt(listener, sockopt::TcpKeepCount, &ASK);
+            let _ = setsockopt(listener, sockopt::TcpKeepIdle, &seconds(KEEP_ALIVE_IDLE));
+            let _ = setsockopt(
+                listener,
+                sockopt::TcpKeepInterval,
+                &seconds(KEEP_ALIVE_INTERVAL),
+            );
+            let _ = setsockopt(listener, sockopt::TcpKeepCount, &KEEP_ALIVE_PROBES);
         }
     }
 
-    /// The next connection, and who it is.
+    /// Accepts the next connection, and returns it with its peer.
     ///
     /// # Errors
     ///
-    /// Those of accept(2); `WouldBlock` where nobody has connected.
+    /// Those of accept(2); `WouldBlock` if the backlog is empty.
     pub fn accept(&self) -> io::Result<(OwnedFd, Peer)> {
         match self {
             Listener::Tcp(listener) => {
@@ -199,30 +208,33 @@ mod tests {
     use std::net::TcpStream;
 
     #[test]
-    fn a_port_that_is_taken_and_an_address_that_is_none_are_told_apart() {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let text = taken.local_addr().unwrap().to_string();
-        let told = Listener::open(&[text]).unwrap_err().to_string();
+    fn a_port_in_use_and_an_invalid_address_are_different_errors() {
+        let used = TcpListener::bind("127.0.0.1:0").unwrap();
+        let text = used.local_addr().unwrap().to_string();
+        let message = Listener::open(&[text]).unwrap_err().to_string();
         assert!(
-            told.contains("Address already in use") && told.contains("ss -tlnp"),
-            "{told}"
+            message.contains("Address already in use") && message.contains("ss -tlnp"),
+            "{message}"
         );
         for text in ["3334", "127.0.0.1", "127.0.0.1:port", "localhost:3334", ""] {
-            let told = Listener::open(&[text.into()]).unwrap_err().to_string();
-            assert!(told.starts_with(&format!("--listen {text}: ")), "{told}");
+            let message = Listener::open(&[text.into()]).unwrap_err().to_string();
             assert!(
-                told.contains("such as 127.0.0.1:3334 or [::1]:3334"),
-                "{told}"
+                message.starts_with(&format!("cannot listen: {text}: ")),
+                "{message}"
+            );
+            assert!(
+                message.contains("such as 127.0.0.1:3334 or [::1]:3334"),
+                "{message}"
             );
         }
     }
 
     #[test]
-    fn connections_inherit_that_silent_clients_are_asked_for() {
+    fn accepted_connections_inherit_keepalive() {
         let listener = Listener::open(&["127.0.0.1:0".into()]).unwrap().remove(0);
-        listener.keep_alive();
+        listener.set_keep_alive();
         let Listener::Tcp(socket) = &listener else {
-            panic!("no TCP socket");
+            panic!("not a TCP socket");
         };
         let _client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
         let (connection, _) = listener.accept().unwrap();

@@ -1,118 +1,109 @@
-//! One process that serves many connections, from listening sockets that it was handed or opened:
-//! by conversations in itself, or by a program for each.
+//! A shared service: one process serves many connections, with sessions in the process or with a
+//! program for each connection. systemd passes the listening sockets, or the process opens them.
 
-mod accept;
+mod acceptor;
 mod admission;
-mod dialogs;
+mod connection_log;
+mod connections;
+mod end;
+mod error;
 mod event_loop;
-mod farewell;
-mod guests;
-mod host;
+mod handler;
 mod listener;
 mod options;
 mod programs;
-mod records;
+mod refuse;
+mod sessions;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-
+pub use error::Error;
 pub use listener::Listener;
 pub use options::Options;
-pub use programs::{Options as ProgramOptions, file_name};
+pub use programs::{ProgramOptions, file_name};
 
-use self::admission::{Limits, Reason, Words};
-use self::dialogs::Dialogs;
-use self::programs::{Program, Programs, Times};
+use self::admission::{Limits, Refusal, RefusalMessages};
+use self::programs::{ProgramHandler, ProgramSpec, Timeouts};
+use self::sessions::SessionHandler;
 use crate::log::Log;
 use crate::session::Service;
 
-/// Holds the conversations of a service until told to stop (SIGTERM, SIGINT), or until nobody came
-/// for `--exit-idle-time`. A client may take so long to read.
+/// The largest banner, in bytes. It has to fit into the send buffer of a new connection.
+const MAX_BANNER: usize = 16 * 1024;
+
+/// Serves connections with sessions in this process, until SIGTERM or SIGINT, or until there was
+/// no connection for `--exit-idle-time`. A client may take `write_timeout` to read pending output.
 ///
 /// # Errors
 ///
-/// What the loop itself needs cannot be had. Nothing that a client does is an error.
-pub fn converse<S: Service>(
+/// The event loop cannot be set up, or failed. Nothing that a client does is an error.
+pub fn serve_sessions<S: Service>(
     service: S,
     listeners: Vec<Listener>,
     options: &Options,
     write_timeout: Duration,
     log: &mut Log,
-) -> anyhow::Result<()> {
-    let host = Dialogs::new(service, write_timeout);
-    event_loop::run(|_| Ok(host), listeners, options, Limits::default(), log)
+) -> Result<(), Error> {
+    let handler = SessionHandler::new(service, write_timeout);
+    let limits = Limits::default();
+    event_loop::run(|_| Ok(handler), listeners, options, limits, log)
 }
 
-/// Starts a program for each connection, until the same. The listening sockets are those that
-/// systemd handed over, unless `options` name others.
+/// Starts a program for each connection, until SIGTERM or SIGINT, or until there was no connection
+/// for `--exit-idle-time`. Listens on the addresses of `--listen`, or else on the sockets that
+/// systemd passed.
 ///
 /// # Errors
 ///
-/// The program cannot be started at all, there is nothing to listen on, or what the loop itself needs
-/// cannot be had.
-pub fn start_programs(
+/// The program cannot be executed, there is no listening socket, a banner cannot be read, or the
+/// event loop cannot be set up or failed.
+pub fn serve_programs(
     options: &Options,
-    of_programs: &ProgramOptions,
+    program_options: &ProgramOptions,
     log: &mut Log,
-) -> anyhow::Result<()> {
-    let listeners = match options.listen.as_slice() {
-        [] => Listener::handed_over()?,
-        addresses => Listener::open(addresses)?,
-    };
+) -> Result<(), Error> {
+    let listeners = Listener::find(&options.listen)?;
     if listeners.is_empty() {
-        bail!(
-            "there is nothing to listen on: name an address with --listen, or have systemd hand \
-             over a listening socket (Accept=no in the .socket unit)"
-        );
+        return Err(Error::NoListener);
     }
-    let program = Program::find(&of_programs.command)?;
-    log.serve_many();
+    let program = ProgramSpec::find(&program_options.command)?;
     for listener in &listeners {
-        listener.keep_alive();
+        listener.set_keep_alive();
     }
-    let banner = |path: &Option<PathBuf>| path.as_deref().map_or(Ok(Vec::new()), banner);
+    let refused_banner = read_banner(program_options.refused_banner.as_deref())?;
     let limits = Limits {
-        rate: of_programs.rate,
-        rate_pause: of_programs.rate_pause.unwrap_or_default(),
-        max_load: of_programs.max_load,
-        access_times: of_programs.access_times.clone(),
-        allow: of_programs.allow.clone(),
-        deny: of_programs.deny.clone(),
-        words: Words::new(
-            of_programs.message.clone(),
-            banner(&of_programs.refused_banner)?,
-        ),
+        rate: program_options.rate,
+        rate_pause: program_options.rate_pause.unwrap_or_default(),
+        max_load: program_options.max_load,
+        access_times: program_options.access_times.clone(),
+        allow: program_options.allow.clone(),
+        deny: program_options.deny.clone(),
+        messages: RefusalMessages::new(program_options.message.clone(), refused_banner),
     };
-    let times = Times {
-        idle: of_programs.idle_timeout,
-        limit: of_programs.time_limit,
-        grace: of_programs.grace,
+    let timeouts = Timeouts {
+        idle: program_options.idle_timeout,
+        session: program_options.time_limit,
+        grace: program_options.grace,
     };
-    let first_words = banner(&of_programs.banner)?;
-    let out_of_order = limits.words.tell(Reason::Failure);
-    event_loop::run(
-        |registry| Programs::new(program, times, first_words, out_of_order, registry),
-        listeners,
-        options,
-        limits,
-        log,
-    )
+    let banner = read_banner(program_options.banner.as_deref())?;
+    let failure_message = limits.messages.text(Refusal::Failure);
+    let handler = |registry: &_| {
+        ProgramHandler::new(program, timeouts, banner, failure_message, registry)
+            .map_err(Error::from)
+    };
+    event_loop::run(handler, listeners, options, limits, log)
 }
 
-/// What a file says that is sent to clients. It has to fit into the room that every new connection has.
-fn banner(path: &Path) -> anyhow::Result<Vec<u8>> {
-    const MOST: usize = 16 * 1024;
-    let text =
-        fs::read(path).with_context(|| format!("cannot read the banner {}", path.display()))?;
-    if text.len() > MOST {
-        bail!(
-            "the banner {} is too long: it has {} bytes, and {MOST} is the limit",
-            path.display(),
-            text.len()
-        );
+/// Reads a file that is sent to clients; empty if none is given.
+fn read_banner(path: Option<&Path>) -> Result<Vec<u8>, Error> {
+    let Some(path) = path else {
+        return Ok(Vec::new());
+    };
+    let text = fs::read(path).map_err(|error| Error::Banner(path.into(), error))?;
+    match text.len() {
+        0..=MAX_BANNER => Ok(text),
+        length => Err(Error::BannerTooLong(path.into(), length)),
     }
-    Ok(text)
 }

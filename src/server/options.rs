@@ -1,4 +1,4 @@
-//! What the user says about a process that serves many connections.
+//! Options of a process that serves many connections.
 
 use std::time::Duration;
 
@@ -6,27 +6,30 @@ use clap::{Args, ValueEnum};
 
 use crate::clock;
 
-/// Options of every service program, for where one process serves all connections.
+/// Options of every service program, for a process that serves many connections.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Options of a process that serves many connections")]
 #[group(skip)]
 pub struct Options {
-    /// Listen here, with no systemd: ADDRESS:PORT, or the path of an AF_UNIX socket; repeatable
+    /// Listen on this address, or on an AF_UNIX socket at this path (it contains a slash), instead
+    /// of sockets passed by systemd; may be repeated
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Vec<String>,
-    /// Serve at most this many connections at once
+    /// Serve at most N connections at the same time; see --when-full
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
-    /// Serve at most this many connections of one address (of one /64 network for IPv6)
+    /// Refuse a connection if its remote address (for IPv6: its /64 network) has N connections
+    /// already [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub per_source: Option<u32>,
-    /// What happens to a client that comes when there is no place for it
+    /// Choose what happens to new connections at the limit on connections, rate or load
     #[arg(long, value_enum, default_value_t)]
     pub when_full: WhenFull,
-    /// Leave when there was no connection for this long; systemd starts the service again
+    /// Exit if there was no connection for this long; systemd starts the service again for the next
+    /// one [default: never]
     #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
     pub exit_idle_time: Option<Duration>,
-    /// When told to stop, let conversations go on for this long
+    /// On SIGTERM, wait this long for open sessions to end, then end them
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = clock::duration)]
     pub stop_timeout: Duration,
 }
@@ -44,12 +47,12 @@ impl Default for Options {
     }
 }
 
-/// What happens to a client that comes when all places are taken, or that comes too soon.
+/// What happens to new connections at the limit on connections, rate or load.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum WhenFull {
-    /// It waits in the listener's queue.
+    /// Let them wait in the backlog
     #[default]
     Wait,
-    /// It is told so in a sentence.
+    /// Refuse them with a message
     Refuse,
 }

@@ -1,70 +1,144 @@
-//! What systemd is told: ready, how busy, alive, stopping.
+//! Notifications to the service manager: readiness, status, watchdog, stopping.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
-/// How often the status is told at most.
-const STATUS_EVERY: Duration = Duration::from_secs(1);
+use crate::log::Count;
 
-/// The service manager, if there is one that listens.
+/// The shortest time between two status notifications.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The connections of a shared service. Its text, such as `1 connection now, 5 in total`, is the
+/// StatusText= of the unit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConnectionCounts {
+    /// Connections that are open.
+    pub open: u64,
+    /// Connections since the process started, refused ones included.
+    pub total: u64,
+}
+
+impl fmt::Display for ConnectionCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ConnectionCounts { open, total } = self;
+        write!(f, "{} now, {total} in total", Count(*open, "connection"))
+    }
+}
+
+/// The text is not one that [`ConnectionCounts`] displays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotCounts;
+
+impl FromStr for ConnectionCounts {
+    type Err = NotCounts;
+
+    fn from_str(text: &str) -> Result<ConnectionCounts, NotCounts> {
+        let parse = || {
+            let (now, total) = text.split_once(" now, ")?;
+            let (open, _) = now.split_once(" connection")?;
+            let counts = ConnectionCounts {
+                open: open.parse().ok()?,
+                total: total.strip_suffix(" in total")?.parse().ok()?,
+            };
+            (counts.to_string() == text).then_some(counts)
+        };
+        parse().ok_or(NotCounts)
+    }
+}
+
+/// Sends notifications, if a service manager asked for them.
 #[derive(Debug)]
 pub struct Notifier {
-    /// How often it wants a sign of life.
-    ping_every: Option<Duration>,
-    next_ping: Instant,
+    /// How often the manager expects a watchdog notification.
+    watchdog_interval: Option<Duration>,
+    next_watchdog: Instant,
     next_status: Instant,
-    told: (usize, u64),
+    /// The counts of the last status notification.
+    sent: ConnectionCounts,
 }
 
 impl Notifier {
-    /// Tells that the service is ready.
+    /// Notifies the manager that the service is ready.
     pub fn ready(now: Instant) -> Notifier {
-        tell(&[NotifyState::Ready, NotifyState::Status("Ready")]);
+        notify(&[NotifyState::Ready, NotifyState::Status("Ready")]);
         Notifier {
-            // Half of the time that it waits, as sd_watchdog_enabled(3) advises.
-            ping_every: sd_notify::watchdog_enabled().map(|time| time / 2),
-            next_ping: now,
+            // Half of the timeout, as sd_watchdog_enabled(3) recommends.
+            watchdog_interval: sd_notify::watchdog_enabled().map(|timeout| timeout / 2),
+            next_watchdog: now,
             next_status: now,
-            told: (0, 0),
+            sent: ConnectionCounts::default(),
         }
     }
 
-    /// Tells what is due: a sign of life, which only the loop that serves the connections gives,
-    /// and how many there are.
-    pub fn tell(&mut self, current: usize, total: u64, now: Instant) {
-        if let Some(every) = self.ping_every.filter(|_| now >= self.next_ping) {
-            tell(&[NotifyState::Watchdog]);
-            self.next_ping = now + every;
+    /// Sends what is due. The event loop calls this, so that a watchdog notification means that
+    /// the loop is alive.
+    pub fn send_due(&mut self, counts: ConnectionCounts, now: Instant) {
+        if let Some(interval) = self.watchdog_interval.filter(|_| now >= self.next_watchdog) {
+            notify(&[NotifyState::Watchdog]);
+            self.next_watchdog = now + interval;
         }
-        if self.told != (current, total) && now >= self.next_status {
-            let status = format!("{current} connections now, {total} in all");
-            tell(&[NotifyState::Status(&status)]);
-            self.told = (current, total);
-            self.next_status = now + STATUS_EVERY;
+        if self.sent != counts && now >= self.next_status {
+            notify(&[NotifyState::Status(&counts.to_string())]);
+            self.sent = counts;
+            self.next_status = now + STATUS_INTERVAL;
         }
     }
 
-    /// When something is due next.
-    pub fn due(&self, current: usize, total: u64) -> Option<Instant> {
-        let ping = self.ping_every.map(|_| self.next_ping);
-        let status = (self.told != (current, total)).then_some(self.next_status);
-        ping.into_iter().chain(status).min()
+    /// When the next notification is due.
+    pub fn due_at(&self, counts: ConnectionCounts) -> Option<Instant> {
+        let watchdog = self.watchdog_interval.map(|_| self.next_watchdog);
+        let status = (self.sent != counts).then_some(self.next_status);
+        watchdog.into_iter().chain(status).min()
     }
 
-    /// Tells that the service stops.
-    pub fn stopping(&self, current: usize) {
-        let status = format!("Stopping; {current} connections go on");
-        tell(&[NotifyState::Stopping, NotifyState::Status(&status)]);
+    /// Notifies the manager that the service stops, once its open connections have ended.
+    pub fn stopping(&self, counts: ConnectionCounts) {
+        let status = format!("Stopping: waiting for {}", Count(counts.open, "connection"));
+        notify(&[NotifyState::Stopping, NotifyState::Status(&status)]);
     }
 }
 
-/// Tells that the service has done what it could, which is nothing.
+/// Notifies the manager that the service is ready, for one that exits at once because it has
+/// nothing to serve.
 pub fn nothing_to_serve() {
-    tell(&[NotifyState::Ready]);
+    notify(&[NotifyState::Ready]);
 }
 
-fn tell(states: &[NotifyState]) {
-    // Without a manager this does nothing; one that cannot be told finds out by itself.
+fn notify(states: &[NotifyState]) {
+    // Does nothing without a manager. If the manager cannot be reached, it has to notice by itself.
     let _ = sd_notify::notify(states);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read_from_their_own_text() {
+        for (open, total, text) in [
+            (0, 0, "0 connections now, 0 in total"),
+            (1, 5, "1 connection now, 5 in total"),
+            (12, 99, "12 connections now, 99 in total"),
+        ] {
+            let counts = ConnectionCounts { open, total };
+            assert_eq!(counts.to_string(), text);
+            assert_eq!(text.parse(), Ok(counts));
+        }
+    }
+
+    #[test]
+    fn another_status_has_no_counts() {
+        for text in [
+            "",
+            "Ready",
+            "Stopping: waiting for 1 connection",
+            "1 connections now, 5 in total",
+            "1 connection now, 5 in total, or so",
+        ] {
+            assert_eq!(text.parse::<ConnectionCounts>(), Err(NotCounts), "{text}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::deferred::Deferred;
 use crate::hint::Hint;
-use crate::log::{Plain, is_unprintable};
+use crate::log::{JournalProtocol, Plain, is_unprintable};
 use crate::startup::{self, FAILED};
 
 /// Attach programs to network ports, with systemd as the listener
@@ -83,9 +83,9 @@ pub fn main() -> ExitCode {
                 .nth(1)
                 .is_some_and(|word| word == "serve") =>
         {
-            return startup::misused("sockunit", &error);
+            return startup::usage_error("sockunit", JournalProtocol::Native, &error);
         }
-        Err(error) => return startup::explain(&error),
+        Err(error) => return startup::print_usage(&error),
     };
     // False: the answer is no, and the reason was printed.
     let done = match command {

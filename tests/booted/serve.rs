@@ -78,6 +78,7 @@ fn entries_have_fields_and_a_restart_under_load_refuses_no_client(release: Relea
     assert_eq!(entry["PRIORITY"], "5");
     let port = &entry["REMOTE_PORT"];
     assert_eq!(entry["CONNECTION"], format!("1-127.0.0.1:{port}"));
+    assert_eq!(entry["SOCKUNIT_EVENT"], "ended");
     let message = &entry["MESSAGE"];
     assert!(
         message.starts_with(&format!("127.0.0.1:{port} exited 3: pid "))
@@ -95,7 +96,7 @@ fn entries_have_fields_and_a_restart_under_load_refuses_no_client(release: Relea
     });
     assert_eq!(property(machine, "NRestarts"), "0");
     let status = property(machine, "StatusText");
-    assert_eq!(status, "1 connections now, 2 in all");
+    assert_eq!(status, "1 connection now, 2 in total");
 
     let (done, served) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
@@ -144,7 +145,7 @@ fn clients_wait_while_the_process_limit_is_reached(release: Release) {
     waiting.write_all(b"late\n").unwrap();
     waiting.shutdown(Shutdown::Write).unwrap();
     machine.journal_until("-t greet -o cat", "the process limit", |text| {
-        text.contains("no more programs than these 3 for now: ")
+        text.contains("cannot start a program: 3 programs running: ")
     });
     open.pop();
     assert_eq!(rest(waiting), "late\n");

@@ -6,18 +6,18 @@ use crate::serving::{CELEBS, exchange, serve, serve_on, serve_unix};
 use crate::support::{Mode, PATIENCE, PROMPT, expect, reset, rest, wait_until};
 
 in_both_modes!(
-    a_conversation_over_ipv4_ipv6_and_unix_sockets,
-    names_that_come_all_at_once_are_answered_in_order,
-    end_of_input_ends_it_and_a_last_line_without_a_line_end_counts,
-    telnet_commands_are_not_part_of_a_name_and_an_interrupt_ends_it,
-    the_perl_edition_speaks_as_the_perl_server_did,
-    a_silent_client_is_told_and_left_and_a_byte_now_and_then_is_silence,
-    a_client_that_does_not_read_is_dropped,
-    a_name_of_megabytes_is_thrown_away_in_bounded_memory,
-    a_client_that_vanishes_at_any_moment_is_a_normal_end,
+    a_session_works_over_ipv4_ipv6_and_unix_sockets,
+    names_sent_at_once_are_answered_in_order,
+    end_of_input_ends_the_session_and_a_last_line_without_a_line_end_is_a_name,
+    telnet_commands_are_not_part_of_a_name_and_an_interrupt_ends_the_session,
+    the_perl_edition_has_the_output_of_the_perl_server,
+    a_client_that_sends_no_complete_line_times_out,
+    a_client_that_does_not_read_is_disconnected,
+    a_name_of_megabytes_is_discarded_in_bounded_memory,
+    a_client_that_disconnects_at_any_moment_is_a_normal_end,
 );
 
-fn a_conversation_over_ipv4_ipv6_and_unix_sockets(mode: Mode) {
+fn a_session_works_over_ipv4_ipv6_and_unix_sockets(mode: Mode) {
     fn converse(mut client: impl Read + Write) {
         expect(&mut client, PROMPT);
         for (line, answer) in [
@@ -44,12 +44,12 @@ fn a_conversation_over_ipv4_ipv6_and_unix_sockets(mode: Mode) {
     assert!(served.end().success());
 }
 
-fn names_that_come_all_at_once_are_answered_in_order(mode: Mode) {
+fn names_sent_at_once_are_answered_in_order(mode: Mode) {
     let (client, served) = serve(mode, CELEBS, &[]);
     let asked = 5000;
     let mut input = "linus\n".repeat(asked);
     input.push_str("q\nnever answered\n");
-    // Reads while it writes: the answers are more than the sockets' buffers hold.
+    // Reads while it writes: the answers do not fit into the socket buffers.
     let mut writer = client.try_clone().unwrap();
     let writing = std::thread::spawn(move || writer.write_all(input.as_bytes()).unwrap());
     let output = rest(client);
@@ -62,7 +62,7 @@ fn names_that_come_all_at_once_are_answered_in_order(mode: Mode) {
     assert!(served.end().success());
 }
 
-fn end_of_input_ends_it_and_a_last_line_without_a_line_end_counts(mode: Mode) {
+fn end_of_input_ends_the_session_and_a_last_line_without_a_line_end_is_a_name(mode: Mode) {
     let (client, served) = serve(mode, CELEBS, &[]);
     let output = exchange(client, b"linus");
     assert_eq!(
@@ -72,7 +72,7 @@ fn end_of_input_ends_it_and_a_last_line_without_a_line_end_counts(mode: Mode) {
     assert!(served.end().success());
 }
 
-fn telnet_commands_are_not_part_of_a_name_and_an_interrupt_ends_it(mode: Mode) {
+fn telnet_commands_are_not_part_of_a_name_and_an_interrupt_ends_the_session(mode: Mode) {
     let (mut client, served) = serve(mode, CELEBS, &[]);
     expect(&mut client, PROMPT);
     client.write_all(b"\xff\xfd\x03li\xff\xf1nus\r\n").unwrap();
@@ -83,7 +83,7 @@ fn telnet_commands_are_not_part_of_a_name_and_an_interrupt_ends_it(mode: Mode) {
     assert!(served.end().success());
 }
 
-fn the_perl_edition_speaks_as_the_perl_server_did(mode: Mode) {
+fn the_perl_edition_has_the_output_of_the_perl_server(mode: Mode) {
     let (client, served) = serve(mode, CELEBS, &["--edition", "perl"]);
     assert_eq!(
         exchange(client, b"linus\nquit\n"),
@@ -95,17 +95,17 @@ fn the_perl_edition_speaks_as_the_perl_server_did(mode: Mode) {
     assert!(served.end().success());
 }
 
-fn a_silent_client_is_told_and_left_and_a_byte_now_and_then_is_silence(mode: Mode) {
-    for dribbling in [false, true] {
+fn a_client_that_sends_no_complete_line_times_out(mode: Mode) {
+    for send_bytes in [false, true] {
         let begun = Instant::now();
         let (mut client, served) = serve(mode, CELEBS, &["--idle-timeout", "400ms"]);
         expect(&mut client, PROMPT);
-        if dribbling {
+        if send_bytes {
             client
                 .set_read_timeout(Some(Duration::from_millis(50)))
                 .unwrap();
             let mut byte = [0];
-            wait_until("the service speaks", Instant::now() + PATIENCE, || {
+            wait_until("the service times out", Instant::now() + PATIENCE, || {
                 let _ = client.write_all(b"x");
                 client.peek(&mut byte).ok()
             });
@@ -116,15 +116,15 @@ fn a_silent_client_is_told_and_left_and_a_byte_now_and_then_is_silence(mode: Mod
     }
 }
 
-fn a_client_that_does_not_read_is_dropped(mode: Mode) {
+fn a_client_that_does_not_read_is_disconnected(mode: Mode) {
     let (mut client, served) = serve(mode, CELEBS, &["--write-timeout", "300ms"]);
     let lines = "\n".repeat(1 << 16);
-    // Until the program is gone: then the connection is reset.
+    // When the program has exited, the connection is reset.
     while client.write_all(lines.as_bytes()).is_ok() {}
     assert!(served.end().success());
 }
 
-fn a_name_of_megabytes_is_thrown_away_in_bounded_memory(mode: Mode) {
+fn a_name_of_megabytes_is_discarded_in_bounded_memory(mode: Mode) {
     let (mut client, served) = serve(mode, CELEBS, &[]);
     expect(&mut client, PROMPT);
     let piece = vec![b'x'; 1 << 20];
@@ -144,13 +144,13 @@ fn a_name_of_megabytes_is_thrown_away_in_bounded_memory(mode: Mode) {
     assert!(peak < 16 * 1024, "{peak} KiB");
 }
 
-fn a_client_that_vanishes_at_any_moment_is_a_normal_end(mode: Mode) {
+fn a_client_that_disconnects_at_any_moment_is_a_normal_end(mode: Mode) {
     let script = b"linus\r\nmaddog\n\xff\xfd\x06quit\n";
     for sent in 0..=script.len() {
-        for leave in [reset, drop] {
+        for disconnect in [reset, drop] {
             let (mut client, served) = serve(mode, CELEBS, &[]);
             client.write_all(&script[..sent]).unwrap();
-            leave(client);
+            disconnect(client);
             let status = served.end();
             assert!(status.success(), "{status} after {sent} bytes");
         }
@@ -158,7 +158,7 @@ fn a_client_that_vanishes_at_any_moment_is_a_normal_end(mode: Mode) {
 }
 
 #[test]
-fn usage_errors_never_reach_a_client() {
+fn help_version_and_usage_errors_are_never_sent_to_a_client() {
     for args in [
         &["--help"][..],
         &["--version"],

@@ -1,4 +1,4 @@
-//! The programs as a user tries them out.
+//! The service programs at the command line.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -13,7 +13,7 @@ fn run(program: &str, args: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that refuses its arguments reads nothing.
+    // After a usage error the program reads nothing.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }
@@ -23,21 +23,21 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 #[test]
-fn the_dialog_is_on_stdout_and_the_records_are_plain_on_stderr() {
+fn the_session_is_on_stdout_and_log_entries_are_plain_text_on_stderr() {
     let output = run(CELEBS, &[], b"linus\nquit\n");
     assert!(output.status.success());
     assert!(text(&output.stdout).ends_with(":quit, \n\nFinished\n"));
-    let records: Vec<_> = text(&output.stderr).lines().collect();
+    let entries: Vec<_> = text(&output.stderr).lines().collect();
     assert_eq!(
-        records[0],
+        entries[0],
         r#"celebs: command line asked "linus", answered "torvalds""#
     );
-    assert!(records[1].starts_with("celebs: command line quit: 11 bytes received, "));
-    assert_eq!(records.len(), 2);
+    assert!(entries[1].starts_with("celebs: command line quit: 11 bytes received, "));
+    assert_eq!(entries.len(), 2);
 }
 
 #[test]
-fn hello_takes_nothing_of_its_input() {
+fn hello_does_not_read_its_input() {
     let output = Command::new("sh")
         .args([
             "-c",
@@ -67,21 +67,21 @@ fn help_and_version_are_printed() {
 }
 
 #[test]
-fn a_mistake_is_told_with_exit_status_2() {
+fn a_usage_error_has_exit_status_2() {
     let output = run(CELEBS, &["--idle-timeout", "soon"], b"");
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(text(&output.stdout), "");
-    let told = text(&output.stderr);
+    let error = text(&output.stderr);
     assert!(
-        told.contains("'soon' for '--idle-timeout <DURATION>': give a duration"),
-        "{told}"
+        error.contains("'soon' for '--idle-timeout <DURATION>': give a duration"),
+        "{error}"
     );
     let output = run(HELLO, &["3333"], b"");
     assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]
-fn a_full_disk_is_an_error_and_a_closed_pipe_is_not() {
+fn a_full_disk_is_an_error_and_a_closed_pipe_is_a_normal_end() {
     let full = std::fs::File::options()
         .write(true)
         .open("/dev/full")
@@ -93,10 +93,10 @@ fn a_full_disk_is_an_error_and_a_closed_pipe_is_not() {
             .output()
             .unwrap();
         assert_eq!(output.status.code(), Some(1));
-        let told = text(&output.stderr);
+        let error = text(&output.stderr);
         assert!(
-            told.contains("cannot write to standard output: No space left"),
-            "{told}"
+            error.contains("cannot write to standard output: No space left"),
+            "{error}"
         );
         let (reader, writer) = nix::unistd::pipe().unwrap();
         drop(reader);

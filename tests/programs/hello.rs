@@ -5,12 +5,12 @@ use std::process::Command;
 use crate::serving::{HELLO, Served, Stderr, serve, serve_on, serve_unix};
 use crate::support::{Mode, reset, rest};
 
-/// `Hello World:` and what `date` says at this second or one around it.
+/// Checks that the text is `Hello World:` and the current time as `date` prints it.
 fn assert_greeting(text: &str) {
     let time = text
         .strip_prefix("Hello World:")
         .and_then(|text| text.strip_suffix('\n'));
-    let time = time.unwrap_or_else(|| panic!("no greeting: {text:?}"));
+    let time = time.unwrap_or_else(|| panic!("not a greeting: {text:?}"));
     let seconds = Command::new("date")
         .args(["-d", time, "+%s"])
         .output()
@@ -32,12 +32,12 @@ fn assert_greeting(text: &str) {
 }
 
 in_both_modes!(
-    greets_over_ipv4_ipv6_and_unix_sockets,
-    a_client_that_talks_gets_the_greeting_and_no_reset,
-    a_client_that_is_already_gone_is_no_error,
+    the_greeting_is_sent_over_ipv4_ipv6_and_unix_sockets,
+    a_client_that_sends_data_receives_the_greeting_and_no_reset,
+    a_client_that_has_disconnected_is_not_an_error,
 );
 
-fn greets_over_ipv4_ipv6_and_unix_sockets(mode: Mode) {
+fn the_greeting_is_sent_over_ipv4_ipv6_and_unix_sockets(mode: Mode) {
     for address in ["127.0.0.1", "::1"] {
         let (client, served) = serve_on(address, mode, HELLO, &[]);
         assert_greeting(&rest(client));
@@ -48,11 +48,11 @@ fn greets_over_ipv4_ipv6_and_unix_sockets(mode: Mode) {
     assert!(served.end().success());
 }
 
-fn a_client_that_talks_gets_the_greeting_and_no_reset(mode: Mode) {
+fn a_client_that_sends_data_receives_the_greeting_and_no_reset(mode: Mode) {
     for _ in 0..20 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        // It is there before the program is.
+        // The data arrives before the program starts.
         client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
         let served = match mode {
             Mode::PerConnection => {
@@ -66,16 +66,16 @@ fn a_client_that_talks_gets_the_greeting_and_no_reset(mode: Mode) {
     }
 }
 
-fn a_client_that_is_already_gone_is_no_error(mode: Mode) {
-    for leave in [reset, drop] {
+fn a_client_that_has_disconnected_is_not_an_error(mode: Mode) {
+    for disconnect in [reset, drop] {
         let (client, served) = serve(mode, HELLO, &[]);
-        leave(client);
+        disconnect(client);
         assert!(served.end().success());
     }
 }
 
 #[test]
-fn help_version_and_usage_errors_never_reach_a_client() {
+fn help_version_and_usage_errors_are_never_sent_to_a_client() {
     for args in [
         &["--help"][..],
         &["-h"],
@@ -90,7 +90,7 @@ fn help_version_and_usage_errors_never_reach_a_client() {
 }
 
 #[test]
-fn a_listening_socket_is_refused_with_exit_status_1() {
+fn a_listening_socket_on_standard_input_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let served = Served::start(HELLO, &[], listener.into(), Stderr::Client);
     assert_eq!(served.end().code(), Some(1));

@@ -1,4 +1,4 @@
-//! debian/copyright names every crate that is linked into the programs.
+//! debian/copyright lists every crate that is linked into the programs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ fn first_word(line: &str) -> Option<String> {
 }
 
 #[test]
-fn every_crate_that_is_linked_in_is_named_with_its_authors() {
+fn debian_copyright_lists_exactly_the_linked_crates() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(env!("CARGO"))
         .current_dir(folder)
@@ -30,5 +30,8 @@ fn every_crate_that_is_linked_in_is_named_with_its_authors() {
     let copyright = fs::read_to_string(folder.join("debian/copyright")).unwrap();
     let lines = copyright.lines().filter_map(|line| line.strip_prefix("  "));
     let named: BTreeSet<_> = lines.filter_map(first_word).collect();
-    assert_eq!(linked, named, "debian/copyright is to list what is linked");
+    assert_eq!(
+        linked, named,
+        "debian/copyright does not list the linked crates"
+    );
 }

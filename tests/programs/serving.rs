@@ -1,4 +1,4 @@
-//! Hands a program a connection, as an inetd does, or a listening socket, as systemd does.
+//! Starts a program with a connection, as inetd does, or with a listening socket, as systemd does.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -24,7 +24,7 @@ pub struct Served {
 pub enum Stderr {
     /// To the client, as xinetd has it.
     Client,
-    /// To what plays the journal's stream.
+    /// To a socket that stands for the journal's stream.
     Journal(UnixStream),
 }
 
@@ -49,13 +49,13 @@ impl Served {
         }
     }
 
-    /// Starts the program with `listener` as the descriptor that systemd hands over.
+    /// Starts the program with `listener` as file descriptor 3, as systemd passes it.
     pub fn share(program: &str, args: &[&str], listener: OwnedFd) -> Served {
         Served::share_telling(program, args, listener, Stdio::null())
     }
 
-    /// The same, with a standard error.
-    pub fn share_telling(program: &str, args: &[&str], listener: OwnedFd, told: Stdio) -> Served {
+    /// The same, with this standard error.
+    pub fn share_telling(program: &str, args: &[&str], listener: OwnedFd, stderr: Stdio) -> Served {
         let child = Command::new("sh")
             .args(["-c", "exec \"$0\" \"$@\" 3<&0 </dev/null", program])
             .args(args)
@@ -67,7 +67,7 @@ impl Served {
             ])
             .stdin(listener)
             .stdout(Stdio::null())
-            .stderr(told)
+            .stderr(stderr)
             .spawn()
             .unwrap();
         Served {
@@ -76,10 +76,10 @@ impl Served {
         }
     }
 
-    /// Tells the program to stop, as systemd does: not before it is ready to be told.
+    /// Sends SIGTERM, once the program has blocked it to read it from a signalfd.
     pub fn terminate(&self) {
         let deadline = Instant::now() + PATIENCE;
-        wait_until("it waits for signals", deadline, || {
+        wait_until("the program blocks SIGTERM", deadline, || {
             let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
             let blocked = status
                 .lines()
@@ -92,7 +92,7 @@ impl Served {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     }
 
-    /// Waits until the program has ended, which one that serves many connections must be told.
+    /// Waits until the program has exited; a shared one receives SIGTERM before.
     pub fn end(self) -> ExitStatus {
         if self.mode == Mode::Shared {
             self.terminate();
@@ -100,15 +100,15 @@ impl Served {
         self.ended()
     }
 
-    /// Waits until the program has ended by itself.
+    /// Waits until the program has exited by itself.
     pub fn ended(mut self) -> ExitStatus {
         self.wait()
     }
 
-    /// The same, for who has more to ask then.
+    /// The same, and keeps the handle.
     pub fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
-        wait_until("the program ends", deadline, || {
+        wait_until("the program exits", deadline, || {
             self.child.try_wait().unwrap()
         })
     }
@@ -138,8 +138,8 @@ pub fn tcp(address: &str) -> (TcpStream, OwnedFd) {
     (client, listener.accept().unwrap().0.into())
 }
 
-/// Serves a TCP connection over this loopback address; where the process is for this connection
-/// alone, its standard error is the client too, as under xinetd.
+/// Serves a TCP connection over this loopback address. The standard error of a process for one
+/// connection is the client too, as under xinetd.
 pub fn serve_on(address: &str, mode: Mode, program: &str, args: &[&str]) -> (TcpStream, Served) {
     if mode == Mode::PerConnection {
         let (client, connection) = tcp(address);
@@ -180,7 +180,7 @@ pub fn serve_unix(mode: Mode, program: &str, args: &[&str]) -> (UnixStream, Serv
     (client, served)
 }
 
-/// Sends all of `input`, closes the sending half and reads to the end.
+/// Sends `input`, closes the sending half, and reads to the end.
 pub fn exchange(mut client: TcpStream, input: &[u8]) -> String {
     client.write_all(input).unwrap();
     client.shutdown(std::net::Shutdown::Write).unwrap();

@@ -1,4 +1,4 @@
-//! What only a process that serves many connections can show.
+//! A process that serves many connections.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::serving::{CELEBS, HELLO, Served, tcp};
 use crate::support::{PATIENCE, PROMPT, expect, rest, wait_until};
 
-/// A process that serves all who connect to the address.
+/// A shared service, and its address.
 fn share(program: &str, args: &[&str]) -> (SocketAddr, Served) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -25,7 +25,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     client
 }
 
-/// A conversation that has begun.
+/// Connects, and reads the first prompt.
 fn begin(address: SocketAddr) -> TcpStream {
     let mut client = connect(address);
     expect(&mut client, PROMPT);
@@ -33,7 +33,7 @@ fn begin(address: SocketAddr) -> TcpStream {
 }
 
 #[test]
-fn conversations_do_not_disturb_each_other() {
+fn concurrent_sessions_are_independent() {
     let (address, served) = share(CELEBS, &[]);
     let mut clients: Vec<TcpStream> = (0..200).map(|_| begin(address)).collect();
     for round in 0..5 {
@@ -59,7 +59,7 @@ fn conversations_do_not_disturb_each_other() {
 }
 
 #[test]
-fn a_client_that_floods_and_does_not_read_holds_nobody_up() {
+fn a_client_that_floods_and_does_not_read_does_not_delay_others() {
     let (address, served) = share(CELEBS, &[]);
     let mut flood = begin(address);
     flood.set_nonblocking(true).unwrap();
@@ -76,7 +76,7 @@ fn a_client_that_floods_and_does_not_read_holds_nobody_up() {
 }
 
 #[test]
-fn past_the_limit_clients_wait_for_their_turn() {
+fn at_the_concurrency_limit_clients_wait() {
     let (address, served) = share(CELEBS, &["--max-connections", "2"]);
     let (first, second) = (begin(address), begin(address));
     let mut third = connect(address);
@@ -92,7 +92,7 @@ fn past_the_limit_clients_wait_for_their_turn() {
 }
 
 #[test]
-fn past_the_limit_clients_are_refused_with_a_sentence_where_that_is_wanted() {
+fn at_the_concurrency_limit_clients_are_refused_with_a_message() {
     let args = ["--max-connections", "1", "--when-full", "refuse"];
     let (address, served) = share(CELEBS, &args);
     let first = begin(address);
@@ -101,18 +101,18 @@ fn past_the_limit_clients_are_refused_with_a_sentence_where_that_is_wanted() {
         "Too many connections; please try again later\n"
     );
     drop(first);
-    // As soon as it has left, another may come.
-    wait_until("there is a place", Instant::now() + PATIENCE, || {
+    // When it has ended, another connection is served.
+    wait_until("a client is served", Instant::now() + PATIENCE, || {
         let mut client = connect(address);
-        let mut word = [0; 6];
-        client.read_exact(&mut word).unwrap();
-        (word == *b"Please").then_some(())
+        let mut start = [0; 6];
+        client.read_exact(&mut start).unwrap();
+        (start == *b"Please").then_some(())
     });
     assert!(served.end().success());
 }
 
 #[test]
-fn a_refused_client_that_goes_on_sending_holds_nobody_up() {
+fn a_refused_client_that_keeps_sending_does_not_delay_others() {
     let args = ["--max-connections", "1", "--when-full", "refuse"];
     let (address, served) = share(CELEBS, &args);
     let mut first = begin(address);
@@ -120,7 +120,7 @@ fn a_refused_client_that_goes_on_sending_holds_nobody_up() {
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                // Bounded, should the test fail.
+                // Bounded, in case the test fails.
                 for _ in 0..1_000_000 {
                     if done.load(Ordering::Relaxed) {
                         break;
@@ -146,7 +146,7 @@ fn a_refused_client_that_goes_on_sending_holds_nobody_up() {
 }
 
 #[test]
-fn a_source_that_has_its_share_is_refused_with_a_sentence() {
+fn at_the_per_source_limit_clients_are_refused_with_a_message() {
     let (address, served) = share(CELEBS, &["--per-source", "3"]);
     let clients: Vec<TcpStream> = (0..3).map(|_| begin(address)).collect();
     let refused = "Too many connections from your address; please try again later\n";
@@ -156,12 +156,12 @@ fn a_source_that_has_its_share_is_refused_with_a_sentence() {
 }
 
 #[test]
-fn told_to_stop_it_takes_nobody_new_and_lets_conversations_finish() {
+fn after_sigterm_no_connection_is_accepted_and_sessions_may_end() {
     let (address, served) = share(CELEBS, &[]);
     let mut client = begin(address);
     served.terminate();
-    // The test has no other descriptor of the listener: when the process has closed it, it is gone.
-    wait_until("nobody listens", Instant::now() + PATIENCE, || {
+    // The test has no descriptor of the listener: when the process closes it, it is closed.
+    wait_until("the listener is closed", Instant::now() + PATIENCE, || {
         TcpStream::connect(address).is_err().then_some(())
     });
     client.write_all(b"linus\nquit\n").unwrap();
@@ -173,7 +173,7 @@ fn told_to_stop_it_takes_nobody_new_and_lets_conversations_finish() {
 }
 
 #[test]
-fn told_to_stop_it_ends_what_does_not_end_in_time_with_the_last_words() {
+fn after_the_stop_timeout_sessions_are_ended() {
     let (address, served) = share(CELEBS, &["--stop-timeout", "300ms"]);
     let client = begin(address);
     served.terminate();
@@ -182,13 +182,13 @@ fn told_to_stop_it_ends_what_does_not_end_in_time_with_the_last_words() {
 }
 
 #[test]
-fn it_leaves_when_nobody_comes_and_not_before() {
+fn the_process_exits_after_the_idle_time_and_not_before() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    // It is there before the program is, which may otherwise have left when it comes.
+    // Connect before the program starts: it could exit before the connection otherwise.
     let mut client = connect(listener.local_addr().unwrap());
     let served = Served::share(CELEBS, &["--exit-idle-time", "500ms"], listener.into());
     expect(&mut client, PROMPT);
-    // Longer than the idle time, and it is still there.
+    // Longer than the idle time: the process still runs.
     client
         .set_read_timeout(Some(Duration::from_secs(1)))
         .unwrap();
@@ -200,15 +200,15 @@ fn it_leaves_when_nobody_comes_and_not_before() {
 }
 
 #[test]
-fn without_descriptors_it_goes_on_with_those_it_has_and_recovers() {
+fn without_file_descriptors_open_sessions_continue_and_new_ones_follow() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    // prlimit execs the program, which can raise the limit no further than this.
+    // The program cannot raise the limit above the hard limit that prlimit sets.
     let limited = ["--nofile=24:24", CELEBS];
     let served = Served::share("prlimit", &limited, listener.into());
     let mut clients: Vec<TcpStream> = Vec::new();
     let waiting = loop {
-        assert!(clients.len() < 24, "there is a limit");
+        assert!(clients.len() < 24, "no limit reached");
         let mut client = connect(address);
         client
             .set_read_timeout(Some(Duration::from_secs(2)))
@@ -232,7 +232,7 @@ fn without_descriptors_it_goes_on_with_those_it_has_and_recovers() {
 }
 
 #[test]
-fn listen_opens_the_addresses_itself() {
+fn listen_opens_sockets_without_systemd() {
     let path =
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("listen-{}", std::process::id()));
     let _ = fs::remove_file(&path);
@@ -252,7 +252,9 @@ fn listen_opens_the_addresses_itself() {
         .spawn()
         .unwrap();
     let deadline = Instant::now() + PATIENCE;
-    let client = wait_until("it listens", deadline, || TcpStream::connect(free).ok());
+    let client = wait_until("the program listens", deadline, || {
+        TcpStream::connect(free).ok()
+    });
     assert!(rest(client).starts_with("Hello World:"));
     let client = std::os::unix::net::UnixStream::connect(&path).unwrap();
     assert!(rest(client).starts_with("Hello World:"));
@@ -264,17 +266,17 @@ fn listen_opens_the_addresses_itself() {
             .unwrap()
             .contains(" served: 0 bytes received, ")
     );
-    assert!(!path.exists(), "the socket's file is gone with it");
+    assert!(!path.exists(), "the socket file is not removed");
 }
 
 #[test]
-fn a_connection_in_place_of_a_listener_is_refused() {
+fn a_connection_passed_as_a_listener_is_an_error() {
     let (_client, connection) = tcp("127.0.0.1");
     let served = Served::share(HELLO, &[], connection);
     assert_eq!(served.ended().code(), Some(1));
 }
 
-/// What the program tells the service manager, which here is the test.
+/// The service manager's end of the notification socket.
 struct Manager {
     socket: UnixDatagram,
 }
@@ -292,7 +294,7 @@ impl Manager {
 }
 
 #[test]
-fn the_manager_is_told_ready_how_busy_alive_and_stopping() {
+fn the_manager_receives_ready_status_watchdog_and_stopping() {
     let path =
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("notify-{}", std::process::id()));
     let _ = fs::remove_file(&path);
@@ -311,10 +313,10 @@ fn the_manager_is_told_ready_how_busy_alive_and_stopping() {
     assert!(manager.next().starts_with("READY=1\n"));
     manager.until("WATCHDOG=1");
     let client = begin(address);
-    manager.until("STATUS=1 connections now, 1 in all");
+    manager.until("STATUS=1 connection now, 1 in total");
     manager.until("WATCHDOG=1");
     drop(client);
-    manager.until("STATUS=0 connections now, 1 in all");
+    manager.until("STATUS=0 connections now, 1 in total");
     served.terminate();
     manager.until("STOPPING=1");
     assert!(served.ended().success());

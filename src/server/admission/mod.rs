@@ -1,152 +1,154 @@
-//! Who may come in.
+//! Decides which connections are accepted: limits, access times, allow and deny lists.
 
-mod hours;
-mod load;
-mod range;
-mod rate;
+mod access_times;
+mod load_limit;
+mod network;
+mod rate_limit;
+mod refusal;
 mod source;
-mod words;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-pub use self::hours::Span;
-pub use self::load::load;
-pub use self::range::Range;
-pub use self::rate::Rate;
-pub use self::words::{Message, Reason, Words};
+pub use self::access_times::TimeRange;
+pub use self::load_limit::load;
+pub use self::network::Network;
+pub use self::rate_limit::Rate;
+pub use self::refusal::{Refusal, RefusalMessage, RefusalMessages};
 
-use self::hours::Hours;
-use self::load::Load;
-use self::rate::Meter;
+use self::access_times::AccessTimes;
+use self::load_limit::LoadLimit;
+use self::rate_limit::RateLimiter;
 use self::source::Source;
 use super::options::{Options, WhenFull};
 use crate::connection::Peer;
 
-/// Limits that are not set by default.
+/// Limits and rules that are not set by default.
 #[derive(Debug, Default)]
 pub struct Limits {
-    /// How many may come in how much time.
+    /// The rate limit.
     pub rate: Option<Rate>,
-    /// How long nobody may come once that is reached; if longer than that time.
+    /// The shortest time without connections once the rate limit is reached.
     pub rate_pause: Duration,
-    /// The load average up to which somebody may come.
+    /// The highest load average at which connections are accepted.
     pub max_load: Option<f64>,
-    /// When somebody may come; always where there is none.
-    pub access_times: Vec<Span>,
-    /// Who may come; everyone where there is none.
-    pub allow: Vec<Range>,
-    /// Who may not come, allowed or not.
-    pub deny: Vec<Range>,
-    /// What refused clients are told.
-    pub words: Words,
+    /// When connections are accepted; at any time if empty.
+    pub access_times: Vec<TimeRange>,
+    /// The networks that may connect; all if empty.
+    pub allow: Vec<Network>,
+    /// The networks that may not connect, even if allowed.
+    pub deny: Vec<Network>,
+    /// The messages for refused clients.
+    pub messages: RefusalMessages,
 }
 
-/// Counts connections, altogether and by where they come from, and knows the limits.
+/// Counts connections, in total and per source, and compares them with the limits.
 #[derive(Debug)]
 pub struct Admission {
-    most: usize,
-    most_per_source: Option<u32>,
+    max: usize,
+    max_per_source: Option<u32>,
     when_full: WhenFull,
-    current: usize,
+    open: usize,
     sources: HashMap<Source, u32>,
-    meter: Option<Meter>,
-    load: Option<Load>,
-    hours: Hours,
-    allow: Vec<Range>,
-    deny: Vec<Range>,
-    words: Words,
+    rate: Option<RateLimiter>,
+    load: Option<LoadLimit>,
+    access_times: AccessTimes,
+    allow: Vec<Network>,
+    deny: Vec<Network>,
+    messages: RefusalMessages,
 }
 
 impl Admission {
-    /// The limits that the user has set.
     pub fn new(options: &Options, limits: Limits) -> Admission {
         Admission {
-            most: options.max_connections as usize,
-            most_per_source: options.per_source,
+            max: options.max_connections as usize,
+            max_per_source: options.per_source,
             when_full: options.when_full,
-            current: 0,
+            open: 0,
             sources: HashMap::new(),
-            meter: limits.rate.map(|rate| Meter::new(rate, limits.rate_pause)),
-            load: limits.max_load.map(Load::new),
-            hours: Hours::new(limits.access_times),
+            rate: limits
+                .rate
+                .map(|rate| RateLimiter::new(rate, limits.rate_pause)),
+            load: limits.max_load.map(LoadLimit::new),
+            access_times: AccessTimes::new(limits.access_times),
             allow: limits.allow,
             deny: limits.deny,
-            words: limits.words,
+            messages: limits.messages,
         }
     }
 
-    /// Whether a connection may be accepted at all; if not, it waits in the listener's queue.
-    pub fn open(&mut self, now: Instant) -> bool {
+    /// Returns whether to call accept(2). If not, new connections wait in the backlog.
+    pub fn may_accept(&mut self, now: Instant) -> bool {
         self.when_full == WhenFull::Refuse
-            || (self.current < self.most && self.passing(now).is_none())
+            || (self.open < self.max && self.temporary_limit(now).is_none())
     }
 
-    /// When [`Admission::open`] may say otherwise, though nobody has left.
-    pub fn opens_at(&mut self, now: Instant) -> Option<Instant> {
+    /// When [`Admission::may_accept`] may change to true even if no connection ends.
+    pub fn may_accept_at(&mut self, now: Instant) -> Option<Instant> {
         match self.when_full {
             WhenFull::Refuse => None,
-            WhenFull::Wait => self.passing(now).map(|(until, _)| until),
+            WhenFull::Wait => self.temporary_limit(now).map(|(until, _)| until),
         }
     }
 
-    /// What keeps everyone out for now, and until when.
-    fn passing(&mut self, now: Instant) -> Option<(Instant, Reason)> {
-        let rate = self.meter.as_ref().and_then(|rate| rate.closed_until(now));
+    /// The limit that applies to all new connections until some time.
+    fn temporary_limit(&mut self, now: Instant) -> Option<(Instant, Refusal)> {
+        let rate = self.rate.as_ref().and_then(|rate| rate.limited_until(now));
         if let Some(until) = rate {
-            return Some((until, Reason::Rate));
+            return Some((until, Refusal::Rate));
         }
-        let load = self.load.as_mut().and_then(|load| load.over_until(now));
-        load.map(|until| (until, Reason::Load))
+        let load = self.load.as_mut().and_then(|load| load.exceeded_until(now));
+        load.map(|until| (until, Refusal::Load))
     }
 
-    /// Decides on a connection, and counts it where it is admitted.
+    /// Decides on a connection, and counts it if it is admitted.
     ///
     /// # Errors
     ///
-    /// Why it is not.
-    pub fn admit(&mut self, peer: Peer, now: Instant) -> Result<(), Reason> {
+    /// The reason to refuse it.
+    pub fn admit(&mut self, peer: Peer, now: Instant) -> Result<(), Refusal> {
         if let Peer::Tcp(address) = peer {
-            let within = |ranges: &[Range]| ranges.iter().any(|range| range.contains(address.ip()));
-            if within(&self.deny) || !(self.allow.is_empty() || within(&self.allow)) {
-                return Err(Reason::Address);
+            let listed =
+                |networks: &[Network]| networks.iter().any(|net| net.contains(address.ip()));
+            if listed(&self.deny) || !(self.allow.is_empty() || listed(&self.allow)) {
+                return Err(Refusal::Address);
             }
         }
-        if !self.hours.open(Timestamp::now()) {
-            return Err(Reason::Hours);
+        if !self.access_times.contain(Timestamp::now()) {
+            return Err(Refusal::AccessTimes);
         }
-        if self.current >= self.most {
-            return Err(Reason::Full);
+        if self.open >= self.max {
+            return Err(Refusal::Full);
         }
-        if let Some((_, reason)) = self.passing(now) {
+        if let Some((_, reason)) = self.temporary_limit(now) {
             return Err(reason);
         }
-        // Without a limit there is nothing to count, at any rate of connections.
-        if let Some(most) = self.most_per_source {
+        // Without a limit, sources are not counted.
+        if let Some(max) = self.max_per_source {
             let count = self.sources.entry(peer.into()).or_default();
-            if *count >= most {
-                return Err(Reason::Source);
+            if *count >= max {
+                return Err(Refusal::Source);
             }
             *count += 1;
         }
-        if let Some(meter) = &mut self.meter {
-            meter.count(now);
+        if let Some(rate) = &mut self.rate {
+            rate.count(now);
         }
-        self.current += 1;
+        self.open += 1;
         Ok(())
     }
 
-    /// What a client is told that is not served.
-    pub fn tell(&self, reason: Reason) -> Vec<u8> {
-        self.words.tell(reason)
+    /// The message for a client that is refused.
+    pub fn message(&self, reason: Refusal) -> Vec<u8> {
+        self.messages.text(reason)
     }
 
     /// An admitted connection has ended.
-    pub fn leave(&mut self, peer: Peer) {
-        self.current -= 1;
-        if self.most_per_source.is_none() {
+    pub fn release(&mut self, peer: Peer) {
+        self.open -= 1;
+        if self.max_per_source.is_none() {
             return;
         }
         let source = Source::from(peer);
@@ -158,14 +160,14 @@ impl Admission {
         }
     }
 
-    /// Until when it counts who came before.
-    pub fn counts_until(&self, now: Instant) -> Option<Instant> {
-        self.meter.as_ref()?.counts_until(now)
+    /// Until when the connections counted by the rate limiter matter.
+    pub fn rate_limit_until(&self, now: Instant) -> Option<Instant> {
+        self.rate.as_ref()?.counts_until(now)
     }
 
-    /// How many connections are admitted now.
-    pub fn current(&self) -> usize {
-        self.current
+    /// The number of open connections.
+    pub fn open(&self) -> usize {
+        self.open
     }
 }
 
@@ -173,10 +175,10 @@ impl Admission {
 mod tests {
     use super::*;
 
-    fn options(most: u32, per_source: Option<u32>, when_full: WhenFull) -> Options {
+    fn options(max: u32, per_source: Option<u32>, when_full: WhenFull) -> Options {
         Options {
             listen: Vec::new(),
-            max_connections: most,
+            max_connections: max,
             per_source,
             when_full,
             exit_idle_time: None,
@@ -184,8 +186,8 @@ mod tests {
         }
     }
 
-    fn admission(most: u32, per_source: Option<u32>, when_full: WhenFull) -> Admission {
-        Admission::new(&options(most, per_source, when_full), Limits::default())
+    fn admission(max: u32, per_source: Option<u32>, when_full: WhenFull) -> Admission {
+        Admission::new(&options(max, per_source, when_full), Limits::default())
     }
 
     fn limited(when_full: WhenFull, limits: Limits) -> Admission {
@@ -217,32 +219,35 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_makes_room_and_leaves_no_trace() {
+    fn a_connection_that_ended_is_no_longer_counted() {
         let now = Instant::now();
         let mut admission = admission(100, Some(2), WhenFull::Wait);
         for _ in 0..1000 {
             assert_eq!(admission.admit(peer("192.0.2.1:1"), now), Ok(()));
-            admission.leave(peer("192.0.2.1:1"));
+            admission.release(peer("192.0.2.1:1"));
         }
-        assert_eq!((admission.current(), admission.sources.len()), (0, 0));
+        assert_eq!((admission.open(), admission.sources.len()), (0, 0));
     }
 
     #[test]
-    fn when_full_clients_wait_or_are_refused_as_the_user_says() {
+    fn at_the_concurrency_limit_clients_wait_or_are_refused() {
         let now = Instant::now();
-        for (when_full, open) in [(WhenFull::Wait, false), (WhenFull::Refuse, true)] {
+        for (when_full, accepts) in [(WhenFull::Wait, false), (WhenFull::Refuse, true)] {
             let mut admission = admission(1, None, when_full);
-            assert!(admission.open(now));
+            assert!(admission.may_accept(now));
             assert_eq!(admission.admit(peer("192.0.2.1:1"), now), Ok(()));
-            assert_eq!(admission.open(now), open);
-            assert_eq!(admission.admit(peer("192.0.2.2:1"), now), Err(Reason::Full));
-            admission.leave(peer("192.0.2.1:1"));
-            assert!(admission.open(now));
+            assert_eq!(admission.may_accept(now), accepts);
+            assert_eq!(
+                admission.admit(peer("192.0.2.2:1"), now),
+                Err(Refusal::Full)
+            );
+            admission.release(peer("192.0.2.1:1"));
+            assert!(admission.may_accept(now));
         }
     }
 
     #[test]
-    fn past_the_rate_clients_wait_or_are_refused_as_the_user_says() {
+    fn at_the_rate_limit_clients_wait_or_are_refused() {
         let start = Instant::now();
         let later = start + Duration::from_secs(10);
         for when_full in [WhenFull::Wait, WhenFull::Refuse] {
@@ -256,36 +261,39 @@ mod tests {
             assert_eq!(admission.admit(peer("192.0.2.1:1"), start), Ok(()));
             assert_eq!(
                 admission.admit(peer("192.0.2.1:1"), start),
-                Err(Reason::Rate)
+                Err(Refusal::Rate)
             );
             let waits = when_full == WhenFull::Wait;
-            assert_eq!(admission.open(start), !waits);
-            assert_eq!(admission.opens_at(start), waits.then_some(later));
-            assert!(admission.open(later));
+            assert_eq!(admission.may_accept(start), !waits);
+            assert_eq!(admission.may_accept_at(start), waits.then_some(later));
+            assert!(admission.may_accept(later));
             assert_eq!(admission.admit(peer("192.0.2.1:1"), later), Ok(()));
         }
     }
 
     #[test]
-    fn a_load_that_every_machine_has_keeps_everyone_out() {
-        // A quiet machine has a load of 0.00.
+    fn at_the_load_limit_clients_wait_or_are_refused() {
+        // A quiet machine has a load of 0.00, so that only a negative limit is always exceeded.
         let mut admission = limited(WhenFull::Refuse, Limits::default());
-        admission.load = Some(Load::new(-1.0));
+        admission.load = Some(LoadLimit::new(-1.0));
         let now = Instant::now();
-        assert_eq!(admission.admit(peer("192.0.2.1:1"), now), Err(Reason::Load));
+        assert_eq!(
+            admission.admit(peer("192.0.2.1:1"), now),
+            Err(Refusal::Load)
+        );
         admission.when_full = WhenFull::Wait;
-        assert!(!admission.open(now) && admission.opens_at(now) > Some(now));
+        assert!(!admission.may_accept(now) && admission.may_accept_at(now) > Some(now));
     }
 
     #[test]
-    fn a_denied_address_is_refused_even_where_it_is_allowed() {
+    fn a_denied_address_is_refused_even_if_it_is_allowed() {
         let now = Instant::now();
-        let ranges = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let networks = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
         let mut admission = limited(
             WhenFull::Wait,
             Limits {
-                allow: ranges(&["192.0.2.0/24", "2001:db8::/32"]),
-                deny: ranges(&["192.0.2.128/25"]),
+                allow: networks(&["192.0.2.0/24", "2001:db8::/32"]),
+                deny: networks(&["192.0.2.128/25"]),
                 ..Limits::default()
             },
         );
@@ -299,7 +307,7 @@ mod tests {
             let verdict = admission.admit(peer(address), now);
             assert_eq!(verdict.is_ok(), admitted, "{address}");
         }
-        // Who is on this machine has no address.
+        // Local clients have no address.
         let local = Peer::Unix { uid: 0, pid: 1 };
         assert_eq!(admission.admit(local, now), Ok(()));
     }

@@ -1,19 +1,20 @@
-//! Where connections come from.
+//! The sources of connections, for the per-source limit.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::connection::Peer;
 
-/// What counts as one source. A host has a whole /64 network of IPv6 addresses to choose from.
+/// What counts as one source. An IPv6 host can use any address of its /64 network, so that the whole
+/// network is one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
     /// An IPv4 address.
     V4(Ipv4Addr),
-    /// The network of an IPv6 address.
+    /// The /64 network of an IPv6 address.
     V6(u64),
-    /// A user of this machine.
+    /// The user ID of a local client.
     User(u32),
-    /// Who has left already.
+    /// A client that disconnected before its address was read.
     Unknown,
 }
 

@@ -1,36 +1,36 @@
-//! The processes whose parent this process is.
+//! The child processes of this process.
 
 use std::fs;
 
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
-/// Ticks in a second, as processes are shown to have started. The same on all architectures.
+/// Clock ticks per second (USER_HZ), the same on all architectures.
 const TICKS: i64 = 100;
 
-/// A child.
+/// A child process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Child {
-    /// Its number.
+    /// Its process ID.
     pub pid: Pid,
     /// Its process group.
     pub group: Pid,
-    /// When it began, in ticks since the machine was started.
-    pub begun: i64,
+    /// When it was started, in clock ticks since boot.
+    pub started: i64,
 }
 
-/// The time, as a process that begins now would be shown to have begun. Nothing begins before it.
+/// The current time in clock ticks since boot, the unit of [`Child::started`].
 pub fn now() -> i64 {
-    // Fails for no clock that there is.
+    // Never fails for an existing clock.
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(i64::MAX, |time| {
         time.tv_sec() * TICKS + time.tv_nsec() / (1_000_000_000 / TICKS)
     })
 }
 
-/// The children but those that `known` knows, and those that have ended.
+/// The children that have not ended, without those for which `known` returns true.
 pub fn others(known: impl Fn(Pid) -> bool) -> Vec<Child> {
     let own = std::process::id();
-    let pids = listed().unwrap_or_else(numbered);
+    let pids = from_task_children().unwrap_or_else(all_processes);
     pids.into_iter()
         .map(Pid::from_raw)
         .filter(|pid| !known(*pid))
@@ -42,8 +42,9 @@ pub fn others(known: impl Fn(Pid) -> bool) -> Vec<Child> {
         .collect()
 }
 
-/// As the kernel lists them, for each thread; `None` where it does not.
-fn listed() -> Option<Vec<i32>> {
+/// The children of each thread, from /proc/self/task/TID/children. `None` if the kernel has no such
+/// file.
+fn from_task_children() -> Option<Vec<i32>> {
     let mut pids = Vec::new();
     for thread in fs::read_dir("/proc/self/task").ok()? {
         let path = thread.ok()?.path().join("children");
@@ -56,21 +57,21 @@ fn listed() -> Option<Vec<i32>> {
     Some(pids)
 }
 
-/// All processes that are to be seen.
-fn numbered() -> Vec<i32> {
+/// All visible processes.
+fn all_processes() -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect()
 }
 
-/// The parent and what else there is to know, from /proc/PID/stat; `None` for one that has ended.
+/// Parses /proc/PID/stat into the parent process ID and the child. `None` if the process has ended.
 fn parse(pid: Pid, stat: &[u8]) -> Option<(u32, Child)> {
-    // The second field is a name in parentheses, and may have anything in it.
+    // The second field is the command name in parentheses, which may contain any byte.
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    // The first thread may have ended, and others go on.
+    // If only the first thread has ended, the state is Z, and there are other threads.
     let threads = fields.get(17)?;
     match *fields.first()? {
         "X" => return None,
@@ -80,7 +81,7 @@ fn parse(pid: Pid, stat: &[u8]) -> Option<(u32, Child)> {
     let child = Child {
         pid,
         group: Pid::from_raw(fields.get(2)?.parse().ok()?),
-        begun: fields.get(19)?.parse().ok()?,
+        started: fields.get(19)?.parse().ok()?,
     };
     Some((fields.get(1)?.parse().ok()?, child))
 }
@@ -91,7 +92,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn a_child_is_found_with_its_group_and_its_beginning() {
+    fn a_child_is_found_with_its_group_and_start_time() {
         let before = now();
         let mut process = Command::new("sleep").arg("100").spawn().unwrap();
         let pid = Pid::from_raw(process.id() as i32);
@@ -103,24 +104,24 @@ mod tests {
             panic!("{found:?}");
         };
         assert_eq!((child.pid, child.group), (pid, nix::unistd::getpgrp()));
-        assert!((before..=after).contains(&child.begun));
+        assert!((before..=after).contains(&child.started));
         assert_eq!(others(|other| other != pid), []);
     }
 
     #[test]
-    fn a_name_that_looks_like_more_fields_is_one() {
+    fn a_command_name_may_contain_parentheses_and_blanks() {
         let stat = b"7 (a) S 1 2 (b)) S 4 5 6 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 900 1 1";
         let child = Child {
             pid: Pid::from_raw(7),
             group: Pid::from_raw(5),
-            begun: 900,
+            started: 900,
         };
         assert_eq!(parse(Pid::from_raw(7), stat), Some((4, child)));
         let ended = String::from_utf8_lossy(stat).replace("(b)) S", ") Z");
         assert_eq!(parse(Pid::from_raw(7), ended.as_bytes()), None);
-        let goes_on = ended.replace(" 20 0 1 0 900", " 20 0 2 0 900");
+        let has_threads = ended.replace(" 20 0 1 0 900", " 20 0 2 0 900");
         assert_eq!(
-            parse(Pid::from_raw(7), goes_on.as_bytes()),
+            parse(Pid::from_raw(7), has_threads.as_bytes()),
             Some((4, child))
         );
         assert_eq!(parse(Pid::from_raw(7), b"7 (cut"), None);

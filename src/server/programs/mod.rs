@@ -1,280 +1,290 @@
-//! A program for each connection, as inetd has it: the connection is its standard input and output.
+//! Starts a program for each connection, as inetd does: the connection is its standard input and
+//! output.
 
 mod children;
-mod conversation;
-mod ending;
+mod client;
+mod connection;
 mod options;
 mod orphans;
 mod processes;
-mod program;
+mod program_spec;
 mod spawner;
+mod stop_reason;
 mod wait;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::ffi::CString;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use mio::{Interest, Registry, Waker};
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::Signal;
-use nix::sys::socket::{UnixAddr, getpeername};
 
-pub use self::conversation::Times;
-pub use self::options::Options;
-pub use self::program::{Program, file_name};
+pub use self::connection::Timeouts;
+pub use self::options::ProgramOptions;
+pub use self::program_spec::{ProgramError, ProgramSpec, file_name};
+pub use self::stop_reason::StopReason;
+pub use self::wait::ExitStatus;
 
-use self::conversation::{Conversation, Phase};
-use self::ending::Why;
-use self::processes::{News, Processes};
-use self::program::assignment;
+use self::client::client_environment;
+use self::connection::{Phase, ProgramConnection};
+use self::processes::{Processes, ProgramEvent};
 use self::spawner::Spawner;
-use super::accept::PAUSE;
+use super::acceptor::RESOURCE_PAUSE;
+use super::connection_log::ConnectionId;
+use super::end::End;
+use super::error::SetUpError;
 use super::event_loop::WAKER;
-use super::farewell::farewell;
-use super::host::{Around, Guest, Host, Next};
-use super::records::Name;
-use crate::connection::{Peer, TcpInfo, send_now};
+use super::handler::{Connection, Context, Handler, Next};
+use super::refuse::refuse;
+use crate::connection::{TcpInfo, send_now};
+use crate::log::Count;
 
-/// How long programs may take to vanish that were killed.
-const LAST_BREATH: Duration = Duration::from_secs(2);
+/// How long programs may take to end after SIGKILL.
+const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Starts programs, and sees to their ends.
-pub struct Programs {
+/// Serves connections with programs.
+pub(super) struct ProgramHandler {
     processes: Processes,
-    times: Times,
-    /// Sent before a program starts.
+    timeouts: Timeouts,
+    /// Sent before the program starts.
     banner: Vec<u8>,
-    /// Sent where it cannot be started.
-    out_of_order: Vec<u8>,
-    /// The connections whose programs have not ended, by when they began.
+    /// Sent if the program cannot be started.
+    failure_message: Vec<u8>,
+    /// The connections whose programs have not ended, by the time they were accepted.
     oldest: BTreeSet<(i64, usize)>,
-    /// The connections whose programs could not be started for lack of something.
-    short: VecDeque<usize>,
+    /// The connections whose programs could not be started for lack of resources.
+    delayed: VecDeque<usize>,
 }
 
-impl Programs {
-    /// Starts this program for each connection.
+impl ProgramHandler {
+    /// Makes a handler that starts this program for each connection.
     ///
     /// # Errors
     ///
-    /// What that takes cannot be had.
+    /// A resource that this needs is not available.
     pub fn new(
-        program: Program,
-        times: Times,
+        program: ProgramSpec,
+        timeouts: Timeouts,
         banner: Vec<u8>,
-        out_of_order: Vec<u8>,
+        failure_message: Vec<u8>,
         registry: &Registry,
-    ) -> anyhow::Result<Programs> {
-        set_child_subreaper(true).context("cannot adopt what programs leave behind")?;
-        let waker = Waker::new(registry, WAKER).context("cannot set up the event loop")?;
-        let spawner = Spawner::new(program, waker).context("cannot start threads")?;
-        Ok(Programs {
-            processes: Processes::new(spawner, times.grace),
-            times,
+    ) -> Result<ProgramHandler, SetUpError> {
+        set_child_subreaper(true).map_err(SetUpError::Subreaper)?;
+        let waker = Waker::new(registry, WAKER).map_err(SetUpError::Waker)?;
+        let spawner = Spawner::new(program, waker).map_err(SetUpError::Thread)?;
+        Ok(ProgramHandler {
+            processes: Processes::new(spawner, timeouts.grace),
+            timeouts,
             banner,
-            out_of_order,
+            failure_message,
             oldest: BTreeSet::new(),
-            short: VecDeque::new(),
+            delayed: VecDeque::new(),
         })
     }
 }
 
-impl Host for Programs {
-    type Guest = Conversation;
-    type News = News;
+impl Handler for ProgramHandler {
+    type Connection = ProgramConnection;
+    type Event = ProgramEvent;
 
     const SIGNALS: &'static [Signal] = &[Signal::SIGCHLD];
 
-    fn interest(&self, guest: &Conversation) -> Interest {
-        if self.times.idle.is_some() && guest.is_local() {
-            // Each message wakes this process, which is the only way to know of it.
+    fn interest(&self, connection: &ProgramConnection) -> Interest {
+        if self.timeouts.idle.is_some() && connection.is_local() {
+            // The kernel does not count the bytes of AF_UNIX connections, so that each message has
+            // to wake the loop.
             Interest::READABLE.add(Interest::WRITABLE)
         } else {
-            // Beside this, which hardly ever happens, it is told of errors and hang-ups.
+            // Errors and hang-ups are always reported. Urgent data is rare, and mio needs an
+            // interest.
             Interest::PRIORITY
         }
     }
 
-    fn last_words(&self) -> Duration {
-        self.times.grace + LAST_BREATH
+    fn shutdown_timeout(&self) -> Duration {
+        self.timeouts.grace + KILL_TIMEOUT
     }
 
-    fn welcome(
+    fn on_accept(
         &mut self,
         socket: OwnedFd,
-        name: Name,
-        around: &mut Around<'_, '_>,
-    ) -> (Conversation, Next) {
+        id: ConnectionId,
+        context: &mut Context<'_, '_>,
+    ) -> (ProgramConnection, Next) {
         if !self.banner.is_empty() {
-            // A new connection has room for it.
+            // It fits into the send buffer of a new connection.
             let _ = send_now(&socket, &self.banner);
         }
-        let mut guest = Conversation::new(socket, name, around.now);
-        self.oldest.insert((guest.born(), around.key));
-        let next = self.start(&mut guest, around);
-        (guest, next)
+        let mut connection = ProgramConnection::new(socket, id, context.now);
+        self.oldest
+            .insert((connection.accepted_ticks(), context.key));
+        let next = self.start(&mut connection, context);
+        (connection, next)
     }
 
-    fn drive(&mut self, guest: &mut Conversation, around: &mut Around<'_, '_>) -> Next {
-        if let (Phase::Short(_), true) = (guest.phase(), guest.is_gone()) {
-            return self.never_started(guest, Why::ClientGone, around);
+    fn on_ready(
+        &mut self,
+        connection: &mut ProgramConnection,
+        context: &mut Context<'_, '_>,
+    ) -> Next {
+        if let (Phase::Delayed(_), true) = (connection.phase(), connection.is_client_gone()) {
+            return self.close_unstarted(connection, StopReason::ClientGone, context);
         }
-        if guest.phase() == Phase::Starting {
-            // What happened is seen once it runs, and nothing else tells of that.
-            self.processes.wake_me();
+        if connection.phase() == Phase::Starting {
+            // Readiness is handled once the program runs, and only the spawner reports that.
+            self.processes.wake_on_next_start();
         }
-        if guest.is_local() {
-            guest.moved(around.now);
+        if connection.is_local() {
+            connection.on_activity(context.now);
         }
-        guest.look(&self.times, around.now)
+        connection.check(&self.timeouts, context.now)
     }
 
-    fn expire(&mut self, guest: &mut Conversation, around: &mut Around<'_, '_>) -> Next {
-        match guest.phase() {
-            Phase::Short(at) if at <= around.now => self.start(guest, around),
-            _ => guest.look(&self.times, around.now),
-        }
-    }
-
-    fn dismiss(&mut self, guest: &mut Conversation, around: &mut Around<'_, '_>) -> Next {
-        match guest.phase() {
-            Phase::Short(_) => self.never_started(guest, Why::Stopped, around),
-            _ => guest.end(Why::Stopped, &self.times, around.now),
+    fn on_timer(
+        &mut self,
+        connection: &mut ProgramConnection,
+        context: &mut Context<'_, '_>,
+    ) -> Next {
+        match connection.phase() {
+            Phase::Delayed(at) if at <= context.now => self.start(connection, context),
+            _ => connection.check(&self.timeouts, context.now),
         }
     }
 
-    fn signalled(&mut self) {
-        self.processes.child_ended();
+    fn shut_down(
+        &mut self,
+        connection: &mut ProgramConnection,
+        context: &mut Context<'_, '_>,
+    ) -> Next {
+        let reason = StopReason::ServiceStopped;
+        match connection.phase() {
+            Phase::Delayed(_) => self.close_unstarted(connection, reason, context),
+            _ => connection.stop(reason, &self.timeouts, context.now),
+        }
     }
 
-    fn news(&mut self) -> Vec<(usize, News)> {
-        let mut news = self.processes.news();
-        // Whoever has ended makes room for one that could not be started.
-        let ended = |(_, news): &&(usize, News)| matches!(news, News::Ended(_));
-        let room = news.iter().filter(ended).count().min(self.short.len());
-        news.extend(self.short.drain(..room).map(|key| (key, News::Retry)));
-        news
+    fn on_signal(&mut self) {
+        self.processes.on_child_signal();
     }
 
-    fn hear(&mut self, guest: &mut Conversation, news: News, around: &mut Around<'_, '_>) -> Next {
-        match news {
-            News::Started(Ok(pid)) => guest.started(pid, &self.times, around.now),
-            News::Started(Err(errno)) => self.not_started(guest, errno, around),
-            News::Ended(program) => {
-                // The client is not to wait for what remains to be done.
-                let info = TcpInfo::of(guest.socket());
-                let next = guest.close(info.as_ref(), around);
+    fn events(&mut self) -> Vec<(usize, ProgramEvent)> {
+        let mut events = self.processes.events();
+        // For each program that ended, one that could not be started for lack of resources is
+        // started again.
+        let is_end = |(_, event): &&(usize, ProgramEvent)| matches!(event, ProgramEvent::Ended(_));
+        let retries = events.iter().filter(is_end).count().min(self.delayed.len());
+        let retries = self.delayed.drain(..retries);
+        events.extend(retries.map(|key| (key, ProgramEvent::Retry)));
+        events
+    }
+
+    fn on_event(
+        &mut self,
+        connection: &mut ProgramConnection,
+        event: ProgramEvent,
+        context: &mut Context<'_, '_>,
+    ) -> Next {
+        match event {
+            ProgramEvent::Started(Ok(pid)) => {
+                connection.on_started(pid, &self.timeouts, context.now)
+            }
+            ProgramEvent::Started(Err(errno)) => self.on_start_failed(connection, errno, context),
+            ProgramEvent::Ended(program) => {
+                // Closing comes first, so that the client does not have to wait for the rest.
+                let info = TcpInfo::of(connection.socket());
+                let next = connection.close(info.as_ref(), context);
                 let traffic = info.map(|info| info.traffic());
-                self.oldest.remove(&(guest.born(), around.key));
+                self.oldest
+                    .remove(&(connection.accepted_ticks(), context.key));
                 let status = self.processes.wait_for(program);
-                guest.record(&ending::words(guest.why(), status), traffic, around);
+                let end = End::Exited(connection.reason(), status);
+                connection.log_end(end, traffic, context);
                 next
             }
-            News::Retry if matches!(guest.phase(), Phase::Short(_)) => self.start(guest, around),
-            News::Retry => guest.look(&self.times, around.now),
+            ProgramEvent::Retry if matches!(connection.phase(), Phase::Delayed(_)) => {
+                self.start(connection, context)
+            }
+            ProgramEvent::Retry => connection.check(&self.timeouts, context.now),
         }
     }
 
-    fn tidy(&mut self, now: Instant) {
-        let oldest = self.oldest.first().map(|(born, _)| *born);
-        self.processes.tidy(oldest, now);
+    fn maintain(&mut self, now: Instant) {
+        let oldest = self.oldest.first().map(|(accepted, _)| *accepted);
+        self.processes.maintain(oldest, now);
     }
 
-    fn due(&self) -> Option<Instant> {
-        self.processes.due()
+    fn maintenance_due_at(&self) -> Option<Instant> {
+        self.processes.due_at()
     }
 
     fn finish(&mut self) {
-        self.processes.end_all(self.times.grace, LAST_BREATH);
+        self.processes.stop_all(self.timeouts.grace, KILL_TIMEOUT);
     }
 }
 
-impl Programs {
-    /// Has the program started for a connection.
-    fn start(&mut self, guest: &mut Conversation, around: &mut Around<'_, '_>) -> Next {
-        self.short.retain(|key| *key != around.key);
-        let connection = guest.socket().as_raw_fd();
-        let about = about(guest.name().peer, connection);
-        guest.starting(None);
-        match self.processes.start(around.key, connection, about) {
-            None => guest.look(&self.times, around.now),
-            Some(Ok(pid)) => guest.started(pid, &self.times, around.now),
-            Some(Err(errno)) => self.not_started(guest, errno, around),
+impl ProgramHandler {
+    /// Starts the program for a connection.
+    fn start(&mut self, connection: &mut ProgramConnection, context: &mut Context<'_, '_>) -> Next {
+        self.delayed.retain(|key| *key != context.key);
+        let fd = connection.socket().as_raw_fd();
+        let client = client_environment(connection.id().peer, fd);
+        connection.set_starting(None);
+        match self.processes.start(context.key, fd, client) {
+            None => connection.check(&self.timeouts, context.now),
+            Some(Ok(pid)) => connection.on_started(pid, &self.timeouts, context.now),
+            Some(Err(errno)) => self.on_start_failed(connection, errno, context),
         }
     }
 
-    fn not_started(
+    /// The program could not be started. Tries again later if only resources are missing.
+    fn on_start_failed(
         &mut self,
-        guest: &mut Conversation,
+        connection: &mut ProgramConnection,
         errno: Errno,
-        around: &mut Around<'_, '_>,
+        context: &mut Context<'_, '_>,
     ) -> Next {
-        let passing = matches!(
+        let out_of_resources = matches!(
             errno,
             Errno::EAGAIN | Errno::ENOMEM | Errno::ENFILE | Errno::EMFILE
         );
-        if !passing {
-            self.oldest.remove(&(guest.born(), around.key));
-            let end = format!("not started ({})", errno.desc());
-            guest.record(&end, guest.traffic(), around);
-            farewell(guest.socket(), &self.out_of_order);
+        if !out_of_resources {
+            self.oldest
+                .remove(&(connection.accepted_ticks(), context.key));
+            let traffic = connection.traffic();
+            connection.log_end(End::NotStarted(errno), traffic, context);
+            refuse(connection.socket(), &self.failure_message, context.now);
             return Next::Close;
         }
-        if let Some(why) = guest.why() {
-            return self.never_started(guest, why, around);
+        if let Some(reason) = connection.reason() {
+            return self.close_unstarted(connection, reason, context);
         }
-        let running = self.processes.running();
-        let told = format!(
-            "no more programs than these {running} for now: {}",
+        let running = Count(self.processes.running() as u64, "program");
+        let message = format!(
+            "cannot start a program: {running} running: {}",
             errno.desc()
         );
-        around.records.complain(&told, around.now);
-        self.short.push_back(around.key);
-        let later = around.now + PAUSE;
-        *around.pause = Some(later);
-        guest.starting(Some(later));
-        Next::Wait(Some(later))
+        context.log.error(&message, context.now);
+        self.delayed.push_back(context.key);
+        let retry_at = context.now + RESOURCE_PAUSE;
+        context.acceptor.pause(retry_at);
+        connection.set_starting(Some(retry_at));
+        Next::Wait(Some(retry_at))
     }
 
-    /// The connection ends without a program.
-    fn never_started(
+    /// Closes a connection whose program was never started.
+    fn close_unstarted(
         &mut self,
-        guest: &mut Conversation,
-        why: Why,
-        around: &mut Around<'_, '_>,
+        connection: &mut ProgramConnection,
+        reason: StopReason,
+        context: &mut Context<'_, '_>,
     ) -> Next {
-        self.short.retain(|key| *key != around.key);
-        self.oldest.remove(&(guest.born(), around.key));
-        guest.record(why.words(), guest.traffic(), around);
-        farewell(guest.socket(), b"");
+        self.delayed.retain(|key| *key != context.key);
+        self.oldest
+            .remove(&(connection.accepted_ticks(), context.key));
+        connection.log_end(End::Stopped(reason), connection.traffic(), context);
+        refuse(connection.socket(), b"", context.now);
         Next::Close
     }
-}
-
-/// What a program is told about the client, in its environment: REMOTE_ADDR and REMOTE_PORT as
-/// systemd has them, REMOTE_HOST as xinetd.
-fn about(peer: Peer, connection: RawFd) -> Vec<CString> {
-    let told = match peer {
-        Peer::Tcp(address) => {
-            let ip = address.ip().to_string();
-            vec![
-                assignment(b"REMOTE_ADDR", ip.as_bytes()),
-                assignment(b"REMOTE_PORT", address.port().to_string().as_bytes()),
-                assignment(b"REMOTE_HOST", ip.as_bytes()),
-            ]
-        }
-        // Few clients give their own socket a name.
-        _ => vec![match getpeername::<UnixAddr>(connection) {
-            Ok(name) => match (name.path(), name.as_abstract()) {
-                (Some(path), _) => assignment(b"REMOTE_ADDR", path.as_os_str().as_encoded_bytes()),
-                (None, Some(name)) => assignment(b"REMOTE_ADDR", &[b"@", name].concat()),
-                (None, None) => None,
-            },
-            Err(_) => None,
-        }],
-    };
-    told.into_iter().flatten().collect()
 }

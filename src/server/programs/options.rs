@@ -1,4 +1,4 @@
-//! What the user says about programs that are started for connections.
+//! Options of a process that starts a program for each connection.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,51 +7,55 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::clock;
-use crate::server::admission::{Message, Range, Rate, Span, load};
+use crate::server::admission::{Network, Rate, RefusalMessage, TimeRange, load};
 
 /// Options of a process that starts a program for each connection.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
-pub struct Options {
-    /// Take so many new connections in a second, or in another time: 100/1min
+pub struct ProgramOptions {
+    /// Accept at most N new connections per second, or per DURATION (100/1min); see --when-full
+    /// [default: no limit]
     #[arg(long, value_name = "N[/DURATION]")]
     pub rate: Option<Rate>,
-    /// Once --rate is reached, take nobody for this long
+    /// Accept no connection for this long once --rate is reached, if that is longer than until the
+    /// end of its DURATION
     #[arg(long, value_name = "DURATION", requires = "rate", value_parser = clock::duration)]
     pub rate_pause: Option<Duration>,
-    /// Take nobody while the load average of the last minute is higher
+    /// Accept no connection while the load average of the last minute is higher; see --when-full
+    /// [default: no limit]
     #[arg(long, value_name = "LOAD", value_parser = load)]
     pub max_load: Option<f64>,
-    /// Serve at these times of the day only, by the system's time zone; repeatable
+    /// Refuse connections outside these times of day, in the local time zone; may be repeated
+    /// [default: any time]
     #[arg(long, value_name = "HH:MM-HH:MM")]
-    pub access_times: Vec<Span>,
-    /// Serve these addresses or networks only; repeatable
-    #[arg(long, value_name = "RANGE")]
-    pub allow: Vec<Range>,
-    /// Refuse these addresses or networks, allowed or not; repeatable
-    #[arg(long, value_name = "RANGE")]
-    pub deny: Vec<Range>,
-    /// Tell clients this who are refused because of full, source, rate, load, hours, address or
-    /// failure; an empty text tells them nothing
+    pub access_times: Vec<TimeRange>,
+    /// Accept connections from this address or network only; may be repeated [default: accept all]
+    #[arg(long, value_name = "NETWORK")]
+    pub allow: Vec<Network>,
+    /// Refuse connections from this address or network, even if allowed; may be repeated
+    #[arg(long, value_name = "NETWORK")]
+    pub deny: Vec<Network>,
+    /// Send TEXT to clients that are refused because of full, source, rate, load, hours, address or
+    /// failure, instead of the default message; nothing if TEXT is empty
     #[arg(long, value_name = "REASON=TEXT")]
-    pub message: Vec<Message>,
-    /// Send this file to clients who are refused, before the message
+    pub message: Vec<RefusalMessage>,
+    /// Send this file to refused clients, before the message
     #[arg(long, value_name = "FILE")]
     pub refused_banner: Option<PathBuf>,
-    /// Send this file before the program starts
+    /// Send this file to clients before the program starts
     #[arg(long, value_name = "FILE")]
     pub banner: Option<PathBuf>,
-    /// End a conversation in which nothing was said for this long
+    /// Stop the program if no byte was sent or received for this long [default: never]
     #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
     pub idle_timeout: Option<Duration>,
-    /// End a conversation after this long
+    /// Stop the program after this long [default: never]
     #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
     pub time_limit: Option<Duration>,
-    /// How long a program may go on whose client is gone, and how long it may take to end when it is
-    /// told to
+    /// Wait this long for the program to exit after the client disconnects, then send SIGTERM and,
+    /// after the same time again, SIGKILL
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = clock::duration)]
     pub grace: Duration,
-    /// The program, with its arguments
+    /// The program to start for each connection, and its arguments
     #[arg(value_name = "PROGRAM", required = true, last = true)]
     pub command: Vec<OsString>,
 }

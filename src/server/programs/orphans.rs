@@ -1,9 +1,10 @@
-//! What programs leave behind.
+//! Orphaned processes: processes that programs started and that outlive them.
 //!
-//! A program's process group gets SIGTERM when the program has ended. Who ignores that, or has left
-//! the group, becomes a child of this process once its own parent has ended, and is found here.
-//! Nothing says which program such a stranger comes from; but it cannot come from one that began
-//! after it. So it is ended as soon as every connection is over that was there when it began.
+//! When a program has exited, its process group receives SIGTERM. A process that ignores the signal
+//! or has left the group becomes a child of this process (a subreaper) when its parent exits. The
+//! kernel does not tell which program such a process belongs to. But it cannot belong to a program
+//! that was started later than it. So it is stopped as soon as all connections that were open when
+//! it was started have ended.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -14,131 +15,138 @@ use nix::unistd::Pid;
 use super::children::{self, Child};
 use super::wait::wait_for_any;
 
-/// How often it is looked whether they have ended, at the end.
-const BREATH: Duration = Duration::from_millis(5);
+/// How often it is checked whether all processes have ended when the service stops.
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How often they are looked for at most.
-const EVERY: Duration = Duration::from_secs(1);
+/// The shortest time between two searches.
+const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Of the time no more than one part in so many is spent on looking.
-const PART: u32 = 20;
+/// A search that takes a time T is repeated after T times this factor at the earliest.
+const SEARCH_FACTOR: u32 = 20;
 
-/// Looks for them.
+/// Finds and stops orphaned processes.
 #[derive(Debug)]
 pub struct Orphans {
     grace: Duration,
-    /// Children that were there before there was any program.
-    before: Vec<Child>,
-    /// The groups of programs that have ended since they were looked for last, or have members still.
+    /// Children that this process had before it started any program: of a process that executed
+    /// this program.
+    inherited: Vec<Child>,
+    /// The process groups of programs that have exited, until a search finds no member.
     groups: HashSet<Pid>,
-    /// Those that were told to end, and when they will be made to.
-    told: HashMap<Pid, Instant>,
-    /// There may be others, whose parent has ended.
-    more: bool,
-    /// When they may be looked for again.
-    next: Instant,
+    /// Processes that received SIGTERM, and when they will receive SIGKILL.
+    terminating: HashMap<Pid, Instant>,
+    /// A process ended, whose children may be orphans now.
+    search: bool,
+    next_search: Instant,
 }
 
 impl Orphans {
-    /// `grace` is how long they have to end when they are told to.
+    /// `grace` is the time between SIGTERM and SIGKILL.
     pub fn new(grace: Duration, now: Instant) -> Orphans {
         Orphans {
             grace,
-            before: children::others(|_| false),
+            inherited: children::others(|_| false),
             groups: HashSet::new(),
-            told: HashMap::new(),
-            more: false,
-            next: now,
+            terminating: HashMap::new(),
+            search: false,
+            next_search: now,
         }
     }
 
-    /// A program has ended, and its group was told to.
-    pub fn may_be_of(&mut self, program: Pid) {
+    /// A program has exited, and its process group received SIGTERM.
+    pub fn on_program_exit(&mut self, program: Pid) {
         self.groups.insert(program);
     }
 
-    /// One of them has ended, and may have left others.
-    pub fn ended(&mut self, pid: Pid) {
-        self.told.remove(&pid);
-        self.more = true;
+    /// An orphaned process has ended.
+    pub fn on_exit(&mut self, pid: Pid) {
+        self.terminating.remove(&pid);
+        self.search = true;
     }
 
-    /// When they are to be looked for.
-    pub fn due(&self) -> Option<Instant> {
-        let any = self.more || !self.groups.is_empty() || !self.told.is_empty();
-        any.then_some(self.next)
+    /// When [`Orphans::maintain`] has something to do.
+    pub fn due_at(&self) -> Option<Instant> {
+        let any = self.search || !self.groups.is_empty() || !self.terminating.is_empty();
+        any.then_some(self.next_search)
     }
 
-    /// Looks for them. `known` are the programs that run, and `oldest` is when the first of the
-    /// connections that are still there began.
-    pub fn look(&mut self, known: impl Fn(Pid) -> bool, oldest: Option<i64>, now: Instant) {
-        if self.due().is_none_or(|due| now < due) {
+    /// Finds orphaned processes and stops them, if a search is due. `is_program` returns whether a
+    /// process is a running program; `oldest` is when the oldest open connection was accepted, in
+    /// clock ticks since boot.
+    pub fn maintain(
+        &mut self,
+        is_program: impl Fn(Pid) -> bool,
+        oldest: Option<i64>,
+        now: Instant,
+    ) {
+        if self.due_at().is_none_or(|due| now < due) {
             return;
         }
-        let begun = Instant::now();
-        self.more = false;
-        let others = self.others(&known);
-        let mut told = HashMap::new();
+        let search_start = Instant::now();
+        self.search = false;
+        let others = self.others(&is_program);
+        let mut terminating = HashMap::new();
         for child in &others {
-            let left_behind = self.groups.contains(&child.group) && child.group != child.pid;
-            if !(left_behind && !known(child.group) || of_nobody(child, oldest)) {
+            let in_group = self.groups.contains(&child.group) && child.group != child.pid;
+            let of_ended_program = in_group && !is_program(child.group);
+            if !(of_ended_program || is_older(child, oldest)) {
                 continue;
             }
-            let until = self.told.get(&child.pid).copied();
+            let until = self.terminating.get(&child.pid).copied();
             let signal = match until {
                 Some(until) if until <= now => Some(Signal::SIGKILL),
                 Some(_) => None,
                 None => Some(Signal::SIGTERM),
             };
-            // A child's number is nobody else's before it is waited for, which is not done here.
+            // No other process has the ID of a child that has not been waited for.
             let _ = kill(child.pid, signal);
-            told.insert(child.pid, until.unwrap_or(now + self.grace));
+            terminating.insert(child.pid, until.unwrap_or(now + self.grace));
         }
         self.groups
             .retain(|group| others.iter().any(|child| child.group == *group));
         self.groups.shrink_to(64);
-        self.told = told;
-        self.next = now + EVERY.max(begun.elapsed() * PART);
+        self.terminating = terminating;
+        self.next_search = now + INTERVAL.max(search_start.elapsed() * SEARCH_FACTOR);
     }
 
-    /// Ends all that programs have left, and the programs: tells them to, and kills those that have not
-    /// ended after `grace`. What is still there after `last` more is beyond this.
-    pub fn end_all(&self, grace: Duration, last: Duration) {
-        let begun = Instant::now();
-        let mut told = HashSet::new();
+    /// Stops all programs and orphaned processes: sends SIGTERM, and SIGKILL after `grace`. Returns
+    /// when all have ended, or `kill_timeout` after SIGKILL.
+    pub fn stop_all(&self, grace: Duration, kill_timeout: Duration) {
+        let start = Instant::now();
+        let mut terminated = HashSet::new();
         loop {
             while wait_for_any().is_some() {}
             let others = self.others(|_| false);
-            let past = begun.elapsed();
-            if others.is_empty() || past >= grace + last {
+            let elapsed = start.elapsed();
+            if others.is_empty() || elapsed >= grace + kill_timeout {
                 return;
             }
             for child in others {
-                if past >= grace {
+                if elapsed >= grace {
                     let _ = kill(child.pid, Signal::SIGKILL);
-                } else if told.insert(child.pid) {
+                } else if terminated.insert(child.pid) {
                     let _ = kill(child.pid, Signal::SIGTERM);
                 }
             }
-            std::thread::sleep(BREATH);
+            std::thread::sleep(STOP_CHECK_INTERVAL);
         }
     }
 
-    /// The children but those that `known` knows, and those of whoever was this process before.
-    fn others(&self, known: impl Fn(Pid) -> bool) -> Vec<Child> {
-        let mut others = children::others(known);
-        let before = |child: &Child| {
-            let same = |other: &Child| (other.pid, other.begun) == (child.pid, child.begun);
-            self.before.iter().any(same)
+    /// The children that are neither programs nor inherited.
+    fn others(&self, is_program: impl Fn(Pid) -> bool) -> Vec<Child> {
+        let mut others = children::others(is_program);
+        let inherited = |child: &Child| {
+            let same = |other: &Child| (other.pid, other.started) == (child.pid, child.started);
+            self.inherited.iter().any(same)
         };
-        others.retain(|child| !before(child));
+        others.retain(|child| !inherited(child));
         others
     }
 }
 
-/// Whether it began before every connection that is still there.
-fn of_nobody(child: &Child, oldest: Option<i64>) -> bool {
-    oldest.is_none_or(|oldest| child.begun < oldest)
+/// Returns whether a process is older than all open connections.
+fn is_older(child: &Child, oldest: Option<i64>) -> bool {
+    oldest.is_none_or(|oldest| child.started < oldest)
 }
 
 #[cfg(test)]
@@ -146,15 +154,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_may_come_from_a_connection_that_is_there_is_left_alone() {
+    fn a_process_that_may_belong_to_an_open_connection_is_kept() {
         let child = Child {
             pid: Pid::from_raw(7),
             group: Pid::from_raw(7),
-            begun: 100,
+            started: 100,
         };
-        assert!(of_nobody(&child, None));
-        assert!(of_nobody(&child, Some(101)));
-        assert!(!of_nobody(&child, Some(100)));
-        assert!(!of_nobody(&child, Some(99)));
+        assert!(is_older(&child, None));
+        assert!(is_older(&child, Some(101)));
+        assert!(!is_older(&child, Some(100)));
+        assert!(!is_older(&child, Some(99)));
     }
 }

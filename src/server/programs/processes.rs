@@ -1,4 +1,4 @@
-//! The programs that run, from their start to their end.
+//! The running programs.
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::CString;
@@ -10,128 +10,131 @@ use nix::unistd::Pid;
 
 use super::orphans::Orphans;
 use super::spawner::Spawner;
-use super::wait::{self, Ended, Status, is_nameless, wait_for, wait_for_any};
+use super::wait::{
+    ExitStatus, Zombie, find_zombie, wait_for, wait_for_any, was_killed_by_realtime_signal,
+};
 
-/// Children to remember of whom nothing was known: more than can end in the time of a start.
-const EARLY: usize = 1000;
+/// How many unknown children are remembered: more than can end while one program is started.
+const MAX_EARLY: usize = 1000;
 
-/// Knows the children of this process.
+/// Starts programs, and waits for the children of this process.
 pub struct Processes {
     spawner: Spawner,
-    /// The programs that run, with the key of their connection.
+    /// Running programs, with the keys of their connections.
     running: HashMap<Pid, usize>,
     orphans: Orphans,
-    /// A child may have ended.
+    /// SIGCHLD arrived, and there may be zombies.
     child_ended: bool,
-    /// A child that has ended may be a program whose start is not known yet, but no longer once all
-    /// up to this are.
-    stranger: Option<(Ended, u64)>,
-    /// Children that were waited for and may be such programs, the last first.
-    early: VecDeque<(Pid, Status)>,
+    /// A zombie that may be a program whose start has not been reported yet, and the last job that
+    /// may have started it.
+    unknown: Option<(Zombie, u64)>,
+    /// Children that have been waited for and may be such programs, the latest first.
+    early: VecDeque<(Pid, ExitStatus)>,
 }
 
 /// A program that has ended.
 #[derive(Debug)]
-pub struct Program {
+pub struct EndedProgram {
     pid: Pid,
-    /// How, where it was waited for already.
-    status: Option<Status>,
+    /// Its exit status, if it has been waited for already.
+    status: Option<ExitStatus>,
 }
 
-/// What is heard of a connection's program.
+/// An event of a program.
 #[derive(Debug)]
-pub enum News {
-    /// It runs, or cannot be started.
+pub enum ProgramEvent {
+    /// It was started, or its start failed.
     Started(nix::Result<Pid>),
-    /// It has ended, and is to be waited for with [`Processes::wait_for`].
-    Ended(Program),
-    /// It may be possible now to start it.
+    /// It ended; [`Processes::wait_for`] has to be called.
+    Ended(EndedProgram),
+    /// Its start failed for lack of resources, and may succeed now.
     Retry,
 }
 
 impl Processes {
-    /// Those that this starts, and what they leave, which has so long to end when it is told to.
+    /// `grace` is the time between SIGTERM and SIGKILL for orphaned processes.
     pub fn new(spawner: Spawner, grace: Duration) -> Processes {
         Processes {
             spawner,
             running: HashMap::new(),
             orphans: Orphans::new(grace, Instant::now()),
             child_ended: false,
-            stranger: None,
+            unknown: None,
             early: VecDeque::new(),
         }
     }
 
-    /// How many programs are known to run.
+    /// The number of running programs.
     pub fn running(&self) -> usize {
         self.running.len()
     }
 
-    /// Has a program started for the connection of this key. What came of it is told at once where it
-    /// is known at once, and with the news where it is not.
+    /// Starts a program for the connection with this key. Returns the result if the program was
+    /// started in this thread; otherwise [`Processes::events`] returns it later.
     pub fn start(
         &mut self,
         key: usize,
         connection: RawFd,
-        about: Vec<CString>,
+        client: Vec<CString>,
     ) -> Option<nix::Result<Pid>> {
         if !(self.running.is_empty() && self.spawner.is_idle()) {
-            self.spawner.start(key, connection, about);
+            self.spawner.start(key, connection, client);
             return None;
         }
-        // Nobody is kept waiting by it, and it is quicker than to wake another thread.
-        let started = self.spawner.start_now(connection, &about);
+        // No other connection has to wait for it, and it is faster than to wake another thread.
+        let started = self.spawner.start_now(connection, &client);
         if let Ok(pid) = started {
             self.running.insert(pid, key);
         }
         Some(started)
     }
 
-    /// Has the loop woken when the next program has started.
-    pub fn wake_me(&self) {
-        self.spawner.wake_me();
+    /// Wakes the event loop when the next program has been started.
+    pub fn wake_on_next_start(&self) {
+        self.spawner.wake_on_next();
     }
 
-    /// A child may have ended.
-    pub fn child_ended(&mut self) {
+    /// SIGCHLD arrived.
+    pub fn on_child_signal(&mut self) {
         self.child_ended = true;
     }
 
-    /// What was heard of programs, with the keys of their connections: no more than one that has ended
-    /// and is to be waited for, before the next is asked for.
-    pub fn news(&mut self) -> Vec<(usize, News)> {
-        let mut news = Vec::new();
-        self.take_started(&mut news);
-        self.reap(&mut news);
-        news
+    /// Returns events with the keys of their connections. At most one of them is a zombie: it has to
+    /// be waited for before the next call.
+    pub fn events(&mut self) -> Vec<(usize, ProgramEvent)> {
+        let mut events = Vec::new();
+        self.take_started(&mut events);
+        self.reap(&mut events);
+        events
     }
 
-    /// Looks after what programs have left behind, once it is due. `oldest` is when the first of the
-    /// connections began whose programs have not ended.
-    pub fn tidy(&mut self, oldest: Option<i64>, now: Instant) {
+    /// Stops orphaned processes, if that is due. `oldest` is when the oldest connection with a
+    /// program was accepted, in clock ticks since boot.
+    pub fn maintain(&mut self, oldest: Option<i64>, now: Instant) {
         let running = &self.running;
         self.orphans
-            .look(|pid| running.contains_key(&pid), oldest, now);
+            .maintain(|pid| running.contains_key(&pid), oldest, now);
     }
 
-    /// When that is due.
-    pub fn due(&self) -> Option<Instant> {
-        self.orphans.due()
+    /// When [`Processes::maintain`] has something to do.
+    pub fn due_at(&self) -> Option<Instant> {
+        self.orphans.due_at()
     }
 
-    /// Ends all there are.
-    pub fn end_all(&mut self, grace: Duration, last: Duration) {
+    /// Kills all programs, and stops all orphaned processes. Returns when all have ended, or
+    /// `grace` and `kill_timeout` have passed.
+    pub fn stop_all(&mut self, grace: Duration, kill_timeout: Duration) {
         self.spawner.stop();
         for pid in self.running.keys() {
             let _ = killpg(*pid, Signal::SIGKILL);
         }
-        self.orphans.end_all(grace, last);
+        self.orphans.stop_all(grace, kill_timeout);
     }
 
-    /// Hears of what was started.
-    fn take_started(&mut self, news: &mut Vec<(usize, News)>) {
-        for (key, started) in self.spawner.done() {
-            news.push((key, News::Started(started)));
+    /// Takes the results of the spawner.
+    fn take_started(&mut self, events: &mut Vec<(usize, ProgramEvent)>) {
+        for (key, started) in self.spawner.take_started() {
+            events.push((key, ProgramEvent::Started(started)));
             let Ok(pid) = started else {
                 continue;
             };
@@ -141,7 +144,7 @@ impl Processes {
                 }
                 Some(index) => {
                     let status = self.early.remove(index).map(|(_, status)| status);
-                    news.push((key, News::Ended(Program { pid, status })));
+                    events.push((key, ProgramEvent::Ended(EndedProgram { pid, status })));
                 }
             }
         }
@@ -150,72 +153,72 @@ impl Processes {
         }
     }
 
-    /// Waits for the children that have ended.
-    fn reap(&mut self, news: &mut Vec<(usize, News)>) {
+    /// Finds zombies. Waits for those that are not programs.
+    fn reap(&mut self, events: &mut Vec<(usize, ProgramEvent)>) {
         while self.child_ended {
-            let Some(ended) = wait::ended() else {
+            let Some(zombie) = find_zombie() else {
                 self.child_ended = false;
                 return;
             };
-            let known = match ended {
-                Ended::Pid(pid) => self.running.remove_entry(&pid),
-                Ended::Nameless => {
-                    let pid = self.running.keys().copied().find(|pid| is_nameless(*pid));
+            let known = match zombie {
+                Zombie::Pid(pid) => self.running.remove_entry(&pid),
+                Zombie::Unknown => {
+                    let mut running = self.running.keys().copied();
+                    let pid = running.find(|pid| was_killed_by_realtime_signal(*pid));
                     pid.and_then(|pid| self.running.remove_entry(&pid))
                 }
             };
             if let Some((pid, key)) = known {
-                self.stranger = None;
-                news.push((key, News::Ended(Program { pid, status: None })));
+                self.unknown = None;
+                events.push((key, ProgramEvent::Ended(EndedProgram { pid, status: None })));
                 return;
-            } else if self.may_be_starting(ended) {
-                self.spawner.wake_me();
-                let before = news.len();
-                self.take_started(news);
-                if news.len() == before && self.may_be_starting(ended) {
+            } else if self.may_be_starting(zombie) {
+                self.spawner.wake_on_next();
+                let before = events.len();
+                self.take_started(events);
+                if events.len() == before && self.may_be_starting(zombie) {
                     return;
                 }
-            } else if let Ended::Pid(pid) = ended {
-                // Once it is waited for, its number may be another's.
-                self.stranger = None;
+            } else if let Zombie::Pid(pid) = zombie {
+                // Once it has been waited for, another process may get its ID.
+                self.unknown = None;
                 wait_for(pid);
-                self.orphans.ended(pid);
+                self.orphans.on_exit(pid);
             } else if let Some((pid, status)) = wait_for_any() {
-                // Not the same for sure: another may have ended since it was looked.
-                self.stranger = None;
-                self.waited_for(pid, status, news);
+                // This may be another child, which has ended since.
+                self.unknown = None;
+                self.on_waited(pid, status, events);
             }
         }
     }
 
-    /// Waits for a program that has ended, after its group was told to.
-    pub fn wait_for(&mut self, program: Program) -> Status {
-        // As long as the program is not waited for, its number is that of its group only.
+    /// Sends SIGTERM to the process group of a program that has ended, and waits for the program.
+    pub fn wait_for(&mut self, program: EndedProgram) -> ExitStatus {
+        // Until the program has been waited for, no other process group can have its ID.
         let _ = killpg(program.pid, Signal::SIGTERM);
-        self.orphans.may_be_of(program.pid);
+        self.orphans.on_program_exit(program.pid);
         program.status.unwrap_or_else(|| wait_for(program.pid))
     }
 
-    /// A child has ended and was waited for, whosever it is.
-    fn waited_for(&mut self, pid: Pid, status: Status, news: &mut Vec<(usize, News)>) {
+    /// A child was waited for, which may be a program or not.
+    fn on_waited(&mut self, pid: Pid, status: ExitStatus, events: &mut Vec<(usize, ProgramEvent)>) {
         if let Some(key) = self.running.remove(&pid) {
             let status = Some(status);
-            news.push((key, News::Ended(Program { pid, status })));
+            events.push((key, ProgramEvent::Ended(EndedProgram { pid, status })));
         } else {
-            self.orphans.ended(pid);
-            self.early.truncate(EARLY - 1);
+            self.orphans.on_exit(pid);
+            self.early.truncate(MAX_EARLY - 1);
             self.early.push_front((pid, status));
         }
     }
 
-    /// Whether a child that nobody knows may be a program of which it was not heard yet that it was
-    /// started.
-    fn may_be_starting(&mut self, child: Ended) -> bool {
-        let last = match self.stranger {
-            Some((known, last)) if known == child => last,
-            _ => self.spawner.last(),
+    /// Returns whether an unknown zombie may be a program whose start has not been reported yet.
+    fn may_be_starting(&mut self, zombie: Zombie) -> bool {
+        let last = match self.unknown {
+            Some((known, last)) if known == zombie => last,
+            _ => self.spawner.last_job(),
         };
-        self.stranger = Some((child, last));
-        !self.spawner.past(last)
+        self.unknown = Some((zombie, last));
+        !self.spawner.is_past(last)
     }
 }

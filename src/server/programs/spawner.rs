@@ -1,8 +1,8 @@
 //! Threads that start programs.
 //!
-//! posix_spawn(3) returns when the new process runs its program, and where others compete for the
-//! processors that takes a multiple of the work. One thread alone would start no more than a third of
-//! what four do, and the loop would stand still meanwhile.
+//! posix_spawn(3) returns when the new process has called execve(2). On a busy machine the process
+//! waits for a processor before that. With one thread, a third as many programs start per second as
+//! with four; in the event loop, all connections would have to wait.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::CString;
@@ -15,68 +15,68 @@ use std::thread::{self, JoinHandle};
 use mio::Waker;
 use nix::unistd::Pid;
 
-use super::program::Program;
+use super::program_spec::ProgramSpec;
 
-/// How many start programs at once.
+/// The number of threads.
 const THREADS: usize = 4;
 
-/// What these threads need of stack.
+/// The stack size of a thread, in bytes.
 const STACK: usize = 128 * 1024;
 
-/// A connection that a program is to be started for.
+/// A connection for which a program has to be started.
 struct Job {
     number: u64,
     key: usize,
     connection: RawFd,
-    about: Vec<CString>,
+    client: Vec<CString>,
 }
 
-/// What came of it.
-struct Done {
+/// The result of a job.
+struct Started {
     number: u64,
     key: usize,
     pid: nix::Result<Pid>,
 }
 
 struct Shared {
-    program: Program,
-    todo: Mutex<Todo>,
-    /// Something was added to it.
-    more: Condvar,
-    done: Mutex<Vec<Done>>,
-    /// The loop cannot go on before the next is done.
-    wanted: AtomicBool,
+    program: ProgramSpec,
+    queue: Mutex<Queue>,
+    /// Something was added to the queue, or it was closed.
+    changed: Condvar,
+    done: Mutex<Vec<Started>>,
+    /// Wake the event loop after the next job.
+    wake: AtomicBool,
     waker: Waker,
 }
 
 #[derive(Default)]
-struct Todo {
+struct Queue {
     jobs: VecDeque<Job>,
-    over: bool,
+    closed: bool,
 }
 
-/// Starts programs.
+/// A pool of threads that start programs.
 pub struct Spawner {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-    /// The numbers of the jobs of which nothing was heard yet.
-    under_way: BTreeSet<u64>,
+    /// The numbers of the jobs whose result is not known yet.
+    pending: BTreeSet<u64>,
     last: u64,
 }
 
 impl Spawner {
-    /// Begins with nothing to do; `waker` wakes the loop.
+    /// Starts the threads; `waker` wakes the event loop.
     ///
     /// # Errors
     ///
-    /// There is no thread to be had.
-    pub fn new(program: Program, waker: Waker) -> io::Result<Spawner> {
+    /// Not even one thread can be started.
+    pub fn new(program: ProgramSpec, waker: Waker) -> io::Result<Spawner> {
         let shared = Arc::new(Shared {
             program,
-            todo: Mutex::default(),
-            more: Condvar::new(),
+            queue: Mutex::default(),
+            changed: Condvar::new(),
             done: Mutex::default(),
-            wanted: AtomicBool::new(false),
+            wake: AtomicBool::new(false),
             waker,
         });
         let thread = || {
@@ -84,79 +84,83 @@ impl Spawner {
             thread::Builder::new()
                 .name("spawner".into())
                 .stack_size(STACK)
-                .spawn(move || shared.work())
+                .spawn(move || shared.run())
         };
         let mut threads = vec![thread()?];
-        // Fewer would do.
+        // Fewer threads are slower, but enough.
         threads.extend((1..THREADS).map_while(|_| thread().ok()));
         Ok(Spawner {
             shared,
             threads,
-            under_way: BTreeSet::new(),
+            pending: BTreeSet::new(),
             last: 0,
         })
     }
 
-    /// Whether nothing is being started.
+    /// Returns whether no program is being started.
     pub fn is_idle(&self) -> bool {
-        self.under_way.is_empty()
+        self.pending.is_empty()
     }
 
-    /// Starts the program at once; for when there is nothing else to do.
-    pub fn start_now(&self, connection: RawFd, about: &[CString]) -> nix::Result<Pid> {
-        self.shared.program.start(connection, about)
+    /// Starts the program in the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// Those of posix_spawn(3).
+    pub fn start_now(&self, connection: RawFd, client: &[CString]) -> nix::Result<Pid> {
+        self.shared.program.start(connection, client)
     }
 
-    /// Has the program started for a connection, which must stay open until [`Spawner::done`] tells
-    /// what came of it.
-    pub fn start(&mut self, key: usize, connection: RawFd, about: Vec<CString>) {
+    /// Queues the start of a program for a connection, which must stay open until
+    /// [`Spawner::take_started`] returns the result.
+    pub fn start(&mut self, key: usize, connection: RawFd, client: Vec<CString>) {
         self.last += 1;
-        self.under_way.insert(self.last);
+        self.pending.insert(self.last);
         let job = Job {
             number: self.last,
             key,
             connection,
-            about,
+            client,
         };
-        lock(&self.shared.todo).jobs.push_back(job);
-        self.shared.more.notify_one();
+        lock(&self.shared.queue).jobs.push_back(job);
+        self.shared.changed.notify_one();
     }
 
-    /// What was started since, or failed to, with the key it was given.
-    pub fn done(&mut self) -> Vec<(usize, nix::Result<Pid>)> {
-        if self.under_way.is_empty() {
+    /// Returns the new results, each with the key of its connection.
+    pub fn take_started(&mut self) -> Vec<(usize, nix::Result<Pid>)> {
+        if self.pending.is_empty() {
             return Vec::new();
         }
-        let done = std::mem::take(&mut *lock(&self.shared.done));
-        done.into_iter()
-            .map(|done| {
-                self.under_way.remove(&done.number);
-                (done.key, done.pid)
+        let started = std::mem::take(&mut *lock(&self.shared.done));
+        started
+            .into_iter()
+            .map(|started| {
+                self.pending.remove(&started.number);
+                (started.key, started.pid)
             })
             .collect()
     }
 
-    /// The number of the last job, for [`Spawner::past`].
-    pub fn last(&self) -> u64 {
+    /// The number of the last job.
+    pub fn last_job(&self) -> u64 {
         self.last
     }
 
-    /// Whether it is known what came of all jobs up to this one.
-    pub fn past(&self, number: u64) -> bool {
-        self.under_way.first().is_none_or(|first| *first > number)
+    /// Returns whether the results of all jobs up to this number are known.
+    pub fn is_past(&self, number: u64) -> bool {
+        self.pending.first().is_none_or(|first| *first > number)
     }
 
-    /// Has the loop woken when the next is done. What is done already is to be asked for after this.
-    pub fn wake_me(&self) {
-        self.shared.wanted.store(true, Ordering::SeqCst);
+    /// Wakes the event loop after the next job. A job may end before this call, so that the caller
+    /// has to check for results after it.
+    pub fn wake_on_next(&self) {
+        self.shared.wake.store(true, Ordering::SeqCst);
     }
-}
 
-impl Spawner {
-    /// Starts no more.
+    /// Stops the threads once they have done their current jobs.
     pub fn stop(&mut self) {
-        lock(&self.shared.todo).over = true;
-        self.shared.more.notify_all();
+        lock(&self.shared.queue).closed = true;
+        self.shared.changed.notify_all();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -164,38 +168,41 @@ impl Spawner {
 }
 
 impl Shared {
-    fn work(&self) {
+    fn run(&self) {
         while let Some(job) = self.next() {
-            let pid = self.program.start(job.connection, &job.about);
-            // A program that ends is noticed by the loop in any case, a failure is not.
+            let pid = self.program.start(job.connection, &job.client);
+            // SIGCHLD wakes the loop when a program ends, but nothing wakes it after a failure.
             let failed = pid.is_err();
-            lock(&self.done).push(Done {
+            lock(&self.done).push(Started {
                 number: job.number,
                 key: job.key,
                 pid,
             });
-            if self.wanted.swap(false, Ordering::SeqCst) || failed {
-                // Fails where the loop has enough to wake it.
+            if self.wake.swap(false, Ordering::SeqCst) || failed {
+                // Fails only if the loop is woken already.
                 let _ = self.waker.wake();
             }
         }
     }
 
     fn next(&self) -> Option<Job> {
-        let mut todo = lock(&self.todo);
+        let mut queue = lock(&self.queue);
         loop {
-            if todo.over {
+            if queue.closed {
                 return None;
             }
-            if let Some(job) = todo.jobs.pop_front() {
+            if let Some(job) = queue.jobs.pop_front() {
                 return Some(job);
             }
-            todo = self.more.wait(todo).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .changed
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
-/// What a thread that panicked leaves behind is whole: each change is one step.
+/// Ignores that a thread panicked: each change of the data is a single step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,8 @@
-//! Waiting for children that have ended.
+//! Waiting for child processes that have ended.
 //!
-//! nix tells how a child ended, but knows no name for a real-time signal: for one that was killed by
-//! such a signal there is an error in place of its number. [`sys::reap`] has numbers only, and
-//! cannot look without reaping.
+//! waitid(2) of nix returns EINVAL instead of the process ID for a child that was killed by a
+//! real-time signal, because nix has no name for such a signal. [`sys::reap`] returns numbers, but
+//! cannot look at a child without waiting for it.
 
 use std::fmt;
 
@@ -14,13 +14,13 @@ use nix::unistd::Pid;
 
 use crate::sys;
 
-/// How a process ended. Displayed as in `exited 3` or `killed by SIGTERM`.
+/// How a process ended. Its text is `exited 3` or `killed by SIGTERM`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Status(i32);
+pub struct ExitStatus(i32);
 
-impl fmt::Display for Status {
+impl fmt::Display for ExitStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Status(status) = *self;
+        let ExitStatus(status) = *self;
         if WIFEXITED(status) {
             return write!(f, "exited {}", WEXITSTATUS(status));
         }
@@ -34,26 +34,26 @@ impl fmt::Display for Status {
     }
 }
 
-/// A child that has ended and was not waited for.
+/// A child that has ended and has not been waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// This one.
+pub enum Zombie {
+    /// This process.
     Pid(Pid),
-    /// One that was killed by a real-time signal.
-    Nameless,
+    /// A process that was killed by a real-time signal; its ID is not known.
+    Unknown,
 }
 
-/// Whether a child has ended. It is not waited for, so that its number stays its own.
-pub fn ended() -> Option<Ended> {
+/// Finds a child that has ended, without waiting for it, so that its process ID stays valid.
+pub fn find_zombie() -> Option<Zombie> {
     match look(Id::All) {
-        Ok(pid) => pid.map(Ended::Pid),
-        Err(Errno::EINVAL) => Some(Ended::Nameless),
+        Ok(pid) => pid.map(Zombie::Pid),
+        Err(Errno::EINVAL) => Some(Zombie::Unknown),
         Err(_) => None,
     }
 }
 
-/// Whether this child is one that was killed by a real-time signal.
-pub fn is_nameless(pid: Pid) -> bool {
+/// Returns whether this child was killed by a real-time signal.
+pub fn was_killed_by_realtime_signal(pid: Pid) -> bool {
     look(Id::Pid(pid)) == Err(Errno::EINVAL)
 }
 
@@ -63,15 +63,15 @@ fn look(id: Id<'_>) -> nix::Result<Option<Pid>> {
 }
 
 /// Waits for this child, which has ended.
-pub fn wait_for(pid: Pid) -> Status {
+pub fn wait_for(pid: Pid) -> ExitStatus {
     let reaped = sys::reap(pid).ok().flatten();
-    Status(reaped.map_or(0, |(_, status)| status))
+    ExitStatus(reaped.map_or(0, |(_, status)| status))
 }
 
 /// Waits for some child that has ended.
-pub fn wait_for_any() -> Option<(Pid, Status)> {
+pub fn wait_for_any() -> Option<(Pid, ExitStatus)> {
     let (pid, status) = sys::reap(Pid::from_raw(-1)).ok()??;
-    Some((pid, Status(status)))
+    Some((pid, ExitStatus(status)))
 }
 
 #[cfg(test)]
@@ -79,15 +79,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_process_is_told_in_words() {
-        for (status, words) in [
+    fn an_exit_status_has_a_text() {
+        for (status, text) in [
             (0, "exited 0"),
             (3 << 8, "exited 3"),
             (15, "killed by SIGTERM"),
             (11 | 0x80, "killed by SIGSEGV"),
             (34, "killed by signal 34"),
         ] {
-            assert_eq!(Status(status).to_string(), words);
+            assert_eq!(ExitStatus(status).to_string(), text);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How conversations end, and that nothing is left of them.
+//! How connections end, and that no process is left.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -13,26 +13,26 @@ use crate::tool::SOCKUNIT;
 const SOON: &str = "--grace=200ms";
 
 #[test]
-fn the_record_tells_pid_status_bytes_and_time() {
+fn the_log_entry_has_pid_exit_status_bytes_and_duration() {
     let serve = Serve::script(&[], "read line; echo \"$$ $line\"; exit 3");
     let mut client = serve.connect();
     client.write_all(b"linus\n").unwrap();
     let told = rest(&mut client);
     let (pid, _) = told.split_once(' ').unwrap();
-    let record = serve.until_told(" exited 3: ");
+    let entry = serve.until_logged(" exited 3: ");
     let peer = client.local_addr().unwrap();
     let sent = told.len();
     let expected = format!("sh: {peer} exited 3: pid {pid}, 6 bytes received, {sent} bytes sent, ");
-    assert!(record.starts_with(&expected), "{record}");
+    assert!(entry.starts_with(&expected), "{entry}");
 
     let serve = Serve::script(&[], "kill -SEGV $$");
     assert_eq!(serve.say(), "");
-    serve.until_told(" killed by SIGSEGV: pid ");
+    serve.until_logged(" killed by SIGSEGV: pid ");
 }
 
 #[test]
-fn a_program_that_is_killed_by_a_real_time_signal_is_like_any_other() {
-    // Others end as well, before and after, and so do processes that it left behind.
+fn a_program_that_is_killed_by_a_real_time_signal_is_handled_like_any_other() {
+    // Others end before and after it, and so do orphaned processes.
     let serve = Serve::script(&[], "sh -c 'kill -40 $$' & echo hello; kill -34 $$");
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -43,12 +43,12 @@ fn a_program_that_is_killed_by_a_real_time_signal_is_like_any_other() {
             });
         }
     });
-    serve.until_told(" killed by signal 34: pid ");
+    serve.until_logged(" killed by signal 34: pid ");
     serve.until_childless();
 }
 
 #[test]
-fn what_many_programs_leave_behind_is_collected_and_disturbs_no_other() {
+fn orphaned_processes_are_reaped_and_do_not_disturb_programs() {
     let script = "for i in 1 2 3; do setsid sh -c 'exec >/dev/null; sleep 0.1' & done; echo hello";
     let serve = Serve::script(&[], script);
     std::thread::scope(|scope| {
@@ -64,29 +64,29 @@ fn what_many_programs_leave_behind_is_collected_and_disturbs_no_other() {
 }
 
 #[test]
-fn of_an_af_unix_connection_the_record_has_no_bytes() {
+fn the_log_entry_of_an_af_unix_connection_has_no_bytes() {
     let here = path("here");
-    let told = path("told");
+    let log = path("log");
     let listener = UnixListener::bind(&here).unwrap();
-    let file = std::fs::File::create(&told).unwrap();
+    let file = std::fs::File::create(&log).unwrap();
     let args = ["serve", "--", "echo", "hello"];
     let served = Served::share_telling(SOCKUNIT, &args, listener.into(), file.into());
     assert_eq!(rest(UnixStream::connect(&here).unwrap()), "hello\n");
     assert!(served.end().success());
-    let record = std::fs::read_to_string(&told).unwrap();
+    let entry = std::fs::read_to_string(&log).unwrap();
     let own = std::process::id();
     assert!(
-        record.contains(&format!(" pid {own} exited 0: pid ")),
-        "{record}"
+        entry.contains(&format!(" pid {own} exited 0: pid ")),
+        "{entry}"
     );
-    assert!(!record.contains("bytes"), "{record}");
-    for path in [here, told] {
+    assert!(!entry.contains("bytes"), "{entry}");
+    for path in [here, log] {
         std::fs::remove_file(path).unwrap();
     }
 }
 
 #[test]
-fn thousands_of_connections_leave_no_zombie_and_no_descriptor() {
+fn thousands_of_connections_leave_no_zombie_and_no_file_descriptor() {
     let mut serve = Serve::start(&[], &["echo", "hello"]);
     let open = || {
         let folder = format!("/proc/{}/fd", serve.served.pid());
@@ -110,30 +110,30 @@ fn thousands_of_connections_leave_no_zombie_and_no_descriptor() {
 }
 
 #[test]
-fn what_a_program_wrote_last_arrives_though_it_read_nothing() {
-    // Closed with unread input, the connection would be reset.
+fn the_end_of_the_output_arrives_even_if_the_program_reads_nothing() {
+    // Closing a socket with unread input would reset the connection.
     let serve = Serve::script(&[], "sleep 0.1; echo bye");
     for _ in 0..5 {
         let mut client = serve.connect();
         client.write_all(&[b'x'; 100_000]).unwrap();
         assert_eq!(line(&mut client), "bye");
-        // Not even who sends on is cut off at once.
+        // A client that keeps sending is not reset either.
         client.write_all(&[b'x'; 100_000]).unwrap();
         assert_eq!(rest(client), "");
     }
 }
 
 #[test]
-fn a_client_that_closes_its_sending_half_is_still_answered() {
+fn a_client_that_closes_its_sending_half_receives_the_answer() {
     let serve = Serve::script(&[SOON], "cat >/dev/null; sleep 1; echo late");
     let client = serve.connect();
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(rest(client), "late\n");
-    serve.until_told(" exited 0: ");
+    serve.until_logged(" exited 0: ");
 }
 
 #[test]
-fn a_program_whose_client_is_gone_is_ended_and_killed_where_it_ignores_that() {
+fn a_program_whose_client_is_gone_receives_sigterm_and_then_sigkill() {
     for (script, end) in [
         ("echo $$; exec sleep 1000", "client gone, killed by SIGTERM"),
         (
@@ -150,13 +150,13 @@ fn a_program_whose_client_is_gone_is_ended_and_killed_where_it_ignores_that() {
         let pid = line(&mut client).parse().unwrap();
         reset(client);
         until_ended(pid);
-        serve.until_told(end);
+        serve.until_logged(end);
         serve.until_childless();
     }
 }
 
 #[test]
-fn a_local_client_that_closes_is_gone() {
+fn a_program_whose_af_unix_client_is_gone_is_stopped() {
     let here = path("here");
     let listener = UnixListener::bind(&here).unwrap();
     let args = ["serve", SOON, "--", "sh", "-c", "echo $$; exec sleep 1000"];
@@ -170,7 +170,7 @@ fn a_local_client_that_closes_is_gone() {
 }
 
 #[test]
-fn what_a_program_leaves_in_its_group_is_ended_with_it() {
+fn the_process_group_of_a_program_is_stopped_with_it() {
     for left in [
         "sleep 1000",
         "sh -c \"trap '' TERM; sleep 1000; sleep 1000\"",
@@ -178,7 +178,7 @@ fn what_a_program_leaves_in_its_group_is_ended_with_it() {
         let serve = Serve::script(&[SOON], &format!("{left} & echo $!"));
         let mut client = serve.connect();
         let pid = line(&mut client).parse().unwrap();
-        // Whatever still has the connection open.
+        // The connection is closed even though a process has its descriptor.
         assert_eq!(rest(client), "");
         until_ended(pid);
         serve.until_childless();
@@ -186,8 +186,8 @@ fn what_a_program_leaves_in_its_group_is_ended_with_it() {
 }
 
 #[test]
-fn what_has_left_others_behind_does_not_hide_them() {
-    // The inner shell is found first, and with its end what it started.
+fn an_orphan_of_an_orphan_is_stopped() {
+    // The inner shell is found first; its child becomes an orphan when it has ended.
     let script =
         "setsid sh -c 'sleep 1000 >/dev/null & echo $!; exec >/dev/null; wait' & sleep 0.3";
     let serve = Serve::script(&[SOON], script);
@@ -199,7 +199,7 @@ fn what_has_left_others_behind_does_not_hide_them() {
 }
 
 #[test]
-fn what_leaves_the_group_is_ended_once_nobody_is_there_whom_it_may_belong_to() {
+fn a_process_outside_the_group_is_stopped_once_no_older_connection_is_open() {
     let script = "read word; [ \"$word\" = stay ] && { echo $$; exec cat; }
          setsid sh -c 'echo $$; trap \"\" TERM; exec >/dev/null; sleep 1000; sleep 1000' & wait";
     let serve = Serve::script(&[SOON], &script.replace("& wait", "& sleep 0.3"));
@@ -210,26 +210,29 @@ fn what_leaves_the_group_is_ended_once_nobody_is_there_whom_it_may_belong_to() {
     leaves.write_all(b"leave\n").unwrap();
     let pid: i32 = line(&mut leaves).parse().unwrap();
     assert_eq!(rest(leaves), "");
-    // Others that come and go are looked at, and the one that stays may be where it is from.
+    // Searches run when other connections end, but the process may belong to the open one.
     let until = Instant::now() + Duration::from_secs(3);
     while Instant::now() < until {
         let mut other = serve.connect();
         other.write_all(b"stay\n").unwrap();
         line(&mut other);
-        assert!(stat(pid).is_some_and(|fields| fields[0] != "Z"), "it lives");
+        assert!(
+            stat(pid).is_some_and(|fields| fields[0] != "Z"),
+            "the process was stopped"
+        );
     }
     drop(stays);
     until_ended(pid);
 }
 
 #[test]
-fn told_to_stop_it_lets_programs_finish_and_takes_nobody_new() {
+fn after_sigterm_no_connection_is_accepted_and_programs_may_end() {
     let mut serve = Serve::start(&[], &["/bin/cat"]);
     let mut client = serve.connect();
     client.write_all(b"1\n").unwrap();
     assert_eq!(line(&mut client), "1");
     serve.served.terminate();
-    wait_until("nobody listens", Instant::now() + PATIENCE, || {
+    wait_until("the listener is closed", Instant::now() + PATIENCE, || {
         TcpStream::connect(serve.address).is_err().then_some(())
     });
     client.write_all(b"2\n").unwrap();
@@ -237,11 +240,11 @@ fn told_to_stop_it_lets_programs_finish_and_takes_nobody_new() {
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(rest(client), "");
     assert!(serve.served.wait().success());
-    serve.until_told(" exited 0: ");
+    serve.until_logged(" exited 0: ");
 }
 
 #[test]
-fn told_to_stop_it_ends_programs_that_do_not_and_what_they_left() {
+fn after_the_stop_timeout_programs_and_orphaned_processes_are_killed() {
     let script = "setsid sh -c 'trap \"\" TERM; echo $$; exec >/dev/null; sleep 1000; sleep 1000' &
          trap '' TERM; sleep 1000; sleep 1000";
     let mut serve = Serve::script(&["--stop-timeout=300ms", SOON], script);
@@ -249,12 +252,12 @@ fn told_to_stop_it_ends_programs_that_do_not_and_what_they_left() {
     let left = line(&mut client).parse().unwrap();
     assert!(serve.end().success());
     assert_eq!(rest(client), "");
-    serve.until_told("service stopped, killed by SIGKILL: ");
+    serve.until_logged("service stopped, killed by SIGKILL: ");
     until_ended(left);
 }
 
 #[test]
-fn a_second_signal_ends_programs_at_once() {
+fn a_second_sigterm_stops_programs_at_once() {
     let mut serve = Serve::script(
         &[],
         "trap 'echo bye; exit 0' TERM; echo here; while :; do sleep 0.1; done",
@@ -262,35 +265,35 @@ fn a_second_signal_ends_programs_at_once() {
     let mut client = serve.connect();
     assert_eq!(line(&mut client), "here");
     serve.served.terminate();
-    wait_until("nobody listens", Instant::now() + PATIENCE, || {
+    wait_until("the listener is closed", Instant::now() + PATIENCE, || {
         TcpStream::connect(serve.address).is_err().then_some(())
     });
     serve.served.terminate();
     assert_eq!(rest(client), "bye\n");
     assert!(serve.served.wait().success());
-    serve.until_told("service stopped, exited 0: ");
+    serve.until_logged("service stopped, exited 0: ");
 }
 
 #[test]
-fn it_leaves_when_nobody_comes() {
+fn the_process_exits_after_the_idle_time() {
     let mut serve = Serve::start(&["--exit-idle-time=500ms"], &["/bin/cat"]);
     let mut client = serve.connect();
     client
         .set_read_timeout(Some(Duration::from_secs(1)))
         .unwrap();
-    assert!(client.read(&mut [0]).is_err(), "it is still there");
+    assert!(client.read(&mut [0]).is_err(), "the process exited");
     drop(client);
     assert!(serve.served.wait().success());
 }
 
 #[test]
-fn what_a_program_wrote_last_arrives_though_the_client_says_something_meanwhile() {
-    // More than the client's side holds before it reads.
+fn the_end_of_the_output_arrives_even_if_the_client_sends_meanwhile() {
+    // More than the socket buffers hold.
     const SIZE: usize = 300_000;
     let size = SIZE.to_string();
     let serve = Serve::start(&[], &["head", "-c", &size, "/dev/zero"]);
     let mut client = serve.connect();
-    serve.until_told(" exited 0: ");
+    serve.until_logged(" exited 0: ");
     client.write_all(b"x").unwrap();
     let mut received = Vec::new();
     client.read_to_end(&mut received).unwrap();
@@ -298,20 +301,20 @@ fn what_a_program_wrote_last_arrives_though_the_client_says_something_meanwhile(
 }
 
 #[test]
-fn a_program_that_leaves_its_group_is_ended_all_the_same() {
+fn a_program_that_leaves_its_process_group_is_stopped() {
     let limits = ["--time-limit=200ms", "--grace=200ms"];
     let program = "if (fork) { setpgrp(0, getpgrp(getppid)); $SIG{TERM} = 'IGNORE' } sleep 100";
     let serve = Serve::start(&limits, &["perl", "-e", program]);
     let _client = serve.connect();
-    serve.until_told(" time limit reached, killed by SIGKILL: ");
+    serve.until_logged(" time limit reached, killed by SIGKILL: ");
 }
 
 #[test]
-fn who_was_there_before_the_first_program_is_left_alone() {
+fn inherited_child_processes_are_not_stopped() {
     let by = ["sh", "-c", "sleep 100 & exec \"$@\"", "sh"];
     let mut serve = Serve::start_by(&by, &[SOON], &["echo", "hello"]);
     assert_eq!(serve.say(), "hello\n");
-    serve.until_told(" exited 0: ");
+    serve.until_logged(" exited 0: ");
     let [sleeper] = serve.children()[..] else {
         panic!("{:?}", serve.children());
     };

@@ -1,4 +1,4 @@
-//! Who is served, how many, when, and for how long.
+//! Limits, access rules and timeouts.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use crate::support::PATIENCE;
 
 const GREET: &str = "echo hello; exec cat";
 
-/// Whether a client is kept waiting.
+/// Returns whether a client receives nothing for a while.
 fn waits(client: &mut TcpStream) -> bool {
     client
         .set_read_timeout(Some(Duration::from_millis(300)))
@@ -21,7 +21,7 @@ fn waits(client: &mut TcpStream) -> bool {
 }
 
 #[test]
-fn past_the_limit_clients_wait_or_are_refused() {
+fn at_the_concurrency_limit_clients_wait_or_are_refused() {
     let serve = Serve::script(&["--max-connections=1"], GREET);
     let mut first = serve.connect();
     assert_eq!(line(&mut first), "hello");
@@ -37,11 +37,11 @@ fn past_the_limit_clients_wait_or_are_refused() {
         serve.say(),
         "Too many connections; please try again later\n"
     );
-    serve.until_told("refused, as all places are taken: 0 bytes received, 45 bytes sent");
+    serve.until_logged("refused: concurrency limit reached: 0 bytes received, 45 bytes sent");
 }
 
 #[test]
-fn a_source_that_has_its_share_is_refused() {
+fn at_the_per_source_limit_clients_are_refused() {
     let serve = Serve::script(&["--per-source=1"], GREET);
     let mut first = serve.connect();
     assert_eq!(line(&mut first), "hello");
@@ -52,7 +52,7 @@ fn a_source_that_has_its_share_is_refused() {
 }
 
 #[test]
-fn past_the_rate_clients_wait_or_are_refused() {
+fn at_the_rate_limit_clients_wait_or_are_refused() {
     let serve = Serve::start(&["--rate=2/2s"], &["echo", "hello"]);
     let begun = Instant::now();
     for _ in 0..5 {
@@ -69,11 +69,11 @@ fn past_the_rate_clients_wait_or_are_refused() {
             "Too many connections in a short time; please try again later\n"
         );
     }
-    serve.until_told("refused, as too many have come in a short time");
+    serve.until_logged("refused: rate limit reached");
 }
 
 #[test]
-fn once_the_rate_is_reached_it_can_pause() {
+fn a_rate_pause_extends_the_time_without_connections() {
     let serve = Serve::start(&["--rate=1/1ms", "--rate-pause=2s"], &["echo", "hello"]);
     let begun = Instant::now();
     assert_eq!(serve.say(), "hello\n");
@@ -82,8 +82,8 @@ fn once_the_rate_is_reached_it_can_pause() {
 }
 
 #[test]
-fn a_load_that_is_too_high_keeps_clients_out() {
-    // No machine that runs this has a load this low, but for the first minute after its start.
+fn at_the_load_limit_clients_wait_or_are_refused() {
+    // A machine that runs tests has a lower load only in the first minute after its boot.
     let load = nix::sys::sysinfo::sysinfo().unwrap().load_average().0;
     if load > 0.01 {
         let serve = Serve::start(
@@ -99,14 +99,14 @@ fn a_load_that_is_too_high_keeps_clients_out() {
 }
 
 #[test]
-fn outside_of_its_times_it_is_closed() {
-    // The services here have TZ=UTC.
+fn outside_the_access_times_clients_are_refused() {
+    // Tests run the service with TZ=UTC.
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
     let hour = now.as_secs() / 3600 % 24;
     let span = |from: u64, to: u64| format!("--access-times={:02}:00-{:02}:00", from % 24, to % 24);
-    // Wide enough for an hour that begins meanwhile.
+    // The next hour may begin during the test.
     let open = Serve::start(&[&span(hour, hour + 2)], &["echo", "hello"]);
     assert_eq!(open.say(), "hello\n");
     let shut = [span(hour + 2, hour + 3), span(hour + 5, hour)];
@@ -115,11 +115,11 @@ fn outside_of_its_times_it_is_closed() {
         closed.say(),
         "This service is closed at this time of the day\n"
     );
-    closed.until_told("refused, as it is not the time of the day");
+    closed.until_logged("refused: outside the access times");
 }
 
 #[test]
-fn a_denied_address_is_refused_even_where_it_is_allowed() {
+fn a_denied_address_is_refused_even_if_it_is_allowed() {
     for (options, served) in [
         (&["--allow=127.0.0.0/8"][..], true),
         (&["--allow=192.0.2.0/24", "--allow=::1"], false),
@@ -128,17 +128,17 @@ fn a_denied_address_is_refused_even_where_it_is_allowed() {
         (&["--allow=127.0.0.0/8", "--deny=127.0.0.1/32"], false),
     ] {
         let serve = Serve::start(options, &["echo", "hello"]);
-        let told = if served {
+        let message = if served {
             "hello\n"
         } else {
             "Your address may not use this service\n"
         };
-        assert_eq!(serve.say(), told, "{options:?}");
+        assert_eq!(serve.say(), message, "{options:?}");
     }
 }
 
 #[test]
-fn banners_and_messages_are_those_of_the_user() {
+fn banners_and_messages_can_be_set() {
     let (welcome, sorry) = (path("welcome"), path("sorry"));
     fs::write(&welcome, "Welcome!\n").unwrap();
     fs::write(&sorry, "Sorry.\n").unwrap();
@@ -177,20 +177,20 @@ fn banners_and_messages_are_those_of_the_user() {
 }
 
 #[test]
-fn a_conversation_in_which_nothing_is_said_is_ended() {
+fn at_the_idle_timeout_the_program_is_stopped() {
     let serve = Serve::start(&["--idle-timeout=700ms"], &["cat"]);
     let mut client = serve.connect();
-    // As long as something is said, from either side, it goes on.
+    // Bytes in either direction restart the timeout.
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(2) {
         client.write_all(b"x\n").unwrap();
         assert_eq!(line(&mut client), "x");
         std::thread::sleep(Duration::from_millis(200));
     }
-    let said = Instant::now();
+    let last_byte = Instant::now();
     assert_eq!(rest(client), "");
-    assert!(said.elapsed() >= Duration::from_millis(400));
-    serve.until_told("idle for too long, killed by SIGTERM: ");
+    assert!(last_byte.elapsed() >= Duration::from_millis(400));
+    serve.until_logged("idle timeout, killed by SIGTERM: ");
     let serve = Serve::script(
         &["--idle-timeout=700ms"],
         "for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done",
@@ -199,14 +199,14 @@ fn a_conversation_in_which_nothing_is_said_is_ended() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_idle() {
+fn a_client_that_does_not_read_is_idle() {
     let serve = Serve::start(&["--idle-timeout=500ms"], &["yes"]);
     let _client = serve.connect();
-    serve.until_told("idle for too long, killed by SIGTERM: ");
+    serve.until_logged("idle timeout, killed by SIGTERM: ");
 }
 
 #[test]
-fn a_local_conversation_in_which_nothing_is_said_is_ended() {
+fn at_the_idle_timeout_the_program_of_an_af_unix_client_is_stopped() {
     use std::os::unix::net::{UnixListener, UnixStream};
     let here = path("here");
     let listener = UnixListener::bind(&here).unwrap();
@@ -225,14 +225,14 @@ fn a_local_conversation_in_which_nothing_is_said_is_ended() {
 }
 
 #[test]
-fn a_conversation_that_takes_too_long_is_ended_whatever_goes_on_in_it() {
+fn at_the_time_limit_an_active_program_is_stopped() {
     let serve = Serve::start(&["--time-limit=700ms"], &["yes"]);
     let mut client = serve.connect();
     let begun = Instant::now();
     let mut scrap = vec![0; 65536];
     while client.read(&mut scrap).unwrap() > 0 {
-        assert!(begun.elapsed() < PATIENCE, "it goes on");
+        assert!(begun.elapsed() < PATIENCE, "the program was not stopped");
     }
     assert!(begun.elapsed() >= Duration::from_millis(600));
-    serve.until_told("time limit reached, killed by SIGTERM: ");
+    serve.until_logged("time limit reached, killed by SIGTERM: ");
 }

@@ -1,4 +1,4 @@
-//! `sockunit serve`: a program for each connection.
+//! `sockunit serve`.
 
 mod end;
 mod limits;
@@ -17,14 +17,14 @@ use crate::serving::Served;
 use crate::support::{PATIENCE, rest, wait_until};
 use crate::tool::SOCKUNIT;
 
-/// `sockunit serve` at work, and the records that it has written.
+/// A running `sockunit serve`, and its log.
 struct Serve {
     address: SocketAddr,
     served: Served,
-    told: PathBuf,
+    log: PathBuf,
 }
 
-/// A path that nobody else has.
+/// A unique path.
 fn path(what: &str) -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -33,28 +33,28 @@ fn path(what: &str) -> PathBuf {
 }
 
 impl Serve {
-    /// With these options, a program for each who connects to the address.
+    /// Starts it with these options and this program.
     fn start(options: &[&str], program: &[&str]) -> Serve {
         Serve::start_by(&[], options, program)
     }
 
-    /// A shell script for each.
+    /// Starts it with a shell script as the program.
     fn script(options: &[&str], script: &str) -> Serve {
         Serve::start(options, &["sh", "-c", script])
     }
 
-    /// The same, started by a command that becomes it.
+    /// Starts it through a command that executes its arguments.
     fn start_by(by: &[&str], options: &[&str], program: &[&str]) -> Serve {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let told = path("told");
+        let log = path("log");
         let command = [by, &[SOCKUNIT, "serve"], options, &["--"], program].concat();
-        let file = File::create(&told).unwrap();
+        let file = File::create(&log).unwrap();
         let served = Served::share_telling(command[0], &command[1..], listener.into(), file.into());
         Serve {
             address,
             served,
-            told,
+            log,
         }
     }
 
@@ -65,28 +65,28 @@ impl Serve {
         client
     }
 
-    /// What a client is told that sends nothing.
+    /// Connects, sends nothing, and reads to the end.
     fn say(&self) -> String {
         rest(self.connect())
     }
 
-    /// What it has written to standard error.
-    fn told(&self) -> String {
-        fs::read_to_string(&self.told).unwrap()
+    /// What it has logged.
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
     }
 
-    /// Waits until it has told this, and returns the line.
+    /// Waits for a log entry that contains this text, and returns it.
     #[track_caller]
-    fn until_told(&self, words: &str) -> String {
+    fn until_logged(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
-        wait_until(&format!("it tells {words:?}"), deadline, || {
-            let told = self.told();
-            let line = told.lines().find(|line| line.contains(words))?;
+        wait_until(&format!("the log contains {text:?}"), deadline, || {
+            let log = self.log();
+            let line = log.lines().find(|line| line.contains(text))?;
             Some(line.to_owned())
         })
     }
 
-    /// The processes whose parent it is, ended ones included.
+    /// Its child processes, zombies included.
     fn children(&self) -> Vec<i32> {
         let own = self.served.pid().to_string();
         let numbers = fs::read_dir("/proc")
@@ -100,12 +100,12 @@ impl Serve {
     #[track_caller]
     fn until_childless(&self) {
         let deadline = Instant::now() + PATIENCE;
-        wait_until("no child is left", deadline, || {
+        wait_until("there is no child process", deadline, || {
             self.children().is_empty().then_some(())
         });
     }
 
-    /// Has it stop.
+    /// Sends SIGTERM, and waits until it has exited.
     fn end(&mut self) -> ExitStatus {
         self.served.terminate();
         self.served.wait()
@@ -114,7 +114,7 @@ impl Serve {
 
 impl Drop for Serve {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.told);
+        let _ = fs::remove_file(&self.log);
     }
 }
 
@@ -125,7 +125,7 @@ fn stat(pid: i32) -> Option<Vec<String>> {
     Some(fields.split_whitespace().map(str::to_owned).collect())
 }
 
-/// Waits until a process has ended.
+/// Waits until a process has ended or is a zombie.
 #[track_caller]
 fn until_ended(pid: i32) {
     let deadline = Instant::now() + PATIENCE;

@@ -1,4 +1,4 @@
-//! What a program finds.
+//! The execution environment of a program.
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +11,7 @@ use crate::support::PATIENCE;
 use crate::tool::SOCKUNIT;
 
 #[test]
-fn the_connection_is_its_standard_input_and_output() {
+fn the_connection_is_standard_input_and_output() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
@@ -34,7 +34,7 @@ fn the_connection_is_its_standard_input_and_output() {
 }
 
 #[test]
-fn on_an_af_unix_socket_it_is_told_the_name_of_the_other() {
+fn remote_addr_is_the_name_of_an_af_unix_peer() {
     let (here, there) = (path("here"), path("there"));
     let listener = UnixListener::bind(&here).unwrap();
     let script = "echo \"$REMOTE_ADDR:$REMOTE_PORT:$REMOTE_HOST\"; cat";
@@ -54,7 +54,7 @@ fn on_an_af_unix_socket_it_is_told_the_name_of_the_other() {
     }
 }
 
-/// Connects with a socket that has a name itself.
+/// Connects from a socket that is bound to a path.
 fn connect_from(own: &std::path::Path, to: &std::path::Path) -> UnixStream {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, socket};
     use std::os::fd::AsRawFd;
@@ -73,7 +73,7 @@ fn connect_from(own: &std::path::Path, to: &std::path::Path) -> UnixStream {
 }
 
 #[test]
-fn its_environment_names_the_client_and_nothing_of_the_service() {
+fn the_environment_has_the_client_and_no_variables_of_the_service() {
     let by = [
         "env",
         "NOTIFY_SOCKET=/nowhere",
@@ -86,10 +86,10 @@ fn its_environment_names_the_client_and_nothing_of_the_service() {
     let serve = Serve::start_by(&by, &[], &["env"]);
     let client = serve.connect();
     let port = client.local_addr().unwrap().port();
-    let told = rest(client);
-    let mut names: Vec<&str> = told.lines().collect();
+    let output = rest(client);
+    let mut names: Vec<&str> = output.lines().collect();
     names.sort_unstable();
-    // The shell that started the service has added it.
+    // The shell that started the service has set PWD.
     names.retain(|name| !name.starts_with("PWD="));
     let expected = [
         "OWN=kept",
@@ -103,13 +103,13 @@ fn its_environment_names_the_client_and_nothing_of_the_service() {
 }
 
 #[test]
-fn it_has_no_descriptor_but_its_own_three() {
+fn no_file_descriptors_above_2_are_open() {
     let by = ["sh", "-c", "exec \"$0\" \"$@\" 9</dev/null 8>/dev/null"];
     let command = ["sh", "-c", "echo /proc/self/fd/*; cat"];
     let serve = Serve::start_by(&by, &[], &command);
     let mut clients: Vec<TcpStream> = (0..20).map(|_| serve.connect()).collect();
     for client in &mut clients {
-        // The folder that the shell reads is 3.
+        // Descriptor 3 is the directory that the shell reads.
         let seen = line(client);
         let fds: Vec<&str> = seen
             .split(' ')
@@ -121,32 +121,32 @@ fn it_has_no_descriptor_but_its_own_three() {
 
 #[test]
 fn no_signal_is_blocked_or_ignored() {
-    // As nohup starts it, and with whatever the tests themselves ignore.
+    // As under nohup, and with all signals that the test runner ignores.
     let by = ["sh", "-c", "trap '' HUP INT USR1; exec \"$0\" \"$@\""];
     let serve = Serve::start_by(
         &by,
         &[],
         &["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"],
     );
-    let told = serve.say();
-    let masks: Vec<u64> = told
+    let output = serve.say();
+    let masks: Vec<u64> = output
         .lines()
         .filter_map(|line| u64::from_str_radix(line.split('\t').nth(1)?, 16).ok())
         .collect();
-    // The C library keeps 32 and 33 to itself, and has them ignored in whatever posix_spawn(3) starts.
+    // The C library uses signals 32 and 33 itself, and posix_spawn(3) leaves them ignored.
     assert_eq!(
         masks
             .iter()
             .map(|mask| mask & !(3 << 31))
             .collect::<Vec<_>>(),
         [0, 0],
-        "{told}"
+        "{output}"
     );
 }
 
 #[test]
-fn it_may_have_no_more_descriptors_than_the_service_was_given() {
-    // Many a program closes every descriptor below the limit.
+fn the_descriptor_limit_is_not_raised_above_what_the_service_needs() {
+    // Some programs close every descriptor below the limit.
     let by = ["prlimit", "--nofile=1000:4000"];
     let serve = Serve::start_by(&by, &[], &["sh", "-c", "ulimit -n"]);
     assert_eq!(serve.say(), "1000\n");
@@ -155,23 +155,23 @@ fn it_may_have_no_more_descriptors_than_the_service_was_given() {
 }
 
 #[test]
-fn it_leads_a_process_group_of_its_own() {
+fn the_program_has_its_own_process_group() {
     let serve = Serve::script(&[], "cut -d' ' -f1,5 /proc/$$/stat");
-    let told = serve.say();
-    let (pid, group) = told.trim().split_once(' ').unwrap();
+    let output = serve.say();
+    let (pid, group) = output.trim().split_once(' ').unwrap();
     assert_eq!(pid, group);
 }
 
 #[test]
-fn its_standard_error_is_that_of_the_service() {
+fn standard_error_is_that_of_the_service() {
     let serve = Serve::script(&[], "echo oops >&2; echo out");
     assert_eq!(serve.say(), "out\n");
-    serve.until_told("oops");
+    serve.until_logged("oops");
 }
 
 #[test]
-fn its_arguments_reach_it_unchanged() {
-    let words = ["printf", "%s|", "a b", "", "$HOME", "\"'\\", "--help", "é%"];
-    let serve = Serve::start(&[], &words);
+fn arguments_are_passed_unchanged() {
+    let command = ["printf", "%s|", "a b", "", "$HOME", "\"'\\", "--help", "é%"];
+    let serve = Serve::start(&[], &command);
     assert_eq!(serve.say(), "a b||$HOME|\"'\\|--help|é%|");
 }

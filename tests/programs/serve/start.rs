@@ -1,7 +1,9 @@
-//! How it starts, and what it does when a program cannot be started.
+//! The start of the service, and programs that cannot be started.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -27,26 +29,26 @@ fn serve(args: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn what_cannot_be_served_is_told_in_one_sentence_before_anything_listens() {
+fn an_error_at_start_up_is_one_line_and_a_usage_error_has_exit_status_2() {
     let (folder, plain) = (path("folder"), path("plain"));
     fs::create_dir(&folder).unwrap();
     fs::write(&plain, "no program").unwrap();
     fs::set_permissions(&plain, fs::Permissions::from_mode(0o644)).unwrap();
     let listen = "--listen=127.0.0.1:0";
     let (folder_name, plain_name) = (folder.to_str().unwrap(), plain.to_str().unwrap());
-    for (args, status, words) in [
-        (&["--", "/bin/cat"][..], 1, "there is nothing to listen on"),
+    for (args, status, message) in [
+        (&["--", "/bin/cat"][..], 1, "cannot listen: no address"),
         (
             &[listen, "--", "/no/such/program"],
             1,
-            "cannot run /no/such/program: No such file",
+            "cannot execute: /no/such/program: No such file",
         ),
         (
             &[listen, "--", "no-such-program"],
             1,
-            "no program no-such-program in the folders of PATH",
+            "cannot execute: no-such-program: not found in PATH",
         ),
-        (&[listen, "--", folder_name], 1, "it is no file"),
+        (&[listen, "--", folder_name], 1, "not a regular file"),
         (
             &[listen, "--", plain_name],
             1,
@@ -55,12 +57,12 @@ fn what_cannot_be_served_is_told_in_one_sentence_before_anything_listens() {
         (
             &["--listen=3334", "--", "/bin/cat"],
             1,
-            "--listen 3334: this is no address and port",
+            "cannot listen: 3334: give an address and port",
         ),
         (
             &[listen, "--banner=/no/such", "--", "/bin/cat"],
             1,
-            "cannot read the banner /no/such",
+            "cannot read the banner: /no/such: No such file",
         ),
         (&[listen], 2, "<PROGRAM>"),
         (&[listen, "/bin/cat"], 2, "/bin/cat"),
@@ -77,25 +79,62 @@ fn what_cannot_be_served_is_told_in_one_sentence_before_anything_listens() {
         (
             &[listen, "--access-times=9-17", "--", "/bin/cat"],
             2,
-            "give two times of the day",
+            "give two times of day",
         ),
         (
             &[listen, "--message=later=x", "--", "/bin/cat"],
             2,
-            "there is no reason",
+            "unknown reason \"later\"",
         ),
     ] {
-        let (code, out, told) = serve(args);
-        assert_eq!((code, out.as_str()), (Some(status), ""), "{args:?}: {told}");
-        assert!(told.contains(words), "{args:?}: {told}");
-        assert!(status == 2 || told.lines().count() == 1, "{told}");
+        let (code, out, error) = serve(args);
+        assert_eq!(
+            (code, out.as_str()),
+            (Some(status), ""),
+            "{args:?}: {error}"
+        );
+        assert!(error.contains(message), "{args:?}: {error}");
+        assert!(status == 2 || error.lines().count() == 1, "{error}");
     }
     fs::remove_dir(folder).unwrap();
     fs::remove_file(plain).unwrap();
 }
 
 #[test]
-fn a_mistake_is_nothing_for_a_client() {
+fn start_up_errors_go_to_the_journals_socket_or_else_to_its_stream() {
+    for (arg, message) in [
+        ("--listen=3334", "cannot listen: 3334: "),
+        ("--rate=0", "give a number of connections"),
+    ] {
+        let (journal, stderr) = UnixStream::pair().unwrap();
+        let stat = nix::sys::stat::fstat(&stderr).unwrap();
+        let status = Command::new(SOCKUNIT)
+            .args(["serve", arg, "--", "/bin/cat"])
+            .env("JOURNAL_STREAM", format!("{}:{}", stat.st_dev, stat.st_ino))
+            .stdin(Stdio::null())
+            .stderr(OwnedFd::from(stderr))
+            .status()
+            .unwrap();
+        assert!(!status.success());
+        let stream = rest(journal);
+        if UnixDatagram::unbound()
+            .unwrap()
+            .connect("/run/systemd/journal/socket")
+            .is_ok()
+        {
+            assert_eq!(stream, "");
+        } else {
+            assert!(
+                stream.starts_with("<3>") && stream.contains(message),
+                "{stream}"
+            );
+            assert_eq!(stream.lines().count(), 1, "{stream}");
+        }
+    }
+}
+
+#[test]
+fn a_usage_error_is_never_sent_to_a_client() {
     let (client, connection) = tcp("127.0.0.1");
     let args = ["serve", "--no-such-option"];
     let served = Served::start(SOCKUNIT, &args, connection, crate::serving::Stderr::Client);
@@ -104,7 +143,7 @@ fn a_mistake_is_nothing_for_a_client() {
 }
 
 #[test]
-fn a_program_that_vanishes_costs_a_sentence_and_a_record_each_and_may_come_back() {
+fn while_the_program_is_missing_clients_receive_a_message_and_each_is_logged() {
     let program = path("program");
     let write = |interpreter: &str| {
         fs::write(&program, format!("#!{interpreter}\necho here\n")).unwrap();
@@ -112,30 +151,30 @@ fn a_program_that_vanishes_costs_a_sentence_and_a_record_each_and_may_come_back(
     };
     write("/bin/sh");
     let serve = Serve::start(&[], &[program.to_str().unwrap()]);
-    // As long as somebody has it open for writing, it is busy.
+    // execve(2) fails with ETXTBSY while another process has the file open for writing.
     let deadline = Instant::now() + PATIENCE;
-    wait_until("it is served", deadline, || {
+    wait_until("the program is started", deadline, || {
         (serve.say() == "here\n").then_some(())
     });
     fs::remove_file(&program).unwrap();
-    let sorry = "This service is out of order; please try again later\n";
+    let message = "This service is out of order; please try again later\n";
     for _ in 0..3 {
-        assert_eq!(serve.say(), sorry);
+        assert_eq!(serve.say(), message);
     }
-    let record = serve.until_told("not started (No such file or directory)");
-    assert!(record.contains("127.0.0.1:"), "{record}");
+    let entry = serve.until_logged("not started (No such file or directory)");
+    assert!(entry.contains("127.0.0.1:"), "{entry}");
     write("/no/such/interpreter");
-    assert_eq!(serve.say(), sorry);
+    assert_eq!(serve.say(), message);
     write("/bin/sh");
     let deadline = Instant::now() + PATIENCE;
-    wait_until("it is served again", deadline, || {
+    wait_until("the program is started again", deadline, || {
         (serve.say() == "here\n").then_some(())
     });
     fs::remove_file(program).unwrap();
 }
 
 #[test]
-fn listen_opens_the_addresses_itself() {
+fn listen_opens_sockets_without_systemd() {
     let socket = path("socket");
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -150,7 +189,7 @@ fn listen_opens_the_addresses_itself() {
         .spawn()
         .unwrap();
     let deadline = Instant::now() + PATIENCE;
-    let client = wait_until("it listens", deadline, || {
+    let client = wait_until("the service listens", deadline, || {
         std::net::TcpStream::connect(port).ok()
     });
     assert_eq!(rest(client), "hello\n");
@@ -160,19 +199,19 @@ fn listen_opens_the_addresses_itself() {
     );
     let pid = nix::unistd::Pid::from_raw(child.id() as i32);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-    let told = rest(child.stderr.take().unwrap());
+    let log = rest(child.stderr.take().unwrap());
     assert!(child.wait().unwrap().success());
-    assert!(told.starts_with("greeter: 127.0.0.1:"), "{told}");
-    assert!(!socket.exists(), "the socket's file is gone with it");
+    assert!(log.starts_with("greeter: 127.0.0.1:"), "{log}");
+    assert!(!socket.exists(), "the socket file is not removed");
 }
 
 #[test]
-fn without_descriptors_clients_wait_and_are_served_then() {
-    // prlimit execs the program, which can raise the limit no further than this.
+fn without_file_descriptors_clients_wait_and_are_served_later() {
+    // The service cannot raise the limit above the hard limit that prlimit sets.
     let serve = Serve::start_by(&["prlimit", "--nofile=24:24"], &[], &["/bin/cat"]);
     let mut clients: Vec<_> = (0..40).map(|_| serve.connect()).collect();
-    serve.until_told("no more connections than these");
-    // Each is served in its turn, as others leave.
+    serve.until_logged("cannot accept connections: ");
+    // Each is served when others have ended.
     while !clients.is_empty() {
         let mut client = clients.remove(0);
         std::io::Write::write_all(&mut client, b"x").unwrap();

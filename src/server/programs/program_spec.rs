@@ -1,4 +1,4 @@
-//! The program that is started for each connection.
+//! The program that is started for each connection, prepared once.
 
 use std::env;
 use std::ffi::{CString, OsStr, OsString};
@@ -14,9 +14,9 @@ use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_s
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{AccessFlags, Pid, access};
 
-/// What this process was told about itself, and what says who is connected, which a program is told
-/// anew.
-const NOT_HANDED_ON: [&[u8]; 5] = [
+/// Prefixes of environment variables that programs do not inherit: those that systemd sets for this
+/// process, and those of the client, which are set for each program.
+const NOT_INHERITED: [&[u8]; 5] = [
     b"LISTEN_",
     b"NOTIFY_SOCKET",
     b"WATCHDOG_",
@@ -24,95 +24,98 @@ const NOT_HANDED_ON: [&[u8]; 5] = [
     b"FDSTORE",
 ];
 
-/// A program with its arguments and all else that is the same for each connection.
+/// A program, its arguments, and all else that is the same for each connection.
 #[derive(Debug)]
-pub struct Program {
+pub struct ProgramSpec {
     path: CString,
     arguments: Vec<CString>,
     environment: Vec<CString>,
     attributes: PosixSpawnAttr,
-    /// Descriptors that this process was started with and that are nobody's business.
-    strangers: Vec<RawFd>,
+    /// File descriptors that this process inherited and that programs would inherit too.
+    inherited_fds: Vec<RawFd>,
 }
 
-/// Why a program cannot be started at all. Its Display is the sentence for the user.
+/// A program cannot be executed.
 #[derive(Debug)]
-pub enum Unfit {
-    /// No folder of PATH has it.
+pub enum ProgramError {
+    /// No directory in PATH has it.
     NotFound(OsString),
-    /// It is not there, or may not be run.
+    /// It does not exist, or may not be executed.
     Unusable(PathBuf, io::Error),
-    /// It is no file.
-    NoFile(PathBuf),
-    /// A name or an argument has a zero byte in it.
-    ZeroByte,
-    /// The system has no memory to spare.
+    /// It is not a regular file.
+    NotAFile(PathBuf),
+    /// The path or an argument contains a NUL byte.
+    NulByte,
+    /// There is not enough memory.
     System(Errno),
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for ProgramError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Unfit::NotFound(name) => write!(
+            ProgramError::NotFound(name) => write!(
                 f,
-                "there is no program {} in the folders of PATH; name it by its full path",
+                "cannot execute: {}: not found in PATH; use its full path",
                 name.to_string_lossy()
             ),
-            Unfit::Unusable(path, error) => {
-                write!(f, "cannot run {}: {error}", path.display())?;
+            ProgramError::Unusable(path, error) => {
+                write!(f, "cannot execute: {}: {error}", path.display())?;
                 match error.kind() {
                     io::ErrorKind::PermissionDenied => f.write_str(
-                        "; make it executable (chmod +x), and see that the user of this service \
-                         may pass the folders above it",
+                        "; make it executable (chmod +x), and its directories accessible to the \
+                         user of this service",
                     ),
                     _ => Ok(()),
                 }
             }
-            Unfit::NoFile(path) => write!(f, "cannot run {}: it is no file", path.display()),
-            Unfit::ZeroByte => f.write_str("an argument has a zero byte in it"),
-            Unfit::System(errno) => write!(f, "cannot prepare to start programs: {errno}"),
+            ProgramError::NotAFile(path) => {
+                write!(f, "cannot execute: {}: not a regular file", path.display())
+            }
+            ProgramError::NulByte => f.write_str("cannot execute: an argument contains a NUL byte"),
+            ProgramError::System(errno) => write!(f, "cannot prepare to start programs: {errno}"),
         }
     }
 }
 
-impl std::error::Error for Unfit {}
+impl std::error::Error for ProgramError {}
 
-impl Program {
-    /// The program of this name or path, with its arguments, looked up once and for all.
+impl ProgramSpec {
+    /// Finds a program by name (in PATH) or path, and prepares its start.
     ///
     /// # Errors
     ///
-    /// It is not there, or may not be run.
-    pub fn find(command: &[OsString]) -> Result<Program, Unfit> {
+    /// It does not exist, or may not be executed.
+    pub fn find(command: &[OsString]) -> Result<ProgramSpec, ProgramError> {
         let name = command.first().map_or(OsStr::new(""), OsString::as_os_str);
         let path = locate(name)?;
-        let c_string = |text: &OsStr| CString::new(text.as_bytes()).map_err(|_| Unfit::ZeroByte);
-        Ok(Program {
+        let c_string =
+            |text: &OsStr| CString::new(text.as_bytes()).map_err(|_| ProgramError::NulByte);
+        Ok(ProgramSpec {
             path: c_string(path.as_os_str())?,
             arguments: command
                 .iter()
                 .map(|argument| c_string(argument))
                 .collect::<Result<_, _>>()?,
             environment: environment(),
-            attributes: attributes().map_err(Unfit::System)?,
-            strangers: strangers(),
+            attributes: attributes().map_err(ProgramError::System)?,
+            inherited_fds: inherited_fds(),
         })
     }
 
-    /// Starts it with this connection as standard input and output, in a process group of its own,
-    /// with every signal as it is by default. `about` is added to its environment.
+    /// Starts the program with this connection as standard input and output, in its own process
+    /// group, with default signal handling. `client` is added to its environment.
     ///
     /// # Errors
     ///
     /// Those of posix_spawn(3).
-    pub fn start(&self, connection: RawFd, about: &[CString]) -> nix::Result<Pid> {
+    pub fn start(&self, connection: RawFd, client: &[CString]) -> nix::Result<Pid> {
         let mut actions = PosixSpawnFileActions::init()?;
         actions.add_dup2(connection, 0)?;
         actions.add_dup2(connection, 1)?;
-        for fd in &self.strangers {
+        for fd in &self.inherited_fds {
             actions.add_close(*fd)?;
         }
-        let environment: Vec<&CString> = self.environment.iter().chain(about).collect();
+        let environment: Vec<&CString> = self.environment.iter().chain(client).collect();
         posix_spawn(
             self.path.as_c_str(),
             &actions,
@@ -123,48 +126,46 @@ impl Program {
     }
 }
 
-/// Finds a program as a shell does: in the folders of PATH, or by its path.
-fn locate(name: &OsStr) -> Result<PathBuf, Unfit> {
+/// Finds a program as a shell does: in the directories of PATH, or by its path.
+fn locate(name: &OsStr) -> Result<PathBuf, ProgramError> {
     if name.as_bytes().contains(&b'/') {
         let path = PathBuf::from(name);
-        return match usable(&path) {
-            Ok(()) => Ok(path),
-            Err(unfit) => Err(unfit),
-        };
+        check_executable(&path)?;
+        return Ok(path);
     }
-    let folders = env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-    env::split_paths(&folders)
-        .map(|folder| folder.join(name))
-        .find(|path| !name.is_empty() && usable(path).is_ok())
-        .ok_or_else(|| Unfit::NotFound(name.into()))
+    let directories = env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    env::split_paths(&directories)
+        .map(|directory| directory.join(name))
+        .find(|path| !name.is_empty() && check_executable(path).is_ok())
+        .ok_or_else(|| ProgramError::NotFound(name.into()))
 }
 
-fn usable(path: &Path) -> Result<(), Unfit> {
-    let unusable = |error| Unfit::Unusable(path.into(), error);
+fn check_executable(path: &Path) -> Result<(), ProgramError> {
+    let unusable = |error| ProgramError::Unusable(path.into(), error);
     if !fs::metadata(path).map_err(unusable)?.is_file() {
-        return Err(Unfit::NoFile(path.into()));
+        return Err(ProgramError::NotAFile(path.into()));
     }
     access(path, AccessFlags::X_OK).map_err(|errno| unusable(errno.into()))
 }
 
-/// What a program inherits.
+/// The environment variables that programs inherit.
 fn environment() -> Vec<CString> {
     env::vars_os()
         .filter(|(name, _)| {
             let name = name.as_bytes();
-            !NOT_HANDED_ON.iter().any(|prefix| name.starts_with(prefix))
+            !NOT_INHERITED.iter().any(|prefix| name.starts_with(prefix))
         })
         .filter_map(|(name, value)| assignment(name.as_bytes(), value.as_bytes()))
         .collect()
 }
 
-/// `NAME=VALUE`; nothing where there is a zero byte in it, which an environment cannot have.
+/// Returns `NAME=VALUE`; `None` if it contains a NUL byte.
 pub fn assignment(name: &[u8], value: &[u8]) -> Option<CString> {
     CString::new([name, b"=", value].concat()).ok()
 }
 
-/// A process group of its own, no signal blocked or ignored. SIGPIPE as well, which this process
-/// and services of systemd ignore: programs for an inetd expect to be ended by it.
+/// A new process group, and no signal blocked or ignored. This includes SIGPIPE, which this process
+/// and services of systemd ignore: programs written for inetd expect it to kill them.
 fn attributes() -> nix::Result<PosixSpawnAttr> {
     let mut attributes = PosixSpawnAttr::init()?;
     attributes.set_flags(
@@ -181,8 +182,8 @@ fn attributes() -> nix::Result<PosixSpawnAttr> {
     Ok(attributes)
 }
 
-/// Descriptors that would stay open in a program. Those that this process opens itself would not.
-fn strangers() -> Vec<RawFd> {
+/// File descriptors above 2 without FD_CLOEXEC. The descriptors that this process opens have it.
+fn inherited_fds() -> Vec<RawFd> {
     let Ok(entries) = fs::read_dir("/proc/self/fdinfo") else {
         return Vec::new();
     };
@@ -198,7 +199,7 @@ fn strangers() -> Vec<RawFd> {
         .collect()
 }
 
-/// The name of a program without its folders.
+/// The file name of a program.
 pub fn file_name(command: &[OsString]) -> String {
     let path = command.first().map(Path::new);
     let name = path.and_then(Path::file_name).unwrap_or_default();

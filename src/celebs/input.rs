@@ -1,55 +1,56 @@
-//! Reads names, one a line, in bounded memory.
+//! Reads one name per line in bounded memory.
 
-use super::telnet::{Filter, Received};
+use super::telnet::{Received, TelnetFilter};
 
-/// The longest name, in bytes, once the blanks around it are dropped.
-pub const LIMIT: usize = 1024;
+/// The longest name, in bytes, without the blanks around it.
+pub const MAX_NAME: usize = 1024;
 
 const CTRL_D: u8 = 4;
 
-/// What the reader found.
+/// What the client sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found<'a> {
-    /// A line ended, and this is the name on it.
+pub enum Input<'a> {
+    /// A line with this name.
     Name(&'a [u8]),
-    /// A line ended, and the name on it was longer than [`LIMIT`].
+    /// A line with a name longer than [`MAX_NAME`].
     TooLong,
-    /// The user wants to leave: telnet's interrupt, or Ctrl-D on a line that is still empty.
+    /// Telnet's interrupt, or Ctrl-D on an empty line.
     ///
-    /// Ctrl-D counts at once, without a line end: telnet sends none after it.
+    /// Ctrl-D needs no line end, because telnet sends none after it.
     Interrupt,
 }
 
-/// Turns received bytes into names: telnet's commands are taken out, lines end in LF or CR LF, the
-/// blanks (space and tab) around a name are dropped and runs of blanks inside it become one space.
+/// Splits received bytes into names. It removes telnet commands and the blanks (space and tab)
+/// around a name, and replaces runs of blanks inside it by one space. Lines end in LF or CR LF.
 ///
-/// It keeps at most [`LIMIT`] bytes, however long a line is.
+/// It stores at most [`MAX_NAME`] bytes, however long a line is.
 #[derive(Debug, Clone, Default)]
-pub struct Reader {
-    telnet: Filter,
+pub struct NameReader {
+    telnet: TelnetFilter,
     name: Vec<u8>,
-    /// A blank that counts only when more of the name follows it.
+    /// A blank was received, which is part of the name only if more of the name follows.
     blank: bool,
-    /// A CR that is part of the name unless LF, or the end of input, follows it.
+    /// A CR was received, which is part of the name unless LF or the end of input follows.
     carriage_return: bool,
     too_long: bool,
-    /// Something of the current line was received, if only a blank.
+    /// Any byte of the current line was received, a blank included.
     line_begun: bool,
-    /// The last name was handed out; the next byte begins a new line.
+    /// The last call returned a name; the next byte begins a new line.
     line_ended: bool,
 }
 
-impl Reader {
-    /// Reads up to the first find and says how many bytes that took; all of them if there is none.
-    pub fn read(&mut self, input: &[u8]) -> (usize, Option<Found<'_>>) {
-        self.forget_ended_line();
+impl NameReader {
+    /// Reads up to the first name or interrupt, or all bytes if there is none. Returns the number of
+    /// bytes read, and what was found.
+    pub fn read(&mut self, input: &[u8]) -> (usize, Option<Input<'_>>) {
+        self.clear_ended_line();
         for (at, &byte) in input.iter().enumerate() {
-            match self.telnet.take(byte) {
+            match self.telnet.process(byte) {
                 Received::Command => {}
-                Received::Interrupt => return (at + 1, Some(Found::Interrupt)),
+                Received::Interrupt => return (at + 1, Some(Input::Interrupt)),
                 Received::Text(b'\n') => return (at + 1, Some(self.end_line())),
                 Received::Text(CTRL_D) if self.is_empty() => {
-                    return (at + 1, Some(Found::Interrupt));
+                    return (at + 1, Some(Input::Interrupt));
                 }
                 Received::Text(byte) => self.push(byte),
             }
@@ -57,9 +58,9 @@ impl Reader {
         (input.len(), None)
     }
 
-    /// At the end of input: a line without a line end holds a name too.
-    pub fn finish(&mut self) -> Option<Found<'_>> {
-        self.forget_ended_line();
+    /// Handles the end of input: a last line without a line end is a name too.
+    pub fn finish(&mut self) -> Option<Input<'_>> {
+        self.clear_ended_line();
         self.line_begun.then(|| self.end_line())
     }
 
@@ -69,7 +70,7 @@ impl Reader {
 
     fn push(&mut self, byte: u8) {
         self.line_begun = true;
-        // A CR before anything but LF was a byte of the name after all.
+        // A CR that is not followed by LF is part of the name.
         if std::mem::take(&mut self.carriage_return) {
             self.push_visible(b'\r');
         }
@@ -82,7 +83,7 @@ impl Reader {
 
     fn push_visible(&mut self, byte: u8) {
         let blank = std::mem::take(&mut self.blank);
-        if self.name.len() + usize::from(blank) >= LIMIT {
+        if self.name.len() + usize::from(blank) >= MAX_NAME {
             self.too_long = true;
         }
         if self.too_long {
@@ -94,16 +95,16 @@ impl Reader {
         self.name.push(byte);
     }
 
-    fn end_line(&mut self) -> Found<'_> {
+    fn end_line(&mut self) -> Input<'_> {
         self.line_ended = true;
         if self.too_long {
-            Found::TooLong
+            Input::TooLong
         } else {
-            Found::Name(&self.name)
+            Input::Name(&self.name)
         }
     }
 
-    fn forget_ended_line(&mut self) {
+    fn clear_ended_line(&mut self) {
         if std::mem::take(&mut self.line_ended) {
             self.name.clear();
             self.blank = false;
@@ -126,19 +127,19 @@ mod tests {
         Interrupt,
     }
 
-    impl From<Found<'_>> for Seen {
-        fn from(found: Found<'_>) -> Seen {
+    impl From<Input<'_>> for Seen {
+        fn from(found: Input<'_>) -> Seen {
             match found {
-                Found::Name(name) => Seen::Name(name.to_vec()),
-                Found::TooLong => Seen::TooLong,
-                Found::Interrupt => Seen::Interrupt,
+                Input::Name(name) => Seen::Name(name.to_vec()),
+                Input::TooLong => Seen::TooLong,
+                Input::Interrupt => Seen::Interrupt,
             }
         }
     }
 
-    /// Everything found in these pieces, the end of input included.
+    /// Reads these pieces and the end of input.
     fn read_all<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Seen> {
-        let mut reader = Reader::default();
+        let mut reader = NameReader::default();
         let mut seen = Vec::new();
         for mut piece in pieces {
             while !piece.is_empty() {
@@ -160,7 +161,7 @@ mod tests {
             .into_iter()
             .map(|seen| match seen {
                 Seen::Name(name) => name,
-                other => panic!("{other:?} where a name was expected"),
+                other => panic!("{other:?} is not a name"),
             })
             .collect()
     }
@@ -180,86 +181,86 @@ mod tests {
     }
 
     #[test]
-    fn blanks_around_are_dropped_and_runs_inside_become_one_space() {
+    fn blanks_around_a_name_are_removed_and_runs_inside_become_one_space() {
         assert_eq!(names(b" \t linus \t torvalds\t \r\n"), [b"linus torvalds"]);
         assert_eq!(names(b"\n"), [b""]);
     }
 
     #[test]
-    fn a_cr_within_a_line_is_a_byte_like_any_other() {
+    fn a_cr_inside_a_line_is_part_of_the_name() {
         assert_eq!(names(b"a\rb\n"), [b"a\rb"]);
         assert_eq!(names(b"a\r\r\n"), [b"a\r"]);
         assert_eq!(names(b"a \r b\n"), [b"a \r b"]);
     }
 
     #[test]
-    fn bytes_that_are_not_utf_8_and_nul_are_kept() {
+    fn nul_and_bytes_that_are_not_utf_8_are_kept() {
         assert_eq!(names(b"\xc3(\0\x80\n"), [b"\xc3(\0\x80"]);
     }
 
     #[test]
-    fn a_name_of_the_limit_is_a_name_and_one_byte_more_is_too_long() {
-        let mut line = vec![b'x'; LIMIT];
+    fn a_name_longer_than_the_limit_is_too_long() {
+        let mut line = vec![b'x'; MAX_NAME];
         line.push(b'\n');
-        assert_eq!(names(&line), [&line[..LIMIT]]);
+        assert_eq!(names(&line), [&line[..MAX_NAME]]);
         line.insert(0, b'x');
         line.extend(b"linus\n");
         assert_eq!(read(&line), [Seen::TooLong, Seen::Name(b"linus".to_vec())]);
     }
 
     #[test]
-    fn blanks_do_not_count_towards_the_limit_where_they_are_dropped() {
-        let mut line = vec![b' '; 3 * LIMIT];
+    fn removed_blanks_do_not_count_towards_the_limit() {
+        let mut line = vec![b' '; 3 * MAX_NAME];
         line.extend(b"linus");
-        line.extend(vec![b' '; 3 * LIMIT]);
+        line.extend(vec![b' '; 3 * MAX_NAME]);
         line.push(b'\n');
         assert_eq!(names(&line), [b"linus"]);
     }
 
     #[test]
-    fn a_line_of_megabytes_takes_no_more_memory_than_the_limit() {
-        let mut reader = Reader::default();
+    fn a_line_of_megabytes_needs_bounded_memory() {
+        let mut reader = NameReader::default();
         for _ in 0..4096 {
             assert_eq!(reader.read(&[b'x'; 1024]), (1024, None));
         }
-        assert!(reader.name.capacity() <= 2 * LIMIT);
-        assert_eq!(reader.read(b"\n"), (1, Some(Found::TooLong)));
+        assert!(reader.name.capacity() <= 2 * MAX_NAME);
+        assert_eq!(reader.read(b"\n"), (1, Some(Input::TooLong)));
     }
 
     #[test]
-    fn ctrl_d_on_an_empty_line_interrupts_at_once_and_elsewhere_is_a_byte() {
+    fn ctrl_d_interrupts_at_once_on_an_empty_line_only() {
         assert_eq!(read(b"\x04"), [Seen::Interrupt]);
         assert_eq!(
-            Reader::default().read(b"\x04\n"),
-            (1, Some(Found::Interrupt))
+            NameReader::default().read(b"\x04\n"),
+            (1, Some(Input::Interrupt))
         );
         assert_eq!(names(b"a\x04\n"), [b"a\x04"]);
     }
 
     #[test]
-    fn an_interrupt_is_found_in_the_middle_of_a_line() {
+    fn an_interrupt_is_recognized_inside_a_line() {
         assert_eq!(
-            Reader::default().read(b"lin\xff\xf4"),
-            (5, Some(Found::Interrupt))
+            NameReader::default().read(b"lin\xff\xf4"),
+            (5, Some(Input::Interrupt))
         );
     }
 
-    /// Bytes in which line ends, blanks and telnet's commands are frequent.
-    fn wild_bytes() -> impl Strategy<Value = Vec<u8>> {
+    /// Bytes with many line ends, blanks and telnet commands.
+    fn arbitrary_input() -> impl Strategy<Value = Vec<u8>> {
         let byte = prop_oneof![
             3 => any::<u8>(),
             2 => prop::sample::select(&b"\n\r \t\x04\xff\xfa\xf0\xf4\xfb"[..]),
             2 => prop::sample::select(&b"linusmaddogrichardq"[..]),
         ];
-        let long = (any::<u8>(), LIMIT - 2..LIMIT + 3).prop_map(|(byte, n)| vec![byte; n]);
+        let long = (any::<u8>(), MAX_NAME - 2..MAX_NAME + 3).prop_map(|(byte, n)| vec![byte; n]);
         let part = prop_oneof![8 => prop::collection::vec(byte, 0..60), 1 => long];
         prop::collection::vec(part, 0..6).prop_map(|parts| parts.concat())
     }
 
     proptest! {
         #[test]
-        fn any_chunking_of_any_bytes_gives_the_same_names(
-            bytes in wild_bytes(),
+        fn names_do_not_depend_on_the_chunks_of_the_input(
+            bytes in arbitrary_input(),
             chunk in 1usize..50,
         ) {
             let whole = read(&bytes);
@@ -268,10 +269,10 @@ mod tests {
         }
 
         #[test]
-        fn no_name_is_longer_than_the_limit_or_has_blanks_to_drop(bytes in wild_bytes()) {
+        fn names_are_bounded_and_normalized(bytes in arbitrary_input()) {
             for seen in read(&bytes) {
                 if let Seen::Name(name) = seen {
-                    prop_assert!(name.len() <= LIMIT);
+                    prop_assert!(name.len() <= MAX_NAME);
                     prop_assert!(!name.starts_with(b" ") && !name.ends_with(b" "));
                     prop_assert!(!name.windows(2).any(|pair| pair == b"  "));
                     prop_assert!(!name.contains(&b'\t') && !name.contains(&b'\n'));

@@ -1,0 +1,212 @@
+//! Accepts connections, within the limits.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use mio::{Interest, Registry, Token};
+use nix::errno::Errno;
+
+use super::admission::Admission;
+use super::connection_log::{ConnectionId, ConnectionLog};
+use super::end::End;
+use super::event_loop::{deregister, register};
+use super::listener::Listener;
+use super::refuse::refuse;
+use crate::connection::{Peer, Summary, Traffic};
+use crate::log::Count;
+use crate::systemd::notify::ConnectionCounts;
+
+/// How long accepting pauses if there is no file descriptor or memory left, unless a connection
+/// ends before.
+pub(super) const RESOURCE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The listening sockets, and the limits on connections.
+#[derive(Debug)]
+pub(super) struct Acceptor {
+    listeners: Vec<ListenerState>,
+    admission: Admission,
+    paused_until: Option<Instant>,
+    /// Connections accepted since the process started, refused ones included.
+    accepted: u64,
+    /// When the last connection ended.
+    idle_since: Instant,
+}
+
+#[derive(Debug)]
+struct ListenerState {
+    listener: Listener,
+    /// The backlog may have a connection: the last accept did not return EAGAIN.
+    ready: bool,
+}
+
+impl Acceptor {
+    /// Registers the listeners with tokens from 0 on.
+    pub fn new(
+        listeners: Vec<Listener>,
+        admission: Admission,
+        registry: &Registry,
+        now: Instant,
+    ) -> io::Result<Acceptor> {
+        for (index, listener) in listeners.iter().enumerate() {
+            listener.set_nonblocking()?;
+            register(registry, listener, Token(index), Interest::READABLE)?;
+        }
+        Ok(Acceptor {
+            listeners: listeners
+                .into_iter()
+                .map(|listener| ListenerState {
+                    listener,
+                    ready: true,
+                })
+                .collect(),
+            admission,
+            paused_until: None,
+            accepted: 0,
+            idle_since: now,
+        })
+    }
+
+    /// How many listeners are open.
+    pub fn listeners(&self) -> usize {
+        self.listeners.len()
+    }
+
+    /// The listener with this index is ready.
+    pub fn on_ready(&mut self, index: usize) {
+        if let Some(state) = self.listeners.get_mut(index) {
+            state.ready = true;
+        }
+    }
+
+    /// Returns whether there may be a connection that can be accepted now.
+    pub fn may_accept(&mut self, now: Instant) -> bool {
+        self.paused_until.is_none()
+            && self.listeners.iter().any(|state| state.ready)
+            && self.admission.may_accept(now)
+    }
+
+    /// Accepts a connection from the listener with this index. `None` if it has none, or if the
+    /// connection was refused.
+    pub fn accept(
+        &mut self,
+        index: usize,
+        now: Instant,
+        log: &mut ConnectionLog<'_>,
+    ) -> Option<(OwnedFd, ConnectionId)> {
+        if !(self.listeners.get(index)?.ready && self.may_accept(now)) {
+            return None;
+        }
+        let state = &mut self.listeners[index];
+        let error = match state.listener.accept() {
+            Ok((socket, peer)) => return self.admit(socket, peer, now, log),
+            Err(error) => error,
+        };
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EAGAIN) => state.ready = false,
+            // The client has disconnected, or its network failed: the next accept may succeed.
+            Some(
+                Errno::ECONNABORTED
+                | Errno::EINTR
+                | Errno::EPERM
+                | Errno::EPROTO
+                | Errno::ENETDOWN
+                | Errno::ENETUNREACH
+                | Errno::EHOSTDOWN
+                | Errno::EHOSTUNREACH
+                | Errno::ENONET
+                | Errno::ENOPROTOOPT
+                | Errno::EOPNOTSUPP,
+            ) => {}
+            // No file descriptor or memory. New connections wait in the backlog meanwhile.
+            _ => {
+                let open = Count(self.admission.open() as u64, "connection");
+                log.error(
+                    &format!("cannot accept connections: {open} open: {error}"),
+                    now,
+                );
+                self.pause(now + RESOURCE_PAUSE);
+            }
+        }
+        None
+    }
+
+    /// Counts a connection, or refuses it if a limit or rule says so.
+    fn admit(
+        &mut self,
+        socket: OwnedFd,
+        peer: Peer,
+        now: Instant,
+        log: &mut ConnectionLog<'_>,
+    ) -> Option<(OwnedFd, ConnectionId)> {
+        self.accepted += 1;
+        let id = ConnectionId {
+            number: self.accepted,
+            peer,
+        };
+        let Err(reason) = self.admission.admit(peer, now) else {
+            return Some((socket, id));
+        };
+        let sent = refuse(&socket, &self.admission.message(reason), now);
+        let summary = Summary {
+            peer,
+            end: End::Refused(reason),
+            pid: None,
+            traffic: Some(Traffic { received: 0, sent }),
+            duration: Duration::ZERO,
+        };
+        log.ended(id, summary, now);
+        None
+    }
+
+    /// A connection that was accepted has ended.
+    pub fn release(&mut self, peer: Peer, now: Instant) {
+        self.admission.release(peer);
+        self.paused_until = None;
+        if self.admission.open() == 0 {
+            self.idle_since = now;
+        }
+    }
+
+    /// Accepts nothing until this time, unless a connection ends before.
+    pub fn pause(&mut self, until: Instant) {
+        self.paused_until = Some(until);
+    }
+
+    /// Ends a pause whose time is over.
+    pub fn end_pause(&mut self, now: Instant) {
+        self.paused_until = self.paused_until.filter(|until| now < *until);
+    }
+
+    /// When a connection may be accepted again, if accepting pauses.
+    pub fn due_at(&mut self, now: Instant) -> Option<Instant> {
+        let admission = match self.listeners.is_empty() {
+            true => None,
+            false => self.admission.may_accept_at(now),
+        };
+        self.paused_until.into_iter().chain(admission).min()
+    }
+
+    /// Until when the process counts as busy though no connection is open: since the last one
+    /// ended, this time has to pass, and the rate limiter must have forgotten all connections.
+    pub fn idle_until(&self, idle_time: Duration, now: Instant) -> Instant {
+        let rate_limit = self.admission.rate_limit_until(now);
+        (self.idle_since + idle_time).max(rate_limit.unwrap_or(self.idle_since))
+    }
+
+    /// The open connections and their total.
+    pub fn counts(&self) -> ConnectionCounts {
+        ConnectionCounts {
+            open: self.admission.open() as u64,
+            total: self.accepted,
+        }
+    }
+
+    /// Closes the listening sockets. systemd keeps its descriptors of them, and new connections
+    /// wait in the backlog. As the sockets stay open there, they have to be deregistered.
+    pub fn close_listeners(&mut self, registry: &Registry) {
+        for state in self.listeners.drain(..) {
+            deregister(registry, &state.listener);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Reasons to refuse a connection, and the messages for its client.
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+
+/// Why a connection is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Refusal {
+    /// The concurrency limit is reached.
+    Full,
+    /// The per-source limit is reached.
+    Source,
+    /// The rate limit is reached.
+    Rate,
+    /// The load limit is reached.
+    Load,
+    /// It is outside the access times.
+    #[value(name = "hours")]
+    AccessTimes,
+    /// The remote address is denied, or not allowed.
+    Address,
+    /// The program cannot be started.
+    Failure,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::Full => "concurrency limit reached",
+            Refusal::Source => "per-source limit reached",
+            Refusal::Rate => "rate limit reached",
+            Refusal::Load => "load limit reached",
+            Refusal::AccessTimes => "outside the access times",
+            Refusal::Address => "address not allowed",
+            Refusal::Failure => "program cannot be started",
+        })
+    }
+}
+
+impl Refusal {
+    /// The message that the client receives by default.
+    fn default_message(self) -> &'static str {
+        match self {
+            Refusal::Full => "Too many connections; please try again later\n",
+            Refusal::Source => "Too many connections from your address; please try again later\n",
+            Refusal::Rate => "Too many connections in a short time; please try again later\n",
+            Refusal::Load => "Too busy; please try again later\n",
+            Refusal::AccessTimes => "This service is closed at this time of the day\n",
+            Refusal::Address => "Your address may not use this service\n",
+            Refusal::Failure => "This service is out of order; please try again later\n",
+        }
+    }
+}
+
+/// A message that replaces a default: `full=Come back tomorrow`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusalMessage {
+    reason: Refusal,
+    text: String,
+}
+
+impl FromStr for RefusalMessage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<RefusalMessage, String> {
+        let (reason, text) = text
+            .split_once('=')
+            .ok_or("give a reason and a text, such as full=Come back tomorrow")?;
+        let reason = Refusal::from_str(reason, false).map_err(|_| {
+            let reasons: Vec<_> = Refusal::value_variants()
+                .iter()
+                .filter_map(|reason| Some(reason.to_possible_value()?.get_name().to_owned()))
+                .collect();
+            format!("unknown reason {reason:?}: use {}", reasons.join(", "))
+        })?;
+        Ok(RefusalMessage {
+            reason,
+            text: text.into(),
+        })
+    }
+}
+
+/// The messages for clients that are refused.
+#[derive(Debug, Default)]
+pub struct RefusalMessages {
+    banner: Vec<u8>,
+    messages: Vec<RefusalMessage>,
+}
+
+impl RefusalMessages {
+    /// Messages that replace the defaults, and a banner that is sent before each message.
+    pub fn new(messages: Vec<RefusalMessage>, banner: Vec<u8>) -> RefusalMessages {
+        RefusalMessages { banner, messages }
+    }
+
+    /// The banner and the message for a reason.
+    pub fn text(&self, reason: Refusal) -> Vec<u8> {
+        let mut text = self.banner.clone();
+        let own = self.messages.iter().rfind(|own| own.reason == reason);
+        match own.map(|own| own.text.as_bytes()) {
+            None => text.extend_from_slice(reason.default_message().as_bytes()),
+            // An empty text means that no message is sent.
+            Some([]) => {}
+            Some(own) => {
+                text.extend_from_slice(own);
+                text.push(b'\n');
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_message_for_a_reason_replaces_the_default() {
+        let own = ["full=Later!", "load=", "full=a=b"].map(|text| text.parse().unwrap());
+        let messages = RefusalMessages::new(own.into(), b"Sorry.\n".into());
+        assert_eq!(messages.text(Refusal::Full), b"Sorry.\na=b\n");
+        assert_eq!(messages.text(Refusal::Load), b"Sorry.\n");
+        assert_eq!(
+            messages.text(Refusal::AccessTimes),
+            b"Sorry.\nThis service is closed at this time of the day\n"
+        );
+        let error = "later=x".parse::<RefusalMessage>().unwrap_err();
+        assert!(error.contains("use full, source, rate, load, hours, address, failure"));
+        assert!("full".parse::<RefusalMessage>().is_err());
+    }
+}

@@ -1,0 +1,86 @@
+//! How a connection ended.
+
+use std::fmt;
+
+use nix::errno::Errno;
+
+use super::admission::Refusal;
+use super::programs::{ExitStatus, StopReason};
+use crate::session::SessionEnd;
+
+/// How a connection ended. Its text is part of the log entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The session in this process ended.
+    Session(SessionEnd),
+    /// The connection was refused.
+    Refused(Refusal),
+    /// Its program could not be started.
+    NotStarted(Errno),
+    /// It ended before its program was started.
+    Stopped(StopReason),
+    /// Its program ended, after it was stopped for this reason or by itself.
+    Exited(Option<StopReason>, ExitStatus),
+}
+
+impl End {
+    /// The value of the journal field SOCKUNIT_EVENT.
+    pub fn event(&self) -> &'static str {
+        match self {
+            End::Refused(_) => "refused",
+            End::Session(_) | End::NotStarted(_) | End::Stopped(_) | End::Exited(..) => "ended",
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Session(end) => end.fmt(f),
+            End::Refused(reason) => write!(f, "refused: {reason}"),
+            End::NotStarted(errno) => write!(f, "not started ({})", errno.desc()),
+            End::Stopped(reason) => reason.fmt(f),
+            End::Exited(None, status) => status.fmt(f),
+            End::Exited(Some(reason), status) => write!(f, "{reason}, {status}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_has_a_text_and_an_event() {
+        for (end, text, event) in [
+            (End::Session(SessionEnd::Quit), "quit", "ended"),
+            (
+                End::Refused(Refusal::AccessTimes),
+                "refused: outside the access times",
+                "refused",
+            ),
+            (
+                End::NotStarted(Errno::ENOENT),
+                "not started (No such file or directory)",
+                "ended",
+            ),
+            (
+                End::Stopped(StopReason::ServiceStopped),
+                "service stopped",
+                "ended",
+            ),
+            (
+                End::Exited(None, ExitStatus::default()),
+                "exited 0",
+                "ended",
+            ),
+            (
+                End::Exited(Some(StopReason::TimeLimit), ExitStatus::default()),
+                "time limit reached, exited 0",
+                "ended",
+            ),
+        ] {
+            assert_eq!((end.to_string().as_str(), end.event()), (text, event));
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Errors of a shared service.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+use super::MAX_BANNER;
+use super::listener::ListenError;
+use super::programs::ProgramError;
+
+/// A shared service cannot be set up, or failed.
+#[derive(Debug)]
+pub enum Error {
+    /// A listening socket cannot be used or opened.
+    Listen(ListenError),
+    /// systemd passed no listening socket, and `--listen` is not given.
+    NoListener,
+    /// The program cannot be executed.
+    Program(ProgramError),
+    /// A banner cannot be read.
+    Banner(PathBuf, io::Error),
+    /// A banner has this many bytes, more than [`MAX_BANNER`].
+    BannerTooLong(PathBuf, usize),
+    /// The means to start programs cannot be set up.
+    SetUp(SetUpError),
+    /// The event loop failed.
+    EventLoop(EventLoopError),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Listen(error) => error.fmt(f),
+            Error::NoListener => f.write_str(
+                "cannot listen: no address: name one with --listen, or have systemd pass a \
+                 listening socket (Accept=no in the .socket unit)",
+            ),
+            Error::Program(error) => error.fmt(f),
+            Error::Banner(path, error) => {
+                write!(f, "cannot read the banner: {}: {error}", path.display())
+            }
+            Error::BannerTooLong(path, length) => write!(
+                f,
+                "cannot use the banner: {}: it has {length} bytes, and the limit is {MAX_BANNER}",
+                path.display()
+            ),
+            Error::SetUp(error) => error.fmt(f),
+            Error::EventLoop(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<ListenError> for Error {
+    fn from(error: ListenError) -> Error {
+        Error::Listen(error)
+    }
+}
+
+impl From<ProgramError> for Error {
+    fn from(error: ProgramError) -> Error {
+        Error::Program(error)
+    }
+}
+
+impl From<SetUpError> for Error {
+    fn from(error: SetUpError) -> Error {
+        Error::SetUp(error)
+    }
+}
+
+impl From<EventLoopError> for Error {
+    fn from(error: EventLoopError) -> Error {
+        Error::EventLoop(error)
+    }
+}
+
+/// The event loop failed.
+#[derive(Debug)]
+pub enum EventLoopError {
+    /// A file descriptor that the loop needs cannot be opened.
+    SetUp(io::Error),
+    /// Waiting for events failed.
+    Poll(io::Error),
+}
+
+impl fmt::Display for EventLoopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EventLoopError::SetUp(error) => write!(f, "cannot set up the event loop: {error}"),
+            EventLoopError::Poll(error) => write!(f, "cannot wait for events: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for EventLoopError {}
+
+/// The means to start programs cannot be set up.
+#[derive(Debug)]
+pub enum SetUpError {
+    /// This process cannot become a subreaper.
+    Subreaper(Errno),
+    /// The waker of the event loop cannot be made.
+    Waker(io::Error),
+    /// No thread can be started.
+    Thread(io::Error),
+}
+
+impl fmt::Display for SetUpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SetUpError::Subreaper(errno) => {
+                write!(f, "cannot adopt orphaned processes: {}", errno.desc())
+            }
+            SetUpError::Waker(error) => write!(f, "cannot set up the event loop: {error}"),
+            SetUpError::Thread(error) => write!(f, "cannot start a thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SetUpError {}
