@@ -176,7 +176,7 @@ fn one_connection_is_served_under_systemd_xinetd_and_tcpserver(release: Release)
     );
     machine.run(
         "chmod 755 /usr/local/bin/health && systemctl daemon-reload && systemctl start health.socket xinetd.service
-         systemd-run --quiet --unit=tcpserver tcpserver -v 127.0.0.1 4002 sockunit serve -- health",
+         systemd-run --quiet --unit=tcpserver tcpserver -RHl0 127.0.0.1 4002 sockunit serve -- health",
     );
     for port in [4000, 4001, 4002] {
         let address = format!("127.0.0.1:{port}");
