@@ -20,7 +20,7 @@ pub struct Options {
     /// TCP port
     #[arg(value_parser = super::port)]
     port: NonZeroU16,
-    /// Program, by its full path, and its arguments
+    /// Program, by its path or found in PATH, and its arguments
     #[arg(last = true, required = true, value_name = "PROGRAM", value_hint = ValueHint::CommandWithArguments)]
     command: Vec<String>,
     /// Listen on this IP address, or on every address if it is '*'; repeatable [default: 127.0.0.1

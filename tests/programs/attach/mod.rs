@@ -295,7 +295,7 @@ fn list_shows_what_is_attached_and_the_services_of_the_package() {
     assert_eq!(
         done.said,
         "\
-NAME     LISTENS                    KIND            SANDBOX  BOOT      STATE  NOW  PROGRAM
+NAME     LISTENS                    KIND            SANDBOX  ENABLED   STATE  NOW  PROGRAM
 all      4001                       shared          off      disabled  -      -    /bin/sh
 greeter  127.0.0.1:4000,[::1]:4000  per-connection  strict   enabled   -      -    /home/you/hello.sh --loud
 hello    127.0.0.1:3333,[::1]:3333  per-connection  -        disabled  -      -    /usr/libexec/sockunit/hello
