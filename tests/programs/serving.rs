@@ -1,7 +1,8 @@
 //! Starts a program with a connection, as inetd does, or with a listening socket, as systemd does.
 
+use std::fs;
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -80,7 +81,7 @@ impl Served {
     pub fn terminate(&self) {
         let deadline = Instant::now() + PATIENCE;
         wait_until("the program blocks SIGTERM", deadline, || {
-            let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+            let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
             let blocked = status
                 .lines()
                 .find_map(|line| line.strip_prefix("SigBlk:"))
@@ -127,6 +128,34 @@ impl Drop for Served {
 
 fn copy(fd: &impl AsFd) -> Stdio {
     fd.as_fd().try_clone_to_owned().unwrap().into()
+}
+
+/// The address of the one TCP socket over IPv4 on which a program listens, once it does.
+#[track_caller]
+pub fn listening_address(pid: u32) -> SocketAddr {
+    const LISTEN: &str = "0A";
+    let deadline = Instant::now() + PATIENCE;
+    wait_until("the program listens", deadline, || {
+        let sockets: Vec<String> = fs::read_dir(format!("/proc/{pid}/fd"))
+            .unwrap()
+            .filter_map(|fd| {
+                fs::read_link(fd.unwrap().path())
+                    .ok()?
+                    .into_os_string()
+                    .into_string()
+                    .ok()
+            })
+            .collect();
+        let table = fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap();
+        table.lines().skip(1).find_map(|row| {
+            let fields: Vec<&str> = row.split_whitespace().collect();
+            let (local, state, inode) = (fields[1], fields[3], fields[9]);
+            let own = sockets.contains(&format!("socket:[{inode}]"));
+            let (_, port) = local.split_once(':').unwrap();
+            let port = u16::from_str_radix(port, 16).unwrap();
+            (own && state == LISTEN).then_some((Ipv4Addr::LOCALHOST, port).into())
+        })
+    })
 }
 
 /// A TCP connection over this loopback address: the client's end, and the one to serve.
@@ -176,7 +205,7 @@ pub fn serve_unix(mode: Mode, program: &str, args: &[&str]) -> (UnixStream, Serv
     let listener = UnixListener::bind(&path).unwrap();
     let served = Served::share(program, args, listener.into());
     let client = UnixStream::connect(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
+    fs::remove_file(&path).unwrap();
     (client, served)
 }
 
