@@ -279,7 +279,7 @@ pub struct Lock {
 /// Locks what `name` stands for against other runs of this program by the same user, and waits up to
 /// 10 seconds for them.
 ///
-/// The lock is a file that nobody else can open: whoever can open a file can lock it.
+/// Only this user can open the locked file: a process that can open a file can also lock it.
 ///
 /// # Errors
 ///

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_told_and_not_made() {
+    fn a_missing_file_is_an_error_and_is_not_created() {
         let tree = Tree::new("missing");
         let error = add(tree.root(), &hello(), Run::Real).unwrap_err();
         assert!(

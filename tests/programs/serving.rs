@@ -1,14 +1,14 @@
 //! Starts a program with a connection, as inetd does, or with a listening socket, as systemd does.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::support::{Mode, PATIENCE, rest, wait_until};
 
@@ -207,6 +207,20 @@ pub fn serve_unix(mode: Mode, program: &str, args: &[&str]) -> (UnixStream, Serv
     let client = UnixStream::connect(&path).unwrap();
     fs::remove_file(&path).unwrap();
     (client, served)
+}
+
+/// Returns whether the client receives nothing for this long. Panics if the connection is reset. The read
+/// timeout is [`PATIENCE`] afterwards.
+#[track_caller]
+pub fn stays_silent(client: &mut TcpStream, time: Duration) -> bool {
+    client.set_read_timeout(Some(time)).unwrap();
+    let read = client.read(&mut [0]);
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    match read {
+        Ok(_) => false,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => true,
+        Err(error) => panic!("{error} instead of silence"),
+    }
 }
 
 /// Sends `input`, closes the sending half, and reads to the end.

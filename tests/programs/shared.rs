@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::serving::{CELEBS, HELLO, Served, listening_address, tcp};
-use crate::support::{PATIENCE, PROMPT, expect, rest, stays_silent, wait_until};
+use crate::serving::{CELEBS, HELLO, Served, listening_address, stays_silent, tcp};
+use crate::support::{PATIENCE, PROMPT, expect, rest, wait_until};
 
 /// A shared service, and its address.
 fn share(program: &str, args: &[&str]) -> (SocketAddr, Served) {

@@ -1,12 +1,9 @@
 //! Reading from a connection, and ending it.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::net::TcpStream;
-use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt::Linger};
-
-use super::wait::PATIENCE;
 
 /// What celebs sends before it reads a name.
 pub const PROMPT: &str = "Please type Linux celebs name below:\n";
@@ -27,20 +24,6 @@ pub fn rest(mut client: impl Read) -> String {
     let mut received = String::new();
     client.read_to_string(&mut received).unwrap();
     received
-}
-
-/// Returns whether the client receives nothing for this long. Panics if the connection is reset. The read
-/// timeout is [`PATIENCE`] afterwards.
-#[track_caller]
-pub fn stays_silent(client: &mut TcpStream, time: Duration) -> bool {
-    client.set_read_timeout(Some(time)).unwrap();
-    let read = client.read(&mut [0]);
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
-    match read {
-        Ok(_) => false,
-        Err(error) if error.kind() == ErrorKind::WouldBlock => true,
-        Err(error) => panic!("{error} instead of silence"),
-    }
 }
 
 /// Closes with a reset, as the kernel does for a client that crashed.

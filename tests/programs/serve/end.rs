@@ -6,8 +6,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use super::{Serve, line, path, rest, stat, until_ended};
-use crate::serving::Served;
-use crate::support::{PATIENCE, reset, stays_silent, wait_until};
+use crate::serving::{Served, stays_silent};
+use crate::support::{PATIENCE, reset, wait_until};
 use crate::tool::SOCKUNIT;
 
 const SOON: &str = "--grace=200ms";

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Serve, line, path, rest};
-use crate::support::{PATIENCE, stays_silent, wait_until};
+use crate::serving::stays_silent;
+use crate::support::{PATIENCE, wait_until};
 
 const GREET: &str = "echo hello; exec cat";
 
