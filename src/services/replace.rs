@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_somebody_holds_on_the_file_delays_nothing() {
+    fn a_lock_of_another_process_on_the_file_delays_nothing() {
         let tree = Tree::new("locked");
         tree.write(FILE, "ssh 22/tcp\n");
         let others = File::open(tree.path(FILE)).unwrap();

@@ -255,8 +255,9 @@ fn what_fails_while_it_is_attached_leaves_nothing(release: Release) {
     std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut [0]).unwrap();
     let output = machine.output("sockunit add other 4000 -- /bin/cat");
     assert!(
-        String::from_utf8_lossy(&output.stderr)
-            .starts_with("sockunit: cannot attach other: another sockunit is at work\nhint: ")
+        String::from_utf8_lossy(&output.stderr).starts_with(
+            "sockunit: cannot attach other: another sockunit command is running\nhint: "
+        )
     );
     drop(holder.stdin.take());
     holder.wait().unwrap();

@@ -215,7 +215,7 @@ fn working_services_have_no_problem(release: Release) {
         ),
         "{text}"
     );
-    // Nobody wanted them started.
+    // Without a name, a service that is not started is no problem.
     machine.run("sockunit doctor");
 
     machine.write("/usr/local/bin/upper", "#!/bin/sh\nexec tr a-z A-Z\n");
@@ -232,9 +232,9 @@ fn working_services_have_no_problem(release: Release) {
         assert_eq!(printed.matches(waits).count(), 2, "{printed}");
         assert!(!printed.contains("note: "), "{printed}");
     }
-    // A service of somebody else's, on a path.
+    // A service of another package, on an AF_UNIX socket.
     machine.run("sockunit doctor dbus");
-    // One that has the limits of systemd's own choice.
+    // A service with the default limits of systemd.
     let case = Case {
         name: "plain".into(),
         port: 4002,
@@ -251,7 +251,7 @@ fn working_services_have_no_problem(release: Release) {
     };
     let line = format!("{note}IntervalSec=0 in a drop-in for plain.socket removes the limit");
     assert!(printed.lines().any(|shown| shown == line), "{printed}");
-    // One whose name is somebody else's.
+    // A service with the name of another one in /etc/services.
     let case = Case {
         name: "ssh".into(),
         port: 4003,

@@ -326,7 +326,7 @@ fn a_services_file_that_is_a_link_or_missing_is_left_alone() {
     assert_eq!(tree.read("usr/services"), SERVICES);
     tree.remove(&["greeter"]);
     assert_eq!(tree.snapshot(), before);
-    // One that has gone meanwhile.
+    // It is deleted after add.
     let tree = Tree::new("lost-services");
     tree.add(&["--enable", "greeter", "4000", "--", "/bin/sh"]);
     fs::remove_file(tree.0.join("etc/services")).unwrap();
