@@ -1,7 +1,7 @@
 //! Attaching a program: the checks, the files and their order.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::probe::{self, Answer};
 use super::remove::Attached;
@@ -9,9 +9,10 @@ use super::render::{self, Found, RenderedUnit, dynamic_user};
 use super::store::{Content, Store};
 use super::{Attachment, Error, Kind, TOOL, remove, replace};
 use crate::conflicts::{self, FindingKind};
-use crate::executable::{self, NotExecutable, RunAs, Visibility, user_exists};
+use crate::executable::{self, NotExecutable, RunAs, Visibility, group_id, user_exists};
 use crate::hint::{Hint, ShellCommand};
 use crate::log::Plain;
+use crate::root;
 use crate::services::{self, Entry, Run};
 use crate::systemd::journalctl::{self, Filter};
 use crate::systemd::{Manager, Place, Scope, quote};
@@ -83,6 +84,8 @@ pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
         port: attachment.port,
     };
     let line = check_free(place, attachment.kind, &entry, attached.as_ref())?;
+    let line = line.filter(|_| attachment.services_entry);
+    check_directory(place, attachment)?;
     let found = Found {
         bind: bind.as_deref(),
         services_line: line.is_some(),
@@ -148,23 +151,69 @@ fn check_program(place: &Place, attachment: &Attachment) -> Result<Option<PathBu
     Ok(found.bind)
 }
 
+/// Checks the working directory and the state directory.
+fn check_directory(place: &Place, attachment: &Attachment) -> Result<(), Error> {
+    if attachment.state && place.scope == Scope::User {
+        return Err(Error::invalid(
+            "--state is for services of the system",
+            "leave out --user, or use --sandbox standard and a directory of yours",
+        ));
+    }
+    let Some(directory) = &attachment.directory else {
+        return Ok(());
+    };
+    let shown = Plain(directory);
+    let way = root::walk(&place.root, directory.as_ref());
+    if !directory.starts_with('/') || !way.is_ok_and(|way| way.end.is_dir()) {
+        return Err(Error::invalid(
+            format!("{shown} is not a directory"),
+            "give the absolute path of a directory",
+        ));
+    }
+    let hidden = ["/home", "/root", "/run", "/tmp", "/var/tmp"];
+    let is_hidden = hidden
+        .iter()
+        .any(|hidden| Path::new(directory).starts_with(hidden));
+    match is_hidden && attachment.level.sandbox().homes_hidden {
+        true => Err(Error::invalid(
+            format!("{shown} is hidden from the service by its sandbox"),
+            "use another directory, --state for one of its own, or --sandbox standard",
+        )),
+        false => Ok(()),
+    }
+}
+
 fn run_as(place: &Place, attachment: &Attachment) -> Result<RunAs, Error> {
     if place.scope == Scope::User {
-        return match (&attachment.user, place.live()) {
+        return match (
+            attachment.user.as_ref().or(attachment.group.as_ref()),
+            place.live(),
+        ) {
             (Some(user), _) => Err(Error::invalid(
                 format!("your service manager runs programs as you, not as {user}"),
-                "leave out --user-name or --user",
+                "leave out --user-name and --group, or --user",
             )),
             (None, true) => Ok(RunAs::own().without_privileges()),
             (None, false) => Ok(RunAs::dynamic()),
         };
     }
+    let group = match &attachment.group {
+        None => None,
+        Some(name) => Some(group_id(&place.root, name).ok_or_else(|| {
+            Error::Invalid {
+                problem: format!("the group {} does not exist", Plain(name)),
+                hint: Hint::new("create it, or leave out --group")
+                    .command(ShellCommand::new(&["addgroup", "--system"]).arg(name)),
+            }
+        })?),
+    };
     if let Some(name) = &attachment.user {
         let user = RunAs::named(&place.root, name).ok_or_else(|| Error::Invalid {
             problem: format!("the user {} does not exist", Plain(name)),
             hint: Hint::new("create it, or leave out --user-name")
                 .command(ShellCommand::new(&["adduser", "--system"]).arg(name)),
         })?;
+        let user = user.in_group(group);
         return Ok(match attachment.level.sandbox().unprivileged {
             true => user.without_privileges(),
             false => user,
@@ -175,7 +224,7 @@ fn run_as(place: &Place, attachment: &Attachment) -> Result<RunAs, Error> {
             format!("the dynamic user would have the name of an existing user, {user}"),
             format!("use another service name, or run it as that user: --user-name {user}"),
         )),
-        _ => Ok(RunAs::dynamic()),
+        _ => Ok(RunAs::dynamic().in_group(group)),
     }
 }
 

@@ -47,6 +47,16 @@ pub struct Attachment {
     pub kind: Kind,
     /// The user that the program runs as; `None` for a dynamic user.
     pub user: Option<String>,
+    /// The group that it runs as; `None` for the user's own.
+    pub group: Option<String>,
+    /// The working directory; `None` for the root directory.
+    pub directory: Option<String>,
+    /// Give the service a directory to write to, `/var/lib/NAME`, which is also its HOME.
+    pub state: bool,
+    /// Environment variables.
+    pub environment: Vec<Variable>,
+    /// Add an entry to /etc/services, unless the name or the port has one.
+    pub services_entry: bool,
     /// The sandbox.
     pub level: Level,
     /// The concurrency limit.
@@ -90,6 +100,38 @@ impl fmt::Display for Kind {
         f.pad(match self {
             Kind::PerConnection => "per-connection",
             Kind::Shared => "shared",
+        })
+    }
+}
+
+/// An environment variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    name: String,
+    value: String,
+}
+
+impl fmt::Display for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.value)
+    }
+}
+
+impl FromStr for Variable {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Variable, &'static str> {
+        let (name, value) = text.split_once('=').ok_or("give it as NAME=VALUE")?;
+        let valid = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.is_empty()
+            || name.starts_with(|c: char| c.is_ascii_digit())
+            || !name.chars().all(valid)
+        {
+            return Err("a name has letters, digits and _ only, and does not begin with a digit");
+        }
+        Ok(Variable {
+            name: name.into(),
+            value: value.into(),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Attachment, Kind, ListenAddress, TOOL, sandbox, signature};
 use crate::systemd::Scope;
-use crate::systemd::quote::{exec_program, exec_word, path_word};
+use crate::systemd::quote::{environment_word, exec_program, exec_word, path_word};
 
 /// The section with the attachment's own data. systemd ignores sections whose name begins with X-.
 pub const RECORD: &str = "X-Sockunit";
@@ -133,6 +133,7 @@ fn service_text(attachment: &Attachment, scope: Scope, found: Found<'_>) -> Stri
     if scope == Scope::System {
         text += &user(attachment);
     }
+    text += &surroundings(attachment);
     text += &sandbox::lines(attachment, scope);
     if let Some(path) = found.bind {
         text += &format!(
@@ -237,7 +238,9 @@ SyslogLevelPrefix=no
 }
 
 fn user(attachment: &Attachment) -> String {
-    match &attachment.user {
+    let group = attachment.group.iter();
+    let group: String = group.map(|group| format!("Group={group}\n")).collect();
+    let user = match &attachment.user {
         Some(user) => format!("User={user}\n"),
         None => match dynamic_user(&attachment.name.to_string()) {
             Some(user) => format!(
@@ -245,7 +248,27 @@ fn user(attachment: &Attachment) -> String {
             ),
             None => "# A user that exists only while the service runs.\nDynamicUser=yes\n".into(),
         },
+    };
+    user + &group
+}
+
+/// The program's directories and environment.
+fn surroundings(attachment: &Attachment) -> String {
+    let mut text = String::new();
+    if attachment.state {
+        let name = &attachment.name;
+        text += &format!(
+            "# A directory that it can write to. It stays when the service is removed.\n\
+             StateDirectory={name}\nStateDirectoryMode=0700\nEnvironment=HOME=%S/{name}\n"
+        );
     }
+    if let Some(directory) = &attachment.directory {
+        text += &format!("WorkingDirectory={}\n", directory.replace('%', "%%"));
+    }
+    for variable in &attachment.environment {
+        text += &format!("Environment={}\n", environment_word(&variable.to_string()));
+    }
+    text
 }
 
 /// The name of the dynamic user; `None` if the service name is no valid user name, and systemd chooses

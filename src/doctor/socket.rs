@@ -43,21 +43,17 @@ pub fn check(
         return Err(not_active(subject));
     }
     let listening = listening(subject);
-    let missing = subject
-        .loaded
-        .all("ListenDirective")
-        .iter()
-        .find_map(|listen| {
-            let text = listen.strip_suffix(" (Stream)")?;
-            let exists = match Address::parse(text) {
-                // Where the kernel has no IPv6, systemd leaves these addresses out.
-                Address::Tcp(address) if address.is_ipv6() && !has_ipv6() => true,
-                Address::Tcp(address) => listening.iter().any(|(other, _)| *other == address),
-                Address::Unix(path) => address::is_there(&path),
-                Address::Other(_) => true,
-            };
-            (!exists).then_some(text)
-        });
+    let missing = subject.loaded.all("Listen").iter().find_map(|listen| {
+        let text = listen.strip_suffix(" (Stream)")?;
+        let exists = match Address::parse(text) {
+            // Where the kernel has no IPv6, systemd leaves these addresses out.
+            Address::Tcp(address) if address.is_ipv6() && !has_ipv6() => true,
+            Address::Tcp(address) => listening.iter().any(|(other, _)| *other == address),
+            Address::Unix(path) => address::is_there(&path),
+            Address::Other(_) => true,
+        };
+        (!exists).then_some(text)
+    });
     if let Some(text) = missing {
         let problem = Problem::new(
             format!("{unit} does not listen on {text}: it was started with other addresses"),

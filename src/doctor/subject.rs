@@ -36,7 +36,7 @@ pub const OF_SOCKET: [&str; 21] = [
     "ActiveState",
     "SubState",
     "Result",
-    "ListenDirective",
+    "Listen",
     "Accept",
     "UnitFileState",
     "NConnections",
@@ -129,7 +129,7 @@ impl Subject<'_> {
         let written = listens.iter().filter(|listen| listen.is_stream());
         let mut ports: Vec<u16> = written.filter_map(ListenDirective::port).collect();
         // The service manager has expanded specifiers.
-        let loaded = self.loaded.all("ListenDirective").iter();
+        let loaded = self.loaded.all("Listen").iter();
         ports.extend(loaded.filter_map(|listen| {
             match Address::parse(listen.strip_suffix(" (Stream)")?) {
                 Address::Tcp(address) => Some(address.port()),

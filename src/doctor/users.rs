@@ -1,12 +1,9 @@
 //! The users and groups that the units name.
 
-use nix::unistd::Group;
-
 use super::subject::Subject;
 use super::{Problem, Report};
-use crate::executable::user_exists;
+use crate::executable::{group_id, user_exists};
 use crate::hint::ShellCommand;
-use crate::root::read;
 use crate::systemd::{Unit, Value};
 
 /// Checks that they exist.
@@ -47,7 +44,7 @@ fn exist(
         let name = value.text;
         let exists = match is_user {
             true => user_exists(&subject.place.root, name),
-            false => group_exists(subject, name),
+            false => group_id(&subject.place.root, name).is_some(),
         };
         if exists {
             continue;
@@ -79,15 +76,4 @@ fn exist(
 /// Whether it is a name that can be looked up, not a number or a specifier.
 fn is_name(value: &Value<'_>) -> bool {
     !value.text.is_empty() && !value.text.contains('%') && value.text.parse::<u32>().is_err()
-}
-
-fn group_exists(subject: &Subject<'_>, name: &str) -> bool {
-    if subject.place.live() {
-        return Group::from_name(name).is_ok_and(|group| group.is_some());
-    }
-    let file = read(&subject.place.root, &subject.path("/etc/group")).unwrap_or_default();
-    let lines = file.split(|&byte| byte == b'\n');
-    lines
-        .filter_map(|line| line.split(|&byte| byte == b':').next())
-        .any(|group| group == name.as_bytes())
 }

@@ -8,4 +8,4 @@ mod shebang;
 
 pub(crate) use check::PATH;
 pub use check::{NotExecutable, Visibility, check};
-pub use run_as::{RunAs, exists as user_exists};
+pub use run_as::{RunAs, exists as user_exists, group_id};

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nix::unistd::{self, AccessFlags, Gid, User};
+use nix::unistd::{self, AccessFlags, Gid, Group, User};
 
 /// A kind of access to a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,13 @@ impl RunAs {
             groups: groups.into_iter().map(Gid::as_raw).collect(),
             privileged: uid.is_root(),
         }
+    }
+
+    /// The same user with another primary group, if any.
+    #[must_use]
+    pub fn in_group(mut self, group: Option<u32>) -> RunAs {
+        self.groups.extend(group);
+        self
     }
 
     /// The same user without capabilities, as in a sandbox that drops those of root too.
@@ -148,6 +155,20 @@ impl RunAs {
 /// Whether the system below `root` has a user `name`.
 pub fn exists(root: &Path, name: &str) -> bool {
     RunAs::named(root, name).is_some()
+}
+
+/// The ID of a group of the system below `root`.
+pub fn group_id(root: &Path, name: &str) -> Option<u32> {
+    if root == Path::new("/") {
+        return Some(Group::from_name(name).ok()??.gid.as_raw());
+    }
+    let bytes = crate::root::read(root, &root.join("etc/group")).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let found = fields.next() == Some(name);
+        found.then(|| fields.nth(1)?.parse().ok())?
+    })
 }
 
 fn of_this_system(name: &str) -> Option<(u32, Vec<u32>)> {

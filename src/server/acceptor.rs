@@ -132,7 +132,7 @@ impl Acceptor {
     }
 
     /// Counts a connection, or refuses it if a limit or rule says so.
-    fn admit(
+    pub fn admit(
         &mut self,
         socket: OwnedFd,
         peer: Peer,

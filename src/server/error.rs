@@ -9,13 +9,18 @@ use nix::errno::Errno;
 use super::MAX_BANNER;
 use super::listener::ListenError;
 use super::programs::ProgramError;
+use crate::connection::StdioError;
 
 /// A shared service cannot be set up, or failed.
 #[derive(Debug)]
 pub enum Error {
     /// A listening socket cannot be used or opened.
     Listen(ListenError),
-    /// systemd passed no listening socket, and `--listen` is not given.
+    /// Standard input is a socket that cannot be served.
+    Stdio(StdioError),
+    /// Standard input and output cannot be replaced.
+    StandardStreams(io::Error),
+    /// There is neither a listening socket nor a connection on standard input.
     NoListener,
     /// The program cannot be executed.
     Program(ProgramError),
@@ -34,9 +39,14 @@ impl fmt::Display for Error {
         match self {
             Error::Listen(error) => error.fmt(f),
             Error::NoListener => f.write_str(
-                "cannot listen: no address: name one with --listen, or have systemd pass a \
-                 listening socket (Accept=no in the .socket unit)",
+                "nothing to serve: name an address with --listen, or have systemd pass a listening \
+                 socket (Accept=no in the .socket unit) or a connection as standard input \
+                 (Accept=yes, with StandardInput=socket in the template)",
             ),
+            Error::Stdio(error) => error.fmt(f),
+            Error::StandardStreams(error) => {
+                write!(f, "cannot open /dev/null as standard input: {error}")
+            }
             Error::Program(error) => error.fmt(f),
             Error::Banner(path, error) => {
                 write!(f, "cannot read the banner: {}: {error}", path.display())

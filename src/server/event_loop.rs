@@ -18,6 +18,7 @@ use super::error::EventLoopError;
 use super::handler::{Connection, Context, Handler, Next};
 use super::listener::Listener;
 use super::options::Options;
+use crate::connection::Peer;
 use crate::log::Log;
 use crate::systemd::notify::Notifier;
 
@@ -31,7 +32,17 @@ const SIGNALS: Token = Token(usize::MAX - 1);
 /// For a handler that wakes the loop from another thread.
 pub(super) const WAKER: Token = Token(usize::MAX - 2);
 
-/// Serves connections until SIGTERM or SIGINT, or until there was none for `--exit-idle-time`.
+/// What a process serves.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// The connections of these listeners.
+    Listeners(Vec<Listener>),
+    /// This connection alone.
+    Connection(OwnedFd, Peer),
+}
+
+/// Serves connections until SIGTERM or SIGINT, or until there was none for `--exit-idle-time`; a
+/// single connection until it has ended.
 /// `handler` makes the handler; the signals are blocked before, so that its threads inherit that.
 ///
 /// # Errors
@@ -40,7 +51,7 @@ pub(super) const WAKER: Token = Token(usize::MAX - 2);
 /// error.
 pub(super) fn run<H: Handler, E: From<EventLoopError>>(
     handler: impl FnOnce(&Registry) -> Result<H, E>,
-    listeners: Vec<Listener>,
+    source: Source,
     options: &Options,
     limits: Limits,
     log: &mut Log,
@@ -50,6 +61,10 @@ pub(super) fn run<H: Handler, E: From<EventLoopError>>(
     let signals = signals::<H>(&poll).map_err(EventLoopError::SetUp)?;
     let handler = handler(poll.registry())?;
     let now = Instant::now();
+    let (listeners, connection) = match source {
+        Source::Listeners(listeners) => (listeners, None),
+        Source::Connection(socket, peer) => (Vec::new(), Some((socket, peer))),
+    };
     let connections = Connections::new(listeners.len());
     let admission = Admission::new(options, limits);
     let mut event_loop = EventLoop {
@@ -61,9 +76,15 @@ pub(super) fn run<H: Handler, E: From<EventLoopError>>(
         signals,
         log: ConnectionLog::new(log, now),
         notifier: Notifier::ready(now),
-        shutdown: Shutdown::No,
+        shutdown: match connection {
+            None => Shutdown::No,
+            Some(_) => Shutdown::AfterLast,
+        },
         options,
     };
+    if let Some((socket, peer)) = connection {
+        event_loop.take(socket, peer, now);
+    }
     let result = event_loop.run();
     event_loop.handler.finish();
     event_loop.log.finish();
@@ -108,6 +129,8 @@ struct EventLoop<'a, H: Handler> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shutdown {
     No,
+    /// The process exits when the last connection has ended.
+    AfterLast,
     /// Connections may end by themselves until this time.
     Draining(Instant),
     /// The handler ends the connections; the process exits at this time at the latest.
@@ -162,7 +185,7 @@ impl<H: Handler> EventLoop<'_, H> {
             _ if self.connections.is_empty() => return true,
             Shutdown::Draining(until) if now >= until => self.shut_down(now),
             Shutdown::Ending(until) if now >= until => return true,
-            Shutdown::Draining(_) | Shutdown::Ending(_) => {}
+            Shutdown::AfterLast | Shutdown::Draining(_) | Shutdown::Ending(_) => {}
         }
         self.idle_exit_at(now).is_some_and(|at| now >= at)
     }
@@ -178,7 +201,7 @@ impl<H: Handler> EventLoop<'_, H> {
     fn due_at(&mut self, now: Instant) -> Option<Instant> {
         let at_once = self.connections.any_yielded() || self.acceptor.may_accept(now);
         let shutdown = match self.shutdown {
-            Shutdown::No => None,
+            Shutdown::No | Shutdown::AfterLast => None,
             Shutdown::Draining(until) | Shutdown::Ending(until) => Some(until),
         };
         at_once
@@ -207,7 +230,7 @@ impl<H: Handler> EventLoop<'_, H> {
                     self.notifier.stopping(self.acceptor.counts());
                 }
                 // A second signal ends the connections at once.
-                Shutdown::Draining(_) => self.shut_down(now),
+                Shutdown::AfterLast | Shutdown::Draining(_) => self.shut_down(now),
                 Shutdown::Ending(_) => {}
             }
         }
@@ -245,6 +268,13 @@ impl<H: Handler> EventLoop<'_, H> {
                     self.start(socket, id, now);
                 }
             }
+        }
+    }
+
+    /// Serves a connection that the process was started with, within the limits.
+    fn take(&mut self, socket: OwnedFd, peer: Peer, now: Instant) {
+        if let Some((socket, id)) = self.acceptor.admit(socket, peer, now, &mut self.log) {
+            self.start(socket, id, now);
         }
     }
 

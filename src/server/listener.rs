@@ -160,16 +160,7 @@ impl Listener {
     /// Turns TCP keepalive on, which accepted connections inherit.
     pub fn set_keep_alive(&self) {
         if let Listener::Tcp(listener) = self {
-            let seconds = |time: Duration| time.as_secs() as u32;
-            // If this fails, only a write detects a host that is gone.
-            let _ = setsockopt(listener, sockopt::KeepAlive, &true);
-            let _ = setsockopt(listener, sockopt::TcpKeepIdle, &seconds(KEEP_ALIVE_IDLE));
-            let _ = setsockopt(
-                listener,
-                sockopt::TcpKeepInterval,
-                &seconds(KEEP_ALIVE_INTERVAL),
-            );
-            let _ = setsockopt(listener, sockopt::TcpKeepCount, &KEEP_ALIVE_PROBES);
+            set_keep_alive(listener);
         }
     }
 
@@ -200,6 +191,21 @@ impl AsFd for Listener {
             Listener::Unix(listener, _) => listener.as_fd(),
         }
     }
+}
+
+/// Has the kernel find out whether the host of a silent client is gone. AF_UNIX sockets have no such
+/// options.
+pub(super) fn set_keep_alive(socket: &impl AsFd) {
+    let seconds = |time: Duration| time.as_secs() as u32;
+    // If this fails, only a write detects a host that is gone.
+    let _ = setsockopt(socket, sockopt::KeepAlive, &true);
+    let _ = setsockopt(socket, sockopt::TcpKeepIdle, &seconds(KEEP_ALIVE_IDLE));
+    let _ = setsockopt(
+        socket,
+        sockopt::TcpKeepInterval,
+        &seconds(KEEP_ALIVE_INTERVAL),
+    );
+    let _ = setsockopt(socket, sockopt::TcpKeepCount, &KEEP_ALIVE_PROBES);
 }
 
 #[cfg(test)]

@@ -15,7 +15,9 @@ mod programs;
 mod refuse;
 mod sessions;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,9 +26,13 @@ pub use listener::Listener;
 pub use options::Options;
 pub use programs::{ProgramOptions, file_name};
 
+use nix::unistd::{dup2_stdin, dup2_stdout};
+
 use self::admission::{Limits, Refusal, RefusalMessages};
+use self::event_loop::Source;
 use self::programs::{ProgramHandler, ProgramSpec, Timeouts};
 use self::sessions::SessionHandler;
+use crate::connection::Stdio;
 use crate::log::Log;
 use crate::session::Service;
 
@@ -48,12 +54,13 @@ pub fn serve_sessions<S: Service>(
 ) -> Result<(), Error> {
     let handler = SessionHandler::new(service, write_timeout);
     let limits = Limits::default();
-    event_loop::run(|_| Ok(handler), listeners, options, limits, log)
+    let source = Source::Listeners(listeners);
+    event_loop::run(|_| Ok(handler), source, options, limits, log)
 }
 
 /// Starts a program for each connection, until SIGTERM or SIGINT, or until there was no connection
 /// for `--exit-idle-time`. Listens on the addresses of `--listen`, or else on the sockets that
-/// systemd passed.
+/// systemd passed; without either it serves `client`, the connection on standard input and output.
 ///
 /// # Errors
 ///
@@ -62,15 +69,23 @@ pub fn serve_sessions<S: Service>(
 pub fn serve_programs(
     options: &Options,
     program_options: &ProgramOptions,
+    client: Option<BorrowedFd<'_>>,
     log: &mut Log,
 ) -> Result<(), Error> {
     let listeners = Listener::find(&options.listen)?;
-    if listeners.is_empty() {
-        return Err(Error::NoListener);
-    }
+    let source = match (listeners.is_empty(), Stdio::identify(client)) {
+        (false, _) => Source::Listeners(listeners),
+        (true, Ok(Stdio::CommandLine)) => return Err(Error::NoListener),
+        (true, Err(error)) => return Err(Error::Stdio(error)),
+        (true, Ok(Stdio::Connection(peer))) => Source::Connection(
+            take_standard_streams().map_err(Error::StandardStreams)?,
+            peer,
+        ),
+    };
     let program = ProgramSpec::find(&program_options.command)?;
-    for listener in &listeners {
-        listener.set_keep_alive();
+    match &source {
+        Source::Listeners(listeners) => listeners.iter().for_each(Listener::set_keep_alive),
+        Source::Connection(socket, _) => listener::set_keep_alive(socket),
     }
     let refused_banner = read_banner(program_options.refused_banner.as_deref())?;
     let limits = Limits {
@@ -93,7 +108,17 @@ pub fn serve_programs(
         ProgramHandler::new(program, timeouts, banner, failure_message, registry)
             .map_err(Error::from)
     };
-    event_loop::run(handler, listeners, options, limits, log)
+    event_loop::run(handler, source, options, limits, log)
+}
+
+/// Takes the connection from standard input and output, so that closing it closes the last
+/// descriptor of this process.
+fn take_standard_streams() -> io::Result<OwnedFd> {
+    let connection = io::stdin().as_fd().try_clone_to_owned()?;
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    Ok(connection)
 }
 
 /// Reads a file that is sent to clients; empty if none is given.

@@ -13,6 +13,11 @@ pub(crate) fn exec_program(word: &str) -> String {
     quoted(word, false)
 }
 
+/// A value of `Environment=`, in which systemd replaces specifiers and no variables.
+pub fn environment_word(word: &str) -> String {
+    quoted(word, false)
+}
+
 fn quoted(word: &str, variables: bool) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%$".contains(c);
     let quotes = word.is_empty() || !word.chars().all(plain);

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 
 use super::place::PlaceOptions;
 use super::{say, with_hint};
-use crate::attach::{self, Added, Attachment, Change, Kind, Level, ListenAddress, Plan};
+use crate::attach::{self, Added, Attachment, Change, Kind, Level, ListenAddress, Plan, Variable};
 use crate::hint::ShellCommand;
 use crate::services::ServiceName;
 use crate::systemd::{Place, Scope};
@@ -20,7 +20,7 @@ pub struct Options {
     /// TCP port
     #[arg(value_parser = super::port)]
     port: NonZeroU16,
-    /// Program, by its path or found in PATH, and its arguments
+    /// Program, by its path or as found in PATH, and its arguments
     #[arg(last = true, required = true, value_name = "PROGRAM", value_hint = ValueHint::CommandWithArguments)]
     command: Vec<String>,
     /// Listen on this IP address, or on every address if it is '*'; repeatable [default: 127.0.0.1
@@ -30,6 +30,22 @@ pub struct Options {
     /// Run the program as this user [default: a dynamic user, which systemd allocates]
     #[arg(long, value_name = "USER", value_hint = ValueHint::Username)]
     user_name: Option<String>,
+    /// Run the program as this group [default: the user's own]
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+    /// Start the program in this directory [default: /]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    directory: Option<String>,
+    /// Give the service a directory to write to, /var/lib/NAME, which is also its HOME; it stays when
+    /// the service is removed
+    #[arg(long)]
+    state: bool,
+    /// Set an environment variable of the program; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    env: Vec<Variable>,
+    /// Add no line to /etc/services
+    #[arg(long)]
+    no_services: bool,
     /// Serve all connections from one process instead of starting one unit per connection
     #[arg(long)]
     shared: bool,
@@ -71,6 +87,11 @@ pub fn run(options: Options) -> anyhow::Result<()> {
             false => Kind::PerConnection,
         },
         user: options.user_name,
+        group: options.group,
+        directory: options.directory,
+        state: options.state,
+        environment: options.env,
+        services_entry: !options.no_services,
         level: options.sandbox,
         max_connections: options.max_connections,
         per_source: options.per_source,

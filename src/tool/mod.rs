@@ -50,10 +50,11 @@ enum Command {
     List(Deferred<list::Options>),
     /// Detach a program and delete its units
     Remove(Deferred<remove::Options>),
-    /// Serve listening sockets and start a program for each connection
+    /// Serve listening sockets, or one connection, and start a program for each connection
     ///
     /// The connection is the standard input and output of the program. systemd passes the listening
-    /// sockets, or --listen names their addresses.
+    /// sockets, or --listen names their addresses. Without either, the connection on standard input
+    /// and output is served, as under xinetd, inetd and tcpserver.
     Serve(Deferred<serve::Options>),
     /// Add or remove a line in /etc/services
     #[command(subcommand)]

@@ -40,8 +40,15 @@ pub fn run(options: &Options) -> ExitCode {
         Err(_) => "sockunit".into(),
     };
     // The name is used until the process exits.
-    startup::run_logged(name.leak(), JournalProtocol::Native, |_, log| {
-        server::serve_programs(&options.server, &options.programs, log)?;
+    // A process for one connection may exit before journald has looked up its unit, which the
+    // stream to the journal keeps.
+    let one = options.server.listen.is_empty() && std::env::var_os("LISTEN_FDS").is_none();
+    let protocol = match one {
+        true => JournalProtocol::Stream,
+        false => JournalProtocol::Native,
+    };
+    startup::run_logged(name.leak(), protocol, |client, log| {
+        server::serve_programs(&options.server, &options.programs, client, log)?;
         Ok(())
     })
 }

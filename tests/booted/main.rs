@@ -58,6 +58,7 @@ mod journal;
 mod lifecycle;
 mod machine;
 mod package;
+mod real;
 mod reference;
 mod sandbox;
 mod serve;

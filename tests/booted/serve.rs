@@ -12,6 +12,7 @@ use crate::support::{expect, rest, wait_for};
 on_both_releases!(
     entries_have_fields_and_a_restart_under_load_refuses_no_client,
     clients_wait_while_the_process_limit_is_reached,
+    one_connection_is_served_under_systemd_xinetd_and_tcpserver,
 );
 
 const ADDRESS: &str = "127.0.0.1:4000";
@@ -150,4 +151,57 @@ fn clients_wait_while_the_process_limit_is_reached(release: Release) {
     open.pop();
     assert_eq!(rest(waiting), "late\n");
     assert_eq!(property(&machine, "NRestarts"), "0");
+}
+
+/// A program that answers a health check without reading it. Its client reads the answer, though it sent more.
+const HEALTH: &str =
+    "#!/bin/sh\nprintf 'HTTP/1.0 200 OK\\r\\n\\r\\nup for %s\\n' \"$REMOTE_ADDR\"\n";
+
+fn one_connection_is_served_under_systemd_xinetd_and_tcpserver(release: Release) {
+    let machine = Machine::installed(release);
+    machine.write("/usr/local/bin/health", HEALTH);
+    machine.write(
+        "/etc/systemd/system/health.socket",
+        "[Socket]\nListenStream=127.0.0.1:4000\nAccept=yes\nMaxConnections=100\nTriggerLimitIntervalSec=0\n",
+    );
+    machine.write(
+        "/etc/systemd/system/health@.service",
+        "[Service]\nExecStart=-/usr/bin/sockunit serve -- health\nUser=nobody\nStandardInput=socket\n\
+         StandardError=journal\nSyslogIdentifier=health\n",
+    );
+    machine.write(
+        "/etc/xinetd.d/health",
+        "service health\n{\n\ttype = UNLISTED\n\tport = 4001\n\tsocket_type = stream\n\twait = no\n\tuser = nobody\n\
+         \tserver = /usr/bin/sockunit\n\tserver_args = serve -- /usr/local/bin/health\n}\n",
+    );
+    machine.run(
+        "chmod 755 /usr/local/bin/health && systemctl daemon-reload && systemctl start health.socket xinetd.service
+         systemd-run --quiet --unit=tcpserver tcpserver -v 127.0.0.1 4002 sockunit serve -- health",
+    );
+    for port in [4000, 4001, 4002] {
+        let address = format!("127.0.0.1:{port}");
+        wait_for("the server listens", || {
+            !machine
+                .run(&format!("ss -Htln 'sport = :{port}'"))
+                .is_empty()
+        });
+        for _ in 0..20 {
+            let mut client = machine.connect(&address);
+            client
+                .write_all(b"OPTIONS / HTTP/1.0\r\nHost: x\r\n\r\n")
+                .unwrap();
+            assert_eq!(
+                rest(client),
+                "HTTP/1.0 200 OK\r\n\r\nup for 127.0.0.1\n",
+                "port {port}"
+            );
+        }
+    }
+    // One entry for each connection, in the unit of that connection.
+    machine.journal_until("-b -t health -o cat", "one entry per connection", |text| {
+        text.matches(" exited 0: pid ").count() >= 20
+    });
+    let units = machine.run("journalctl -b -t health -o json | grep -c 'health@'");
+    assert_eq!(units, "20");
+    machine.expect_nothing_left_of("health");
 }

@@ -89,8 +89,8 @@ fn every_option_is_in_the_options_of_its_own_page() {
 
 #[test]
 fn a_page_names_only_options_that_exist() {
-    // Options of systemctl.
-    let foreign = ["--now".to_owned()];
+    // Options of systemctl and rsync.
+    let foreign = ["--now", "--daemon"].map(str::to_owned);
     let pages = pages_and_commands();
     let tool: BTreeSet<_> = pages
         .iter()

@@ -50,7 +50,7 @@ pub const BROKEN: &[Broken] = &[
     },
     Broken {
         how: "sed -i 's/^\\[Socket\\]/[Socket/' UNITS/NAME.socket && systemctl daemon-reload",
-        problem: "UNITS/NAME.socket:1: a section without its ]",
+        problem: "UNITS/NAME.socket:1: a section header without ]",
         held: 0,
         fixed: By("sed -i 's/^\\[Socket/[Socket]/' UNITS/NAME.socket && systemctl daemon-reload && systemctl restart NAME.socket"),
     },

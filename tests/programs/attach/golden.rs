@@ -8,6 +8,20 @@ use std::path::Path;
 
 use super::tree::Tree;
 
+/// The options that add lines to the service unit.
+const OPTIONS: &[&str] = &[
+    "--group",
+    "ann",
+    "--directory",
+    "/usr",
+    "--state",
+    "--env",
+    "WORDS=two words",
+    "--env",
+    "LITERAL=100% of $HOME",
+    "--no-services",
+];
+
 #[test]
 fn the_units_of_every_kind_sandbox_and_scope_are_the_golden_ones() {
     let tree = Tree::new("golden");
@@ -19,6 +33,7 @@ fn the_units_of_every_kind_sandbox_and_scope_are_the_golden_ones() {
             for (scope, scope_options) in [
                 ("system", &["--user-name", "ann"][..]),
                 ("dynamic", &[]),
+                ("options", OPTIONS),
                 ("user", &["--user"]),
             ] {
                 let name = format!("{kind}-{sandbox}-{scope}.txt");

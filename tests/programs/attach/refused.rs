@@ -189,8 +189,28 @@ fn a_program_that_cannot_be_executed_is_refused_with_the_reason_and_a_hint() {
         ),
         (
             "/bin/sh",
+            &["--group", "folk"],
+            "the group folk does not exist\nhint: create it, or leave out --group\n    addgroup --system folk",
+        ),
+        (
+            "/bin/sh",
+            &["--directory", "/none"],
+            "/none is not a directory\nhint: give the absolute path of a directory",
+        ),
+        (
+            "/bin/sh",
+            &["--directory", "/home/you"],
+            "/home/you is hidden from the service by its sandbox\nhint: use another directory, --state for one of its own, or --sandbox standard",
+        ),
+        (
+            "/bin/sh",
+            &["--user", "--state"],
+            "--state is for services of the system\nhint: leave out --user, or use --sandbox standard and a directory of yours",
+        ),
+        (
+            "/bin/sh",
             &["--user", "--user-name", "ann"],
-            "your service manager runs programs as you, not as ann\nhint: leave out --user-name or --user",
+            "your service manager runs programs as you, not as ann\nhint: leave out --user-name and --group, or --user",
         ),
     ] {
         for kind in [&[][..], &["--shared"]] {

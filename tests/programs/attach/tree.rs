@@ -32,6 +32,7 @@ impl Tree {
             0o644,
             "ann:x:4321:4321::/home/ann:/bin/sh\n_taken:x:99:99::/:/bin/false\n",
         );
+        tree.write("etc/group", 0o644, "ann:x:4321:\n");
         tree.write("bin/sh", 0o755, elf(X86_64, None));
         tree.write("usr/bin/env", 0o755, elf(X86_64, None));
         tree.write("usr/bin/sockunit", 0o755, elf(X86_64, None));

@@ -2,6 +2,7 @@
 
 mod end;
 mod limits;
+mod one;
 mod program;
 mod start;
 

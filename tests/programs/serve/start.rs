@@ -37,7 +37,11 @@ fn an_error_at_start_up_is_one_line_and_a_usage_error_has_exit_status_2() {
     let listen = "--listen=127.0.0.1:0";
     let (folder_name, plain_name) = (folder.to_str().unwrap(), plain.to_str().unwrap());
     for (args, status, message) in [
-        (&["--", "/bin/cat"][..], 1, "cannot listen: no address"),
+        (
+            &["--", "/bin/cat"][..],
+            1,
+            "nothing to serve: name an address",
+        ),
         (
             &[listen, "--", "/no/such/program"],
             1,

@@ -1,0 +1,127 @@
+//! `sockunit serve` with one connection as standard input and output, as systemd (`Accept=yes`), xinetd, inetd and
+//! tcpserver start a program.
+
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+
+use crate::serving::{Served, Stderr, tcp};
+use crate::support::{expect, reset, rest};
+use crate::tool::SOCKUNIT;
+
+/// The client, the journal, and the process.
+fn start(options: &[&str], script: &str) -> (TcpStream, UnixStream, Served) {
+    let (client, connection) = tcp("127.0.0.1");
+    let (journal, stderr) = UnixStream::pair().unwrap();
+    let args = [
+        &["serve", "--name", "one"],
+        options,
+        &["--", "/bin/sh", "-c", script],
+    ]
+    .concat();
+    let served = Served::start(SOCKUNIT, &args, connection, Stderr::Journal(stderr));
+    (client, journal, served)
+}
+
+#[test]
+fn a_connection_on_standard_input_is_served_and_logged_like_any_other() {
+    let (mut client, journal, served) = start(
+        &["--banner", "/etc/hostname"],
+        "echo \"$REMOTE_ADDR $REMOTE_HOST $REMOTE_PORT\"; cat; exit 3",
+    );
+    let port = client.local_addr().unwrap().port();
+    client.write_all(b"linus\n").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let banner = std::fs::read_to_string("/etc/hostname").unwrap();
+    assert_eq!(
+        rest(client),
+        format!("{banner}127.0.0.1 127.0.0.1 {port}\nlinus\n")
+    );
+    assert!(served.ended().success());
+    let log = rest(journal);
+    assert!(
+        log.starts_with(&format!("<5>127.0.0.1:{port} exited 3: pid "))
+            && log.contains(", 6 bytes received, ")
+            && log.lines().count() == 1,
+        "{log}"
+    );
+}
+
+#[test]
+fn an_answer_is_not_lost_though_the_client_sends_what_nobody_reads() {
+    for _ in 0..20 {
+        let (mut client, _journal, served) =
+            start(&[], "printf 'HTTP/1.0 200 OK\\r\\n\\r\\nup\\n'");
+        // The program may have ended by now, and then the kernel may refuse the bytes.
+        let _ = client.write_all(b"OPTIONS / HTTP/1.0\r\nHost: x\r\n\r\n");
+        assert_eq!(rest(client), "HTTP/1.0 200 OK\r\n\r\nup\n");
+        assert!(served.ended().success());
+    }
+}
+
+#[test]
+fn a_program_whose_client_has_left_is_stopped_though_it_ignores_sigpipe() {
+    let (mut client, journal, served) = start(
+        &["--grace", "100ms"],
+        "trap '' PIPE; echo tick; exec sleep 1000",
+    );
+    expect(&mut client, "tick\n");
+    reset(client);
+    assert!(served.ended().success());
+    let log = rest(journal);
+    assert!(log.contains("client gone"), "{log}");
+}
+
+#[test]
+fn rules_and_timeouts_hold_for_one_connection() {
+    let (client, journal, served) = start(&["--deny", "127.0.0.0/8"], "echo never");
+    assert_eq!(rest(client), "Your address may not use this service\n");
+    assert!(served.ended().success());
+    assert!(rest(journal).contains(" refused: address not allowed: "));
+
+    let (mut client, journal, served) = start(
+        &["--idle-timeout", "200ms", "--grace", "100ms"],
+        "echo tick; cat",
+    );
+    expect(&mut client, "tick\n");
+    assert_eq!(rest(client), "");
+    assert!(served.ended().success());
+    assert!(rest(journal).contains("idle timeout"));
+}
+
+#[test]
+fn sigterm_stops_the_program_of_one_connection() {
+    let (mut client, journal, served) = start(&["--grace", "100ms"], "echo tick; cat");
+    expect(&mut client, "tick\n");
+    served.terminate();
+    assert!(served.ended().success());
+    assert_eq!(rest(client), "");
+    assert!(rest(journal).contains("service stopped"));
+}
+
+#[test]
+fn a_program_that_does_not_exist_is_an_error_in_the_log() {
+    let (client, connection) = tcp("127.0.0.1");
+    let (journal, stderr) = UnixStream::pair().unwrap();
+    let args = ["serve", "--name", "one", "--", "/no/such/program"];
+    let served = Served::start(SOCKUNIT, &args, connection, Stderr::Journal(stderr));
+    assert_eq!(rest(client), "");
+    assert_eq!(served.ended().code(), Some(1));
+    let log = rest(journal);
+    assert!(
+        log.starts_with("<3>cannot execute: /no/such/program: "),
+        "{log}"
+    );
+}
+
+#[test]
+fn at_the_command_line_there_is_nothing_to_serve() {
+    let output = std::process::Command::new(SOCKUNIT)
+        .args(["serve", "--", "/bin/cat"])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.starts_with("cat: nothing to serve: "), "{error}");
+}
