@@ -1,6 +1,6 @@
 //! What to do about an error or a problem: in words, and as commands that can be pasted into a shell.
 //!
-//! Names, paths and directories may be chosen by somebody hostile. A command is therefore an argument
+//! Names, paths and directories may be chosen by a hostile user. A command is therefore an argument
 //! vector until it is printed, one function quotes it, and a command with a word that is not safe to
 //! paste is not printed at all.
 

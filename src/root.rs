@@ -1,8 +1,8 @@
 //! Files of a system below a root directory, where a symbolic link never leads out of it.
 //!
-//! The files may belong to somebody hostile, who swaps them while they are looked at: a file is opened
-//! once, without blocking, and only if it is a regular one; what is read is bounded; a directory is
-//! opened before something in it is changed.
+//! The files may belong to a hostile user, who replaces them while they are read. A file is therefore
+//! opened once, without blocking, and only if it is a regular one; how much is read is bounded; a
+//! directory is opened before something in it is changed.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -72,7 +72,7 @@ pub struct Stop {
 ///
 /// # Errors
 ///
-/// A part of the path is missing, is no directory, cannot be looked at, or there are too many links.
+/// A part of the path is missing, is no directory, cannot be read, or there are too many links.
 pub fn walk(root: &Path, path: &Path) -> Result<Way, Stop> {
     let mut directories = Vec::new();
     let mut stations = vec![normal(path)];
@@ -279,7 +279,7 @@ pub struct Lock {
 /// Locks what `name` stands for against other runs of this program by the same user, and waits up to
 /// 10 seconds for them.
 ///
-/// The lock is a file that nobody else can open: whoever can open a file can lock it.
+/// Only this user can open the locked file: a process that can open a file can also lock it.
 ///
 /// # Errors
 ///

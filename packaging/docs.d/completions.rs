@@ -41,8 +41,8 @@ fn generated(shell: Shell) -> String {
     String::from_utf8(script).expect("the help is text")
 }
 
-/// The command line with what a value may be: a path where it is one, a service, or nothing that a
-/// shell could know, such as a number.
+/// Adds to each argument what the shell completes: a path, a service, or nothing, for a number for
+/// example.
 fn hinted(mut command: Command, shell: Shell) -> Command {
     command.build();
     let named = ["remove", "doctor"].contains(&command.get_name());
@@ -55,7 +55,7 @@ fn hinted(mut command: Command, shell: Shell) -> Command {
                 arg.value_hint(ValueHint::CommandWithArguments)
             }
             ValueHint::Unknown => arg.value_hint(ValueHint::Other),
-            // The script for bash takes every hint but those of paths for a path.
+            // The generator for bash completes file names for a hint that it does not know.
             ValueHint::Username if shell == Shell::Bash => arg.value_hint(ValueHint::Other),
             _ => arg,
         })

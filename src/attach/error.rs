@@ -28,7 +28,7 @@ pub enum Error {
     Differs(Vec<String>),
     /// Unit files that were changed since `add` wrote them.
     Changed(Vec<PathBuf>),
-    /// Another run of this program is at work.
+    /// Another run of this program has the lock.
     Busy,
     /// The caller has no service manager.
     NoUserManager,
@@ -128,7 +128,7 @@ impl fmt::Display for Error {
                 };
                 write!(f, " {have} changed since sockunit add wrote {it}")
             }
-            Error::Busy => f.write_str("another sockunit is at work"),
+            Error::Busy => f.write_str("another sockunit command is running"),
             Error::NoUserManager => f.write_str("your user has no service manager here"),
             Error::HomeOfAnother(path) => {
                 write!(f, "{}: belongs to another user", path.display())

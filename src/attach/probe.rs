@@ -107,7 +107,7 @@ pub fn connect_once(place: &Place, attachment: &Attachment, since: &str) -> Resu
     drop(stream);
     if answer.bytes.is_empty() && answer.then == Then::Closed {
         let name = attachment.name.to_string();
-        // Somebody who forges such an entry has the program refused, no more.
+        // A forged entry can make this fail, and nothing else.
         let failed = journalctl::last(place, Filter::Fields(&[NOT_STARTED]), Some(since));
         let mut failed = failed.messages.iter().rev();
         if let Some(line) = failed.find(|line| is_about_unit(line, &name)) {

@@ -175,7 +175,7 @@ pub fn dismantle(place: &Place, store: &Store, name: &ServiceName) -> Result<Rem
     }
     let mut removed = Removed::default();
     let link = link(&name.to_string());
-    // A link of this name to another unit is somebody else's.
+    // `add` did not create a link of this name to another unit.
     let ours = store.link_target(&link).is_some_and(|target| {
         let unit = format!("{name}.socket");
         target.file_name().is_some_and(|target| *target == *unit)

@@ -8,14 +8,14 @@ use crate::systemd::Scope;
 pub const MADE: &str = "# Made by sockunit add";
 const SUM: &str = "# Checksum: ";
 
-/// Who wrote a unit file.
+/// The author of a unit file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Author {
-    /// `sockunit add` wrote it, and nobody has changed it since.
+    /// `sockunit add` wrote it, and it has not changed since.
     Unchanged,
-    /// `sockunit add` wrote it, and somebody has changed it since.
+    /// `sockunit add` wrote it, and it has changed since.
     Changed,
-    /// Somebody else wrote it.
+    /// `sockunit add` did not write it.
     Other,
 }
 
@@ -30,7 +30,7 @@ pub fn sign(text: &str, name: &ServiceName, scope: Scope) -> String {
     format!("{first}{SUM}{sum:016x}\n{text}")
 }
 
-/// Who wrote a file with these bytes.
+/// The author of a file with these bytes.
 pub fn author(file: &[u8]) -> Author {
     if !file.starts_with(MADE.as_bytes()) {
         return Author::Other;

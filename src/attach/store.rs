@@ -44,7 +44,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Another run is at work, the caller has no permission, or root would write below a directory
+    /// Another run has the lock, the caller has no permission, or root would write below a directory
     /// of another user.
     pub fn open(place: &Place) -> Result<Store, Error> {
         let folder = place.own_folder();
@@ -148,7 +148,7 @@ pub fn read_unit(root: &Path, folder: &Path, name: &str) -> Result<Option<Vec<u8
     }
 }
 
-/// Checks that root does not write below a directory of another user, who could put links there.
+/// Checks that root does not write below a directory of another user, which may contain symbolic links.
 fn own_home(folder: &Path) -> Result<(), Error> {
     let mut existing = folder.ancestors().filter_map(|path| {
         let stat = fs::symlink_metadata(path).ok()?;

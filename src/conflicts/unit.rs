@@ -180,7 +180,7 @@ impl UnitSearch<'_> {
         };
         // A unit of the other kind of service is not overwritten, but a running one has clients.
         let name_in_use = named && (runs || self.query.units.iter().any(|own| own == name));
-        // Without a service manager, a unit that nobody can enable may be started by another one.
+        // Without a service manager, a unit that cannot be enabled may be started by another one.
         let may_run = match enablement {
             Some(Enablement::Enabled) => true,
             Some(Enablement::Static) => loaded.is_none(),

@@ -74,7 +74,7 @@ pub fn restarted(subject: &Subject<'_>, manager: Manager) -> Result<(), Problem>
 fn not_restarting(subject: &Subject<'_>, unit: &Properties) -> Result<(), Problem> {
     let id = &subject.service.name;
     let restarts = unit.get("NRestarts");
-    // A service that is restarted without a pause may be running at any moment it is looked at.
+    // A service that is restarted without a pause may be running whenever its state is read.
     let number = |text: &str| text.parse::<u64>().unwrap_or(0);
     let since = number(restarts).saturating_sub(number(subject.started.get("NRestarts")));
     if since == 0 && !unit.get("SubState").starts_with("auto-restart") {

@@ -148,7 +148,7 @@ fn masked(place: &Place, unit: &Unit) -> Problem {
     })
 }
 
-/// Checks for lines that systemd ignores, which nobody intends.
+/// Checks for lines that systemd ignores, which are mistakes.
 fn well_formed(unit: &Unit) -> Result<(), Problem> {
     let Some((path, problem)) = unit.syntax_problems().next() else {
         return Ok(());

@@ -103,8 +103,8 @@ fn verify(place: &Place, unit: &str) -> Vec<String> {
         command.arg("--user");
     }
     let output = command.args(["verify", "--man=no", "--", unit]).output();
-    let told = output.map(|output| output.stderr).unwrap_or_default();
-    let told = String::from_utf8_lossy(&told);
-    let lines = told.lines().filter(|line| line.contains(unit));
+    let stderr = output.map(|output| output.stderr).unwrap_or_default();
+    let stderr = String::from_utf8_lossy(&stderr);
+    let lines = stderr.lines().filter(|line| line.contains(unit));
     lines.take(5).map(|line| escape(line.as_bytes())).collect()
 }

@@ -1,7 +1,7 @@
 //! Why a service does not work: its units, program, socket and a connection are checked from the bottom
 //! up, to the first problem.
 //!
-//! It works on every socket unit, whoever wrote it, and changes nothing. Below another root directory
+//! It works on every socket unit, also on those that sockunit did not write, and changes nothing. Below another root directory
 //! it checks what files alone can show.
 //!
 //! The journal's text is written by clients and programs. It is quoted as evidence and selects at most

@@ -22,10 +22,10 @@ pub enum Want {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunAs {
     title: String,
-    /// `None` for a dynamic user, who owns no file.
+    /// `None` for a dynamic user, which owns no file.
     uid: Option<u32>,
     groups: Vec<u32>,
-    /// Root with its capabilities, who is exempt from permission checks.
+    /// Root with its capabilities, which is exempt from permission checks.
     privileged: bool,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for RunAs {
 }
 
 impl RunAs {
-    /// A dynamic user (`DynamicUser=yes`), who owns no file and is in no group.
+    /// A dynamic user (`DynamicUser=yes`), which owns no file and is in no group.
     pub fn dynamic() -> RunAs {
         RunAs {
             title: "the service's user".into(),
@@ -93,7 +93,7 @@ impl RunAs {
     /// Whether the file's mode allows the access.
     pub fn may(&self, want: Want, of: &fs::Metadata) -> bool {
         if self.privileged {
-            // Root too executes only files that somebody may execute.
+            // Root too executes a file only if its mode has an execute bit.
             return want == Want::Read || of.is_dir() || of.mode() & 0o111 != 0;
         }
         let shift = match self.class(of) {

@@ -171,7 +171,7 @@ impl Log {
             Sink::JournalSocket(socket) => socket.put(priority, &message, fields),
             Sink::Syslog(socket) => socket.put(priority, &message),
             Sink::Stderr => {
-                // If standard error is closed, nobody wants the log.
+                // If standard error is closed, the entry is lost.
                 let line = format!("{}: {message}\n", self.identifier);
                 let _ = std::io::stderr().write_all(line.as_bytes());
                 true

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Text that somebody else wrote. Its Display escapes the characters that a terminal acts on.
+/// Text from a file, a client or a program. Its Display escapes the characters that a terminal acts on.
 #[derive(Debug, Clone, Copy)]
 pub struct Plain<'a>(pub &'a str);
 

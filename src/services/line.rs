@@ -1,6 +1,6 @@
 //! The lines of the services database.
 
-/// A line with an entry, written by anybody.
+/// A line with an entry, whether sockunit wrote it or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EntryLine<'a> {
     /// The line number, from 1.

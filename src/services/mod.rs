@@ -68,9 +68,9 @@ impl fmt::Display for Error {
                 "cannot change the services database: {}: {error}",
                 path.display()
             ),
-            Error::Busy => {
-                f.write_str("cannot change the services database: another sockunit is at work")
-            }
+            Error::Busy => f.write_str(
+                "cannot change the services database: another sockunit command is running",
+            ),
         }
     }
 }

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_somebody_holds_on_the_file_delays_nothing() {
+    fn a_lock_of_another_process_on_the_file_delays_nothing() {
         let tree = Tree::new("locked");
         tree.write(FILE, "ssh 22/tcp\n");
         let others = File::open(tree.path(FILE)).unwrap();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_told_and_not_made() {
+    fn a_missing_file_is_an_error_and_is_not_created() {
         let tree = Tree::new("missing");
         let error = add(tree.root(), &hello(), Run::Real).unwrap_err();
         assert!(

@@ -1,4 +1,4 @@
-//! The running service manager, asked and told through systemctl.
+//! The running service manager, called through systemctl.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,17 +15,17 @@ pub struct Manager {
     scope: Scope,
 }
 
-/// Why something was not done.
+/// systemctl failed.
 #[derive(Debug)]
 pub enum SystemctlError {
     /// systemctl could not be started.
     NoSystemctl(io::Error),
-    /// It failed, and these are its words.
+    /// It exited with an error.
     Failed {
-        /// What it was asked, as it would be typed.
+        /// The command line.
         command: String,
-        /// What it wrote to standard error.
-        told: String,
+        /// Its standard error.
+        stderr: String,
     },
 }
 
@@ -33,17 +33,17 @@ impl fmt::Display for SystemctlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SystemctlError::NoSystemctl(error) => write!(f, "cannot run systemctl: {error}"),
-            SystemctlError::Failed { command, told } if told.is_empty() => {
+            SystemctlError::Failed { command, stderr } if stderr.is_empty() => {
                 write!(f, "{command} failed")
             }
-            SystemctlError::Failed { command, told } => write!(f, "{command}: {told}"),
+            SystemctlError::Failed { command, stderr } => write!(f, "{command}: {stderr}"),
         }
     }
 }
 
 impl std::error::Error for SystemctlError {}
 
-/// What [`Manager::show`] was told.
+/// The properties of a unit, as [`Manager::show`] returns them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Properties(HashMap<String, Vec<String>>);
 
@@ -125,14 +125,16 @@ impl Manager {
         arguments.extend(properties.iter().flat_map(|name| ["--property", name]));
         arguments.push("--");
         arguments.extend(units);
-        let told = self.call(&arguments)?;
-        let blocks = told.split("\n\n").filter(|block| !block.trim().is_empty());
+        let output = self.call(&arguments)?;
+        let blocks = output
+            .split("\n\n")
+            .filter(|block| !block.trim().is_empty());
         Ok(blocks
             .map(|block| Properties::parse(block, properties))
             .collect())
     }
 
-    /// Has it read all unit files anew.
+    /// Has the manager read all unit files again.
     pub fn daemon_reload(&self) -> Result<(), SystemctlError> {
         self.call(&["daemon-reload"]).map(drop)
     }
@@ -186,10 +188,10 @@ impl Manager {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        let told = String::from_utf8_lossy(&output.stderr);
+        let stderr = String::from_utf8_lossy(&output.stderr);
         Err(SystemctlError::Failed {
             command: typed,
-            told: told.trim().to_string(),
+            stderr: stderr.trim().to_string(),
         })
     }
 }

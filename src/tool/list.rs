@@ -50,7 +50,7 @@ fn object(listed: &Listed) -> serde_json::Value {
 /// A table that fits the width of a terminal: its last column is cut.
 fn table(listed: &[Listed]) -> String {
     let heads = [
-        "NAME", "LISTENS", "KIND", "SANDBOX", "BOOT", "STATE", "NOW", "PROGRAM",
+        "NAME", "LISTENS", "KIND", "SANDBOX", "ENABLED", "STATE", "NOW", "PROGRAM",
     ];
     let mut rows = vec![heads.map(str::to_owned)];
     let unknown = || "-".to_owned();

@@ -61,7 +61,7 @@ enum Command {
     Services(services::Command),
 }
 
-/// The command line, for what describes it: completions, and the tests of the manual.
+/// The command line, for the manual pages and the completions.
 pub fn command() -> clap::Command {
     Options::command()
 }
@@ -78,7 +78,7 @@ fn parse() -> Result<Command, clap::Error> {
 pub fn main() -> ExitCode {
     let command = match parse() {
         Ok(command) => command,
-        // Where this one is started by an inetd, its standard output is a client.
+        // If an inetd starts `sockunit serve`, its standard output is a client.
         Err(error)
             if std::env::args_os()
                 .nth(1)

@@ -1,4 +1,4 @@
-//! `sockunit remove`: takes away what `sockunit add` made.
+//! `sockunit remove`: detaches a program, and removes what `sockunit add` wrote.
 
 use std::fmt::Write;
 

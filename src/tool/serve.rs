@@ -15,7 +15,8 @@ use crate::startup;
     mut_arg("max_connections", |limit| limit.default_value("256"))
 )]
 pub struct Options {
-    /// Log under this name [default: the file name of the program]
+    /// Write log entries with the identifier NAME (journalctl -t NAME) [default: the file name of the
+    /// program]
     #[arg(long, value_name = "NAME", value_parser = identifier)]
     name: Option<String>,
     #[command(flatten)]

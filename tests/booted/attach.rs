@@ -13,13 +13,13 @@ on_both_releases!(
     what_fails_while_it_is_attached_leaves_nothing,
     what_an_access_list_allows_is_not_refused,
     a_user_attaches_programs_without_root,
-    wherever_add_or_remove_is_killed_remove_brings_the_tree_back,
+    after_add_or_remove_is_killed_at_any_call_remove_restores_the_tree,
     a_program_cannot_choose_the_priority_of_its_log_entries,
 );
 
 const KINDS: [&str; 2] = ["", "--shared"];
 
-/// What a tool that leaves no trace must leave as it was: names, modes, owners, bytes.
+/// Names, modes, owners and contents of the files that add and remove together must not change.
 fn tree(machine: &Machine) -> String {
     machine.run(
         "find /etc /home /usr/local /var/lib/systemd -printf '%p %M %u %g %l\\n' | sort
@@ -27,7 +27,7 @@ fn tree(machine: &Machine) -> String {
     )
 }
 
-/// What systemd still knows of a service.
+/// The units and files of a service that systemd still has.
 fn known(machine: &Machine, name: &str) -> String {
     machine.run(&format!(
         "systemctl list-units --all --plain --no-legend '{name}.*' '{name}@*' '*-{name}.slice'
@@ -35,7 +35,7 @@ fn known(machine: &Machine, name: &str) -> String {
     ))
 }
 
-/// The same of the user's manager.
+/// The same for the user's manager.
 fn known_to_you(machine: &Machine, name: &str) -> String {
     machine.run(&format!(
         "su - you -c 'XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user list-units --all --plain --no-legend \"*{name}*\"'"
@@ -58,12 +58,12 @@ fn the_tutorials_steps_are_one_command_each(release: Release) {
     );
     let before = tree(&machine);
     for kind in KINDS {
-        let told = machine.run(&format!(
+        let printed = machine.run(&format!(
             "sockunit add {kind} greeter 4000 -- /home/you/hello.sh 'a b'"
         ));
         assert!(
-            told.contains("\n127.0.0.1 port 4000 answers:\n    \"Hello World:"),
-            "{told}"
+            printed.contains("\n127.0.0.1 port 4000 answers:\n    \"Hello World:"),
+            "{printed}"
         );
         let shown = Client::telnet_at_pipes(&machine, "localhost", "greeter").ended();
         assert!(shown.contains("\nHello World:"), "{shown}");
@@ -161,12 +161,12 @@ fn programs_of_every_kind_are_attached_in_both_kinds(release: Release) {
             ("upper-sh", &["strict", "standard", "off"]),
         ] {
             for sandbox in sandboxes {
-                let told = machine.run(&format!(
+                let printed = machine.run(&format!(
                     "sockunit add {kind} --sandbox {sandbox} {name} 4000 -- /usr/local/bin/{name}"
                 ));
                 assert!(
-                    told.contains("127.0.0.1 port 4000 waits for its client to speak first\n"),
-                    "{told}"
+                    printed.contains("127.0.0.1 port 4000 waits for its client to speak first\n"),
+                    "{printed}"
                 );
                 for address in ["127.0.0.1:4000", "[::1]:4000"] {
                     assert_eq!(machine.converse(address, b"one\ntwo\n"), b"ONE\nTWO\n");
@@ -203,20 +203,27 @@ fn programs_of_every_kind_are_attached_in_both_kinds(release: Release) {
 fn what_fails_while_it_is_attached_leaves_nothing(release: Release) {
     let machine = Machine::serving(release);
     let before = tree(&machine);
-    for (arguments, sentence) in [
-        // Found out before anything is written.
-        ("hello 4000 -- /bin/cat", "hint: use another name or port"),
-        ("other 3334 -- /bin/cat", "hint: use another name or port"),
-        // Found out by starting it.
+    for (arguments, status, sentence) in [
+        (
+            "hello 4000 -- /bin/cat",
+            1,
+            "hint: use another name or port",
+        ),
+        (
+            "other 3334 -- /bin/cat",
+            1,
+            "hint: use another name or port",
+        ),
         (
             "--listen 127.0.0.1 --listen 127.0.0.1:x other 4000 -- /bin/cat",
+            2,
             "give an address of this host",
         ),
     ] {
         let output = machine.output(&format!("sockunit add {arguments}"));
-        let complained = String::from_utf8(output.stderr).unwrap();
-        assert!(complained.contains(sentence), "{complained}");
-        assert!(!output.status.success());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(sentence), "{stderr}");
+        assert_eq!(output.status.code(), Some(status));
         assert_eq!(tree(&machine), before);
     }
     // A drop-in that waits for the unit makes its start fail, or its program.
@@ -235,8 +242,8 @@ fn what_fails_while_it_is_attached_leaves_nothing(release: Release) {
         machine.write(&format!("/etc/systemd/system/{drop_in}/mine.conf"), text);
         let with = tree(&machine);
         let output = machine.output("sockunit add other 4000 -- /bin/cat");
-        let complained = String::from_utf8(output.stderr).unwrap();
-        assert!(complained.contains(sentence), "{complained}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(sentence), "{stderr}");
         assert_eq!(output.status.code(), Some(1));
         assert_eq!(tree(&machine), with);
         machine.run(&format!("rm -r /etc/systemd/system/{drop_in}"));
@@ -248,8 +255,9 @@ fn what_fails_while_it_is_attached_leaves_nothing(release: Release) {
     std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut [0]).unwrap();
     let output = machine.output("sockunit add other 4000 -- /bin/cat");
     assert!(
-        String::from_utf8_lossy(&output.stderr)
-            .starts_with("sockunit: cannot attach other: another sockunit is at work\nhint: ")
+        String::from_utf8_lossy(&output.stderr).starts_with(
+            "sockunit: cannot attach other: another sockunit command is running\nhint: "
+        )
     );
     drop(holder.stdin.take());
     holder.wait().unwrap();
@@ -281,12 +289,15 @@ fn what_an_access_list_allows_is_not_refused(release: Release) {
             "u:web:rx /home/you/hello.sh",
         ),
     ] {
-        let told = String::from_utf8(machine.output(add).stdout).unwrap();
-        assert!(told.contains(refused), "{told}");
+        let printed = String::from_utf8(machine.output(add).stdout).unwrap();
+        assert!(printed.contains(refused), "{printed}");
         machine.run(&format!("setfacl -m {list}"));
     }
-    let told = machine.run(add);
-    assert!(told.contains("answers:\n    \"Hello World:web\""), "{told}");
+    let printed = machine.run(add);
+    assert!(
+        printed.contains("answers:\n    \"Hello World:web\""),
+        "{printed}"
+    );
     machine.run("sockunit doctor greeter");
 }
 
@@ -308,12 +319,12 @@ fn a_user_attaches_programs_without_root(release: Release) {
             ("standard", "Hello World:you\nsecret\n"),
             ("off", "Hello World:you\nsecret\n"),
         ] {
-            let told = you(&format!(
+            let printed = you(&format!(
                 "sockunit add --user {kind} --sandbox {sandbox} --enable greeter 4000 -- /home/you/hello.sh"
             ));
             assert!(
-                told.contains("\n127.0.0.1 port 4000 answers:\n    \"Hello World:you\"\n"),
-                "{told}"
+                printed.contains("\n127.0.0.1 port 4000 answers:\n    \"Hello World:you\"\n"),
+                "{printed}"
             );
             let received = machine.converse("127.0.0.1:4000", b"");
             assert_eq!(String::from_utf8_lossy(&received), answer);
@@ -331,18 +342,19 @@ fn a_user_attaches_programs_without_root(release: Release) {
             assert_eq!(known_to_you(&machine, "greeter"), "");
         }
     }
-    // Without a manager of one's own, and without root, the system's units are out of reach.
+    // Without root and --user, the system's unit directory is not writable.
     let output = machine.output("su - you -c 'sockunit add greeter 4000 -- /bin/cat'");
-    let complained = String::from_utf8(output.stderr).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        complained.ends_with(
+        stderr.ends_with(
             "permission denied\nhint: run this as root, or with --user for your own services\n"
         ),
-        "{complained}"
+        "{stderr}"
     );
 }
 
-/// Kills add, and then remove, at the N-th call of each kind that changes something or waits for somebody, for all N.
+/// Kills add, and then remove, at the N-th system call of each name, for all N. The calls change a file or wait for a
+/// child process. An architecture has renameat, renameat2 or both; strace ignores the one that does not exist.
 const KILL: &str = r#"
 tree() {
     find $watched -printf '%p %M %u %g %l\n' | sort
@@ -353,15 +365,22 @@ expect_same() {
     echo "$1 killed at $call $count leaves this"
     exit 1
 }
-killed() { # COMMAND...: fails when it lives on
-    ! strace -qq -o /dev/null -e trace="$call" -e inject="$call":signal=KILL:when="$count" "$@" >/dev/null 2>&1
+killed() { # COMMAND...: fails if the command exits with 0
+    status=0
+    strace -qq -o /dev/null -e trace="?$call" -e inject="?$call":signal=KILL:when="$count" "$@" >/tmp/output 2>&1 || status=$?
+    case $status in
+    0) return 1 ;;
+    137) return 0 ;; # strace ends by the signal that killed the command
+    esac
+    echo "exit status $status at $call $count: $(cat /tmp/output)"
+    exit 1
 }
 tree >/tmp/before
 runs=0
 for call in $calls; do
     count=1
     while killed sockunit add $options greeter 4000 -- /usr/libexec/sockunit/hello; do
-        # The next add brings it back as well as remove does, unless nothing but the first connection was missing.
+        # The next add undoes the interrupted one as well as remove does, unless only the first connection was missing.
         [ $((count % 2)) = 0 ] || sockunit add $options greeter 4000 -- /usr/libexec/sockunit/hello >/dev/null 2>&1 || true
         sockunit remove $where greeter >/dev/null 2>&1 || true
         expect_same add
@@ -380,7 +399,7 @@ done
 echo "$runs runs"
 "#;
 
-fn wherever_add_or_remove_is_killed_remove_brings_the_tree_back(release: Release) {
+fn after_add_or_remove_is_killed_at_any_call_remove_restores_the_tree(release: Release) {
     let machine = Machine::installed(release);
     machine.run(
         "mkdir -p /root/tree/etc/systemd/system/sockets.target.wants /root/tree/usr/libexec/sockunit
@@ -395,10 +414,10 @@ fn wherever_add_or_remove_is_killed_remove_brings_the_tree_back(release: Release
             "root",
             "/root/tree",
             "--root /root/tree",
-            "write renameat unlinkat symlinkat fchmod",
+            "write renameat renameat2 unlinkat symlinkat fchmod",
         ),
-        ("root", "/etc", "", "renameat wait4"),
-        ("you", "/home/you", "--user", "renameat wait4"),
+        ("root", "/etc", "", "renameat renameat2 wait4"),
+        ("you", "/home/you", "--user", "renameat renameat2 wait4"),
     ] {
         machine.write(
             "/usr/local/bin/kill-everywhere",
@@ -406,16 +425,16 @@ fn wherever_add_or_remove_is_killed_remove_brings_the_tree_back(release: Release
                 "watched={watched} where='{place}' options='{place} --enable' calls='{calls}'\n{KILL}"
             ),
         );
-        let told = machine.run(&format!(
+        let printed = machine.run(&format!(
             "su - {user} -c 'sh -e /usr/local/bin/kill-everywhere'"
         ));
-        let runs: usize = told
+        let runs: usize = printed
             .trim_end_matches(" runs")
             .parse()
-            .unwrap_or_else(|_| panic!("{told}"));
-        // Not a run that lived on because it never came to such a call.
-        assert!(runs > 10, "{told}");
-        machine.run("rm /tmp/before");
+            .unwrap_or_else(|_| panic!("{printed}"));
+        // The commands made such calls.
+        assert!(runs > 10, "{printed}");
+        machine.run("rm /tmp/before /tmp/output");
     }
     wait_for("systemd knows nothing of it", || {
         known(&machine, "greeter").is_empty()

@@ -94,7 +94,7 @@ fn every_conflict_is_reported_with_its_location(release: Release) {
         &["hello.socket listens on 127.0.0.1:3333, [::1]:3333 (enabled, active)"],
     );
 
-    // A transient unit has no file that anybody wrote.
+    // A transient unit has no file of an administrator or a package.
     machine.run(
         "systemd-run --quiet --unit=ghost --socket-property=ListenStream=127.0.0.1:4001 /bin/true",
     );

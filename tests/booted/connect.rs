@@ -266,12 +266,12 @@ fn a_refused_connection_is_reported_with_each_address(release: Release) {
         );
     }
     // The error has every address of the name.
-    let told = complaint(&machine, "sockunit connect celebs");
+    let stderr = complaint(&machine, "sockunit connect celebs");
     assert!(
-        told.starts_with("cannot connect: localhost celebs: ")
-            && told.contains("127.0.0.1:3334: connection refused")
-            && told.contains("systemctl start NAME.socket"),
-        "{told}"
+        stderr.starts_with("cannot connect: localhost celebs: ")
+            && stderr.contains("127.0.0.1:3334: connection refused")
+            && stderr.contains("systemctl start NAME.socket"),
+        "{stderr}"
     );
     // The command in the error helps.
     machine.run("systemctl start celebs.socket");
@@ -308,15 +308,15 @@ fn a_connection_above_the_limit_is_reported(release: Release) {
     // systemd closes the connection at once, before or after the client sends something.
     for typed in ["</dev/null", "</root/typed"] {
         machine.write("/root/typed", "linus\nquit\n");
-        let told = complaint(
+        let stderr = complaint(
             &machine,
             &format!("sockunit connect 127.0.0.1 celebs {typed}"),
         );
         assert!(
-            (told.starts_with("the server closed the connection without sending anything\n")
-                || told.contains(": connection reset by peer\n"))
-                && told.contains("a connection limit is reached (systemctl status NAME.socket)"),
-            "{told}"
+            (stderr.starts_with("the server closed the connection without sending anything\n")
+                || stderr.contains(": connection reset by peer\n"))
+                && stderr.contains("a connection limit is reached (systemctl status NAME.socket)"),
+            "{stderr}"
         );
     }
     // The limit is per source address.

@@ -56,6 +56,17 @@ fn added<'t>(before: &str, after: &'t str) -> Vec<&'t str> {
     added.lines().collect()
 }
 
+/// The file names of the manual pages, such as `sockunit-add.1`.
+fn manual_pages() -> Vec<String> {
+    let sources = fs::read_dir(repository().join("packaging/man")).unwrap();
+    let names = sources.map(|source| source.unwrap().file_name().into_string().unwrap());
+    let pages: Vec<String> = names
+        .map(|name| name.strip_suffix(".in").unwrap().to_owned())
+        .collect();
+    assert!(pages.len() > 10, "{pages:?}");
+    pages
+}
+
 fn installing_starts_enables_and_opens_nothing(release: Release) {
     let machine = Machine::start(release);
     let listeners = machine.listeners();
@@ -68,14 +79,24 @@ fn installing_starts_enables_and_opens_nothing(release: Release) {
     assert_eq!(machine.run("systemctl is-system-running"), "running");
     let version = machine.run("dpkg-query --show --showformat '${Version}' sockunit");
     assert_eq!(version, env!("CARGO_PKG_VERSION"));
-    let files = machine.run("dpkg --listfiles sockunit");
-    for page in [
-        "man1/sockunit.1",
-        "man8/sockunit-hello.8",
-        "man8/sockunit-celebs.8",
-    ] {
-        let path = format!("/usr/share/man/{page}.gz");
-        assert!(files.lines().any(|file| file == path), "{path}");
+    for page in manual_pages() {
+        let (_, section) = page.rsplit_once('.').unwrap();
+        let path = format!("/usr/share/man/man{section}/{page}.gz");
+        let text = machine.run(&format!("gzip --decompress --stdout {path}"));
+        for heading in [
+            "NAME",
+            "SYNOPSIS",
+            "DESCRIPTION",
+            "OPTIONS",
+            "EXIT STATUS",
+            "SEE ALSO",
+        ] {
+            let is_heading = |line: &str| {
+                let title = line.strip_prefix(".SH ");
+                title.is_some_and(|title| title.trim_matches('"') == heading)
+            };
+            assert!(text.lines().any(is_heading), "{path}: {heading}");
+        }
     }
     // The user cannot log in, and owns no file of the package.
     let user = machine.run("getent passwd _sockunit");

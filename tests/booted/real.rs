@@ -69,10 +69,10 @@ fn a_program_gets_its_directories_group_and_environment(release: Release) {
             "sockunit add {kind} --state --directory /usr/share --group readers --env 'WORDS=100% $HOME \"q\"' tell 4000 -- tell"
         ));
         let calls = [1, 2, 3].map(|_| {
-            let mut told = String::new();
+            let mut output = String::new();
             let mut client = machine.connect("127.0.0.1:4000");
-            client.read_to_string(&mut told).unwrap();
-            let (first, calls) = told.split_once('\n').unwrap();
+            client.read_to_string(&mut output).unwrap();
+            let (first, calls) = output.split_once('\n').unwrap();
             assert_eq!(first, "/usr/share readers 100% $HOME \"q\"");
             calls.trim().parse::<usize>().unwrap()
         });

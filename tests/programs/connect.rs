@@ -98,10 +98,10 @@ fn the_awaited_line_is_found_however_the_stream_is_split() {
 #[test]
 fn a_server_that_closes_without_the_awaited_line_is_an_error() {
     let server = server(|mut stream| stream.write_all(b"Finish\n").unwrap());
-    let (status, shown, told) = client(&["127.0.0.1", &server.port, "--until", "Finished"]).end();
+    let (status, shown, stderr) = client(&["127.0.0.1", &server.port, "--until", "Finished"]).end();
     assert_eq!((status, &shown[..]), (Some(1), &b"Finish\n"[..]));
     assert_eq!(
-        told,
+        stderr,
         "sockunit: the server closed the connection before it sent the line Finished\n"
     );
 }
@@ -248,9 +248,9 @@ fn a_connection_that_is_reset_has_exit_status_1() {
     let mut client = client(&["127.0.0.1", &server.port]);
     expect(&mut client.stdout, "half a sent");
     printed.send(()).unwrap();
-    let (status, _, told) = client.end();
+    let (status, _, stderr) = client.end();
     assert_eq!(status, Some(1));
-    assert!(told.contains(": Connection reset by peer\n"), "{told}");
+    assert!(stderr.contains(": Connection reset by peer\n"), "{stderr}");
 }
 
 #[test]
@@ -261,11 +261,12 @@ fn a_server_that_closes_without_sending_anything_is_an_error() {
             let mut client = client(&["127.0.0.1", &server.port]);
             server.thread.join().unwrap();
             let _ = client.stdin.as_mut().unwrap().write_all(input.as_bytes());
-            let (status, shown, told) = client.end();
+            let (status, shown, stderr) = client.end();
             assert_eq!((status, &shown[..]), (Some(1), &b""[..]));
             assert!(
-                told.contains("the server closed the connection without sending anything\nhint: "),
-                "{told}"
+                stderr
+                    .contains("the server closed the connection without sending anything\nhint: "),
+                "{stderr}"
             );
         }
     }
@@ -287,11 +288,11 @@ fn the_idle_timeout_ends_a_silent_connection() {
         stream.write_all(b"and then\n").unwrap();
         let _ = stream.read(&mut [0]);
     });
-    let (status, shown, told) =
+    let (status, shown, stderr) =
         client(&["127.0.0.1", &server.port, "--idle-timeout", "300ms"]).end();
     assert_eq!((status, &shown[..]), (Some(1), &b"and then\n"[..]));
     assert_eq!(
-        told,
+        stderr,
         "sockunit: idle timeout: no data in either direction for 300ms\n"
     );
 }
@@ -337,9 +338,9 @@ fn an_interrupt_ends_the_client_at_once() {
             .unwrap()
             .success()
     );
-    let (status, _, told) = client.end();
+    let (status, _, stderr) = client.end();
     assert_eq!(
-        (status, told.as_str()),
+        (status, stderr.as_str()),
         (None, ""),
         "the signal ends the process"
     );
@@ -371,12 +372,12 @@ fn the_timeout_holds_for_a_unix_socket_with_a_full_backlog() {
         .unwrap();
     std::fs::remove_file(&path).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stderr).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        told.contains(
+        stderr.contains(
             ": the listen backlog is full; the service is not accepting connections\nhint: "
         ),
-        "{told}"
+        "{stderr}"
     );
 }
 
@@ -415,7 +416,7 @@ fn a_failed_connection_prints_one_line_and_a_hint() {
     bind(bound.as_raw_fd(), &SockaddrIn::from(any)).unwrap();
     let address: SockaddrIn = getsockname(bound.as_raw_fd()).unwrap();
     let free = address.port().to_string();
-    for (args, told) in [
+    for (args, expected) in [
         (
             &["127.0.0.1", &free][..],
             "start the service (systemctl start NAME.socket)",
@@ -445,7 +446,7 @@ fn a_failed_connection_prints_one_line_and_a_hint() {
         let stderr = String::from_utf8(stderr).unwrap();
         assert_eq!((status.code(), &stdout[..]), (Some(1), &b""[..]));
         assert!(
-            stderr.contains(told) && stderr.lines().count() == 2,
+            stderr.contains(expected) && stderr.lines().count() == 2,
             "{stderr}"
         );
         assert!(

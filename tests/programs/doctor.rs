@@ -1,7 +1,6 @@
 //! `sockunit doctor` on trees of the tests' own: what files alone can tell.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -20,18 +19,14 @@ fn doctor(tree: &Tree, args: &[&str]) -> Output {
 
 /// The output without the root directory; the exit status has to match.
 #[track_caller]
-fn told(tree: &Tree, args: &[&str]) -> String {
+fn printed_by(tree: &Tree, args: &[&str]) -> String {
     let output = doctor(tree, args);
-    let told = String::from_utf8(output.stdout).unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    let faulty = told.lines().any(|line| line.starts_with("problem: "));
-    assert_eq!(output.status.code(), Some(i32::from(faulty)), "{told}");
+    let faulty = printed.lines().any(|line| line.starts_with("problem: "));
+    assert_eq!(output.status.code(), Some(i32::from(faulty)), "{printed}");
     let root = format!("{}/", tree.root().display());
-    told.replace(&root, "/")
-}
-
-fn set_mode(tree: &Tree, path: &str, mode: u32) {
-    fs::set_permissions(tree.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    printed.replace(&root, "/")
 }
 
 /// A system with a service that has no problem.
@@ -72,7 +67,7 @@ fn tree(name: &str) -> Tree {
         "bin",
         "bin/sh",
     ] {
-        set_mode(&tree, path, 0o755);
+        tree.set_mode(path, 0o755);
     }
     tree
 }
@@ -82,11 +77,11 @@ fn tree(name: &str) -> Tree {
 fn problem(name: &str, change: impl FnOnce(&Tree)) -> String {
     let tree = tree(name);
     change(&tree);
-    let told = told(&tree, &["tick"]);
-    let at = told
+    let printed = printed_by(&tree, &["tick"]);
+    let at = printed
         .find("problem: ")
-        .unwrap_or_else(|| panic!("no problem in {told}"));
-    told[at..].to_string()
+        .unwrap_or_else(|| panic!("no problem in {printed}"));
+    printed[at..].to_string()
 }
 
 fn replace(tree: &Tree, path: &str, from: &str, to: &str) {
@@ -109,39 +104,39 @@ ok: standard input and output are the connection, standard error is journal
 note: only the running system shows whether it listens
 ";
     for name in ["tick", "tick.socket", "tick@.service"] {
-        assert_eq!(told(&tree, &[name]), expected);
+        assert_eq!(printed_by(&tree, &[name]), expected);
     }
     // A user's units are those for all users there, and the names of users do not count.
-    let told = told(&tree, &["--user", "tick"]);
+    let printed = printed_by(&tree, &["--user", "tick"]);
     assert!(
-        told.starts_with("problem: there is no tick.socket"),
-        "{told}"
+        printed.starts_with("problem: there is no tick.socket"),
+        "{printed}"
     );
 }
 
 #[test]
 fn a_missing_unit_is_reported_with_the_files_that_exist_instead() {
-    let told = problem("missing", |tree| {
+    let printed = problem("missing", |tree| {
         fs::remove_file(tree.path(SOCKET)).unwrap()
     });
     assert!(
-        told.starts_with(
+        printed.starts_with(
             "problem: there is no tick.socket in any unit directory\n    tick@.service exists"
         ),
-        "{told}"
+        "{printed}"
     );
-    let told = problem("stray", |tree| {
+    let printed = problem("stray", |tree| {
         fs::rename(tree.path(SOCKET), tree.path("etc/systemd/system/tick")).unwrap();
     });
     assert!(
-        told.ends_with("    mv /etc/systemd/system/tick /etc/systemd/system/tick.socket\n"),
-        "{told}"
+        printed.ends_with("    mv /etc/systemd/system/tick /etc/systemd/system/tick.socket\n"),
+        "{printed}"
     );
-    let told = problem("xinetd", |tree| {
+    let printed = problem("xinetd", |tree| {
         fs::remove_file(tree.path(SOCKET)).unwrap();
         tree.write("etc/xinetd.d/tick", "service tick\n{\n}\n");
     });
-    assert!(told.contains("/etc/xinetd.d/tick exists"), "{told}");
+    assert!(printed.contains("/etc/xinetd.d/tick exists"), "{printed}");
 }
 
 #[test]
@@ -260,77 +255,82 @@ fn mistakes_in_unit_files_are_reported_by_line() {
             "tick@.service does not set StandardError=journal",
         ),
     ] {
-        let told = problem(name, |tree| replace(tree, path, from, to));
+        let printed = problem(name, |tree| replace(tree, path, from, to));
         assert!(
-            told.lines().next().unwrap().contains(expected),
-            "{expected}: {told}"
+            printed.lines().next().unwrap().contains(expected),
+            "{expected}: {printed}"
         );
     }
 }
 
 #[test]
 fn a_program_that_its_user_or_sandbox_cannot_execute_is_reported() {
-    let told = problem("gone", |tree| fs::remove_file(tree.path(PROGRAM)).unwrap());
+    let printed = problem("gone", |tree| fs::remove_file(tree.path(PROGRAM)).unwrap());
     assert!(
-        told.starts_with("problem: /usr/local/bin/tick does not exist\n"),
-        "{told}"
+        printed.starts_with("problem: /usr/local/bin/tick does not exist\n"),
+        "{printed}"
     );
     assert!(
-        told.contains(
+        printed.contains(
             "    /etc/systemd/system/tick@.service:2: ExecStart=-/usr/local/bin/tick %i\n"
         ),
-        "{told}"
+        "{printed}"
     );
-    let told = problem("mode", |tree| set_mode(tree, PROGRAM, 0o644));
+    let printed = problem("mode", |tree| {
+        tree.set_mode(PROGRAM, 0o644);
+    });
     assert!(
-        told.starts_with("problem: /usr/local/bin/tick cannot be executed by the user ann\n"),
-        "{told}"
+        printed.starts_with("problem: /usr/local/bin/tick cannot be executed by the user ann\n"),
+        "{printed}"
     );
     assert!(
-        told.ends_with(
+        printed.ends_with(
             "hint: give that user execute permission\n    chmod o+rx /usr/local/bin/tick\n"
         ),
-        "{told}"
+        "{printed}"
     );
-    let told = problem("crlf", |tree| replace(tree, PROGRAM, "\n", "\r\n"));
+    let printed = problem("crlf", |tree| replace(tree, PROGRAM, "\n", "\r\n"));
     assert!(
-        told.contains("/usr/local/bin/tick:1: the #! line ends in CR LF"),
-        "{told}"
+        printed.contains("/usr/local/bin/tick:1: the #! line ends in CR LF"),
+        "{printed}"
     );
-    let told = problem("interpreter", |tree| {
+    let printed = problem("interpreter", |tree| {
         replace(tree, PROGRAM, "/bin/sh", "/bin/perl")
     });
     assert!(
-        told.contains("its interpreter: /bin/perl does not exist"),
-        "{told}"
+        printed.contains("its interpreter: /bin/perl does not exist"),
+        "{printed}"
     );
 
     let in_a_home = |tree: &Tree| {
         tree.write("home/ann/tick", "#!/bin/sh\necho here\n");
         for path in ["home", "home/ann", "home/ann/tick"] {
-            set_mode(tree, path, 0o755);
+            tree.set_mode(path, 0o755);
         }
         replace(tree, TEMPLATE, "/usr/local/bin", "/home/ann");
         replace(tree, TEMPLATE, "User", "ProtectHome=yes\nUser");
     };
-    let told = problem("home", in_a_home);
+    let printed = problem("home", in_a_home);
     assert!(
-        told.starts_with(
+        printed.starts_with(
             "problem: /home/ann/tick is in a home, and homes are hidden from tick@.service"
         ),
-        "{told}"
+        "{printed}"
     );
-    assert!(told.contains("tick@.service:3: ProtectHome=yes"), "{told}");
+    assert!(
+        printed.contains("tick@.service:3: ProtectHome=yes"),
+        "{printed}"
+    );
     let tree = tree("bound");
     in_a_home(&tree);
     tree.write(
         "etc/systemd/system/tick@.service.d/view.conf",
         "[Service]\nBindReadOnlyPaths=/home/ann/tick\n",
     );
-    let told = self::told(&tree, &["tick"]);
+    let printed = printed_by(&tree, &["tick"]);
     assert!(
-        told.contains("ok: /home/ann/tick can be executed\n"),
-        "{told}"
+        printed.contains("ok: /home/ann/tick can be executed\n"),
+        "{printed}"
     );
 }
 
@@ -338,15 +338,15 @@ fn a_program_that_its_user_or_sandbox_cannot_execute_is_reported() {
 fn only_a_connection_shows_whether_a_program_uses_file_descriptor_3() {
     let tree = tree("descriptor");
     replace(&tree, TEMPLATE, "StandardInput=socket\n", "");
-    let told = self::told(&tree, &["tick"]);
+    let printed = printed_by(&tree, &["tick"]);
     let note = "note: tick@.service does not set StandardInput=socket: the program gets the connection as file descriptor 3\n";
-    assert!(told.contains(note), "{told}");
+    assert!(printed.contains(note), "{printed}");
     replace(&tree, SOCKET, "Accept=yes\n", "");
     let text = tree.read(TEMPLATE);
     tree.write("etc/systemd/system/tick.service", text);
-    let told = self::told(&tree, &["tick"]);
+    let printed = printed_by(&tree, &["tick"]);
     let ok = "ok: tick.service gets the listening socket as file descriptor 3\n";
-    assert!(told.contains(ok), "{told}");
+    assert!(printed.contains(ok), "{printed}");
 }
 
 #[test]
@@ -437,8 +437,11 @@ fn a_file_that_is_no_unit_file_ends_in_a_sentence_at_once() {
         let path = tree.path(SOCKET);
         let _ = fs::remove_file(&path);
         make(&path);
-        let told = self::told(&tree, &["tick"]);
-        assert!(told.starts_with(&format!("problem: {why}\n")), "{told}");
+        let printed = printed_by(&tree, &["tick"]);
+        assert!(
+            printed.starts_with(&format!("problem: {why}\n")),
+            "{printed}"
+        );
         let check = tool::on(tree.root(), &["check"], &["tick", "4000"]);
         assert!(
             check.status.code().is_some_and(|code| code < 2),
@@ -504,20 +507,20 @@ fn without_a_name_all_services_of_the_package_are_checked() {
         }
         tree.write(&format!("usr/libexec/sockunit/{name}"), "#!/bin/sh\n");
         for path in ["usr/lib", "usr/libexec", "usr/libexec/sockunit"] {
-            set_mode(&tree, path, 0o755);
+            tree.set_mode(path, 0o755);
         }
-        set_mode(&tree, &format!("usr/libexec/sockunit/{name}"), 0o755);
+        tree.set_mode(&format!("usr/libexec/sockunit/{name}"), 0o755);
     }
     tree.write("etc/passwd", "_sockunit:x:990:990::/:/bin/false\n");
-    let told = self::told(&tree, &[]);
-    assert!(told.starts_with("celebs\nok: "), "{told}");
-    assert!(told.contains("\n\nhello\nok: "), "{told}");
-    assert!(!told.contains("tick"), "{told}");
+    let printed = printed_by(&tree, &[]);
+    assert!(printed.starts_with("celebs\nok: "), "{printed}");
+    assert!(printed.contains("\n\nhello\nok: "), "{printed}");
+    assert!(!printed.contains("tick"), "{printed}");
 
     let empty = Tree::new("doctor-none");
-    let told = self::told(&empty, &[]);
+    let printed = printed_by(&empty, &[]);
     assert_eq!(
-        told,
+        printed,
         "no service of sockunit is installed here; name another: sockunit doctor NAME\n"
     );
 }

@@ -5,8 +5,14 @@ use std::process::Command;
 use crate::serving::{HELLO, Served, Stderr, serve, serve_on, serve_unix};
 use crate::support::{Mode, reset, rest};
 
-/// Checks that the text is `Hello World:` and the current time as `date` prints it.
-fn assert_greeting(text: &str) {
+/// The current time in seconds since the epoch.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+/// Checks that the text is `Hello World:` and a time since `begun` as `date` prints it.
+#[track_caller]
+fn assert_greeting(text: &str, begun: i64) {
     let time = text
         .strip_prefix("Hello World:")
         .and_then(|text| text.strip_suffix('\n'));
@@ -20,8 +26,8 @@ fn assert_greeting(text: &str) {
         .trim()
         .parse()
         .unwrap();
-    let now = jiff::Timestamp::now().as_second();
-    assert!((now - seconds).abs() <= 30, "{text:?} at {now}");
+    let times = begun..=now();
+    assert!(times.contains(&seconds), "{text:?}: {seconds} in {times:?}");
     let again = Command::new("date")
         .args(["-d", time])
         .env("TZ", "UTC")
@@ -39,12 +45,14 @@ in_both_modes!(
 
 fn the_greeting_is_sent_over_ipv4_ipv6_and_unix_sockets(mode: Mode) {
     for address in ["127.0.0.1", "::1"] {
+        let begun = now();
         let (client, served) = serve_on(address, mode, HELLO, &[]);
-        assert_greeting(&rest(client));
+        assert_greeting(&rest(client), begun);
         assert!(served.end().success());
     }
+    let begun = now();
     let (client, served) = serve_unix(mode, HELLO, &[]);
-    assert_greeting(&rest(client));
+    assert_greeting(&rest(client), begun);
     assert!(served.end().success());
 }
 
@@ -54,6 +62,7 @@ fn a_client_that_sends_data_receives_the_greeting_and_no_reset(mode: Mode) {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         // The data arrives before the program starts.
         client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        let begun = now();
         let served = match mode {
             Mode::PerConnection => {
                 let connection = listener.accept().unwrap().0.into();
@@ -61,7 +70,7 @@ fn a_client_that_sends_data_receives_the_greeting_and_no_reset(mode: Mode) {
             }
             Mode::Shared => Served::share(HELLO, &[], listener.into()),
         };
-        assert_greeting(&rest(client));
+        assert_greeting(&rest(client), begun);
         assert!(served.end().success());
     }
 }

@@ -1,13 +1,14 @@
 //! Starts a program with a connection, as inetd does, or with a listening socket, as systemd does.
 
-use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::support::{Mode, PATIENCE, rest, wait_until};
 
@@ -80,7 +81,7 @@ impl Served {
     pub fn terminate(&self) {
         let deadline = Instant::now() + PATIENCE;
         wait_until("the program blocks SIGTERM", deadline, || {
-            let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+            let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
             let blocked = status
                 .lines()
                 .find_map(|line| line.strip_prefix("SigBlk:"))
@@ -127,6 +128,34 @@ impl Drop for Served {
 
 fn copy(fd: &impl AsFd) -> Stdio {
     fd.as_fd().try_clone_to_owned().unwrap().into()
+}
+
+/// The address of the one TCP socket over IPv4 on which a program listens, once it does.
+#[track_caller]
+pub fn listening_address(pid: u32) -> SocketAddr {
+    const LISTEN: &str = "0A";
+    let deadline = Instant::now() + PATIENCE;
+    wait_until("the program listens", deadline, || {
+        let sockets: Vec<String> = fs::read_dir(format!("/proc/{pid}/fd"))
+            .unwrap()
+            .filter_map(|fd| {
+                fs::read_link(fd.unwrap().path())
+                    .ok()?
+                    .into_os_string()
+                    .into_string()
+                    .ok()
+            })
+            .collect();
+        let table = fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap();
+        table.lines().skip(1).find_map(|row| {
+            let fields: Vec<&str> = row.split_whitespace().collect();
+            let (local, state, inode) = (fields[1], fields[3], fields[9]);
+            let own = sockets.contains(&format!("socket:[{inode}]"));
+            let (_, port) = local.split_once(':').unwrap();
+            let port = u16::from_str_radix(port, 16).unwrap();
+            (own && state == LISTEN).then_some((Ipv4Addr::LOCALHOST, port).into())
+        })
+    })
 }
 
 /// A TCP connection over this loopback address: the client's end, and the one to serve.
@@ -176,8 +205,22 @@ pub fn serve_unix(mode: Mode, program: &str, args: &[&str]) -> (UnixStream, Serv
     let listener = UnixListener::bind(&path).unwrap();
     let served = Served::share(program, args, listener.into());
     let client = UnixStream::connect(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
+    fs::remove_file(&path).unwrap();
     (client, served)
+}
+
+/// Returns whether the client receives nothing for this long. Panics if the connection is reset. The read
+/// timeout is [`PATIENCE`] afterwards.
+#[track_caller]
+pub fn stays_silent(client: &mut TcpStream, time: Duration) -> bool {
+    client.set_read_timeout(Some(time)).unwrap();
+    let read = client.read(&mut [0]);
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    match read {
+        Ok(_) => false,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => true,
+        Err(error) => panic!("{error} instead of silence"),
+    }
 }
 
 /// Sends `input`, closes the sending half, and reads to the end.

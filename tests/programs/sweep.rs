@@ -14,7 +14,7 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Runs the script, which must print nothing, and returns the files that remain.
+/// Runs the script, which must print nothing, and returns the files that are left.
 #[track_caller]
 fn sweep(folder: &Path) -> BTreeSet<String> {
     sweep_with(folder, Path::new("/nonexistent"))
@@ -23,6 +23,14 @@ fn sweep(folder: &Path) -> BTreeSet<String> {
 /// Does the same with a directory for the units in /etc/systemd/system.
 #[track_caller]
 fn sweep_with(folder: &Path, units: &Path) -> BTreeSet<String> {
+    run(folder, units);
+    let left = fs::read_dir(folder).unwrap();
+    left.map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+#[track_caller]
+fn run(folder: &Path, units: &Path) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/sockunit-sweep");
     let output = Command::new(script)
         .arg(folder)
@@ -31,11 +39,6 @@ fn sweep_with(folder: &Path, units: &Path) -> BTreeSet<String> {
         .unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!((output.stdout, output.stderr), (vec![], vec![]));
-    let Ok(left) = fs::read_dir(folder) else {
-        return BTreeSet::new();
-    };
-    left.map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect()
 }
 
 #[test]
@@ -82,7 +85,9 @@ fn files_of_other_units_are_kept() {
 fn an_empty_or_missing_directory_is_no_error() {
     let folder = folder("sweep-nothing");
     assert_eq!(sweep(&folder), BTreeSet::new());
-    assert_eq!(sweep(&folder.join("not-there")), BTreeSet::new());
+    let missing = folder.join("not-there");
+    run(&missing, Path::new("/nonexistent"));
+    assert!(!missing.exists());
 }
 
 #[test]
@@ -90,7 +95,7 @@ fn files_of_templates_that_add_wrote_are_removed_and_those_of_others_kept() {
     let (folder, units) = (folder("sweep-attached"), folder("sweep-units"));
     fs::write(
         units.join("a-b@.service"),
-        "# Made by sockunit add; to take it away: sockunit remove a-b\n",
+        "# Made by sockunit add; to remove it: sockunit remove a-b\n",
     )
     .unwrap();
     fs::write(units.join("mine@.service"), "[Service]\n").unwrap();

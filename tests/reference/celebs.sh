@@ -1,6 +1,6 @@
 #!/bin/bash
 # celebs as a tutorial on xinetd would write it: the plain reference that the program is compared with.
-# Its flaws are kept, because tests/booted/reference.rs says which they are. So shellcheck is told to let them be.
+# Its flaws stay, because tests/booted/reference.rs lists them. shellcheck must not report them:
 # shellcheck disable=SC2086,SC2162
 while true; do
     echo "Please type Linux celebs name below:"

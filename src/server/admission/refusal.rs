@@ -17,7 +17,6 @@ pub enum Refusal {
     /// The load limit is reached.
     Load,
     /// It is outside the access times.
-    #[value(name = "hours")]
     AccessTimes,
     /// The remote address is denied, or not allowed.
     Address,
@@ -127,7 +126,7 @@ mod tests {
             b"Sorry.\nThis service is closed at this time of the day\n"
         );
         let error = "later=x".parse::<RefusalMessage>().unwrap_err();
-        assert!(error.contains("use full, source, rate, load, hours, address, failure"));
+        assert!(error.contains("use full, source, rate, load, access-times, address, failure"));
         assert!("full".parse::<RefusalMessage>().is_err());
     }
 }

@@ -6,9 +6,9 @@ pub struct Broken {
     pub how: &'static str,
     /// A part of the problem's text.
     pub problem: &'static str,
-    /// How many connections are open meanwhile.
+    /// How many connections are open while doctor runs.
     pub held: usize,
-    /// What fixes it.
+    /// How it is fixed.
     pub fixed: Fixed,
 }
 

@@ -106,8 +106,8 @@ const EXAMINE: &str = "sockunit doctor --json NAME && echo 0 || echo $?";
 /// Runs doctor, and checks that it changes nothing and that its exit status is right.
 fn examine(machine: &Machine, case: &Case) -> Report {
     let script = format!("{STATE}; echo =====; {EXAMINE}; echo =====; {STATE}");
-    let told = machine.run(&case.fill(&script));
-    let parts: Vec<&str> = told.split("=====\n").collect();
+    let printed = machine.run(&case.fill(&script));
+    let parts: Vec<&str> = printed.split("=====\n").collect();
     let changed: Vec<_> = parts[0]
         .lines()
         .zip(parts[2].lines())
@@ -126,12 +126,15 @@ fn examine(machine: &Machine, case: &Case) -> Report {
 
 fn the_problem_of_every_broken_service_is_found_and_its_fix_works(release: Release) {
     let machine = Machine::installed(release);
+    // SOCKUNIT_CASE=case7 runs one case only.
     let only = std::env::var("SOCKUNIT_CASE").ok();
+    let mut examined = 0;
     for (index, broken) in BROKEN.iter().enumerate() {
         let case = Case::of(index);
         if only.as_ref().is_some_and(|only| *only != case.name) {
             continue;
         }
+        examined += 1;
         let begin = attach(&machine, &case);
         if index == 0 {
             machine.run(&begin);
@@ -150,10 +153,10 @@ fn the_problem_of_every_broken_service_is_found_and_its_fix_works(release: Relea
         } = examine(&machine, &case);
         let problem =
             problem.unwrap_or_else(|| panic!("{}: nothing was found: {passed:#?}", broken.problem));
-        let told = problem["text"].as_str().unwrap();
+        let found = problem["text"].as_str().unwrap();
         assert!(
-            told.contains(&case.fill(broken.problem)),
-            "{} expected, and told: {problem:#}",
+            found.contains(&case.fill(broken.problem)),
+            "expected {}, found {problem:#}",
             case.fill(broken.problem)
         );
         assert!(
@@ -163,6 +166,7 @@ fn the_problem_of_every_broken_service_is_found_and_its_fix_works(release: Relea
         fix(&machine, &case, problem, &broken.fixed);
         drop(held);
     }
+    assert!(examined > 0, "SOCKUNIT_CASE={only:?} is no case");
 }
 
 /// Runs the printed commands until no problem is left. One problem may hide another: a unit that is unmasked still has
@@ -172,15 +176,15 @@ fn fix(machine: &Machine, case: &Case, problem: Value, fixed: &Fixed) {
         By(script) => case.fill(script),
         ByItsCommands => String::new(),
     };
-    let mut told = Vec::new();
+    let mut seen = Vec::new();
     let mut problem = Some(problem);
     while let Some(found) = problem {
         let text = found["text"].to_string();
         assert!(
-            !told.contains(&text) && told.len() < 4,
+            !seen.contains(&text) && seen.len() < 4,
             "its fix does not help: {found:#}"
         );
-        told.push(text);
+        seen.push(text);
         let commands = found["commands"].as_array().unwrap();
         assert!(
             !commands.is_empty() || matches!(fixed, By(_)),
@@ -201,9 +205,9 @@ fn fix(machine: &Machine, case: &Case, problem: Value, fixed: &Fixed) {
 fn working_services_have_no_problem(release: Release) {
     let machine = Machine::installed(release);
     // As the README shows it.
-    let told = machine.output("sockunit doctor hello");
-    let text = String::from_utf8_lossy(&told.stdout);
-    assert_eq!(told.status.code(), Some(1));
+    let output = machine.output("sockunit doctor hello");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1));
     assert!(
         text.ends_with(
             "problem: hello.socket is inactive: it was not started, or was stopped\n  \
@@ -211,7 +215,7 @@ fn working_services_have_no_problem(release: Release) {
         ),
         "{text}"
     );
-    // Nobody wanted them started.
+    // Without a name, a service that is not started is no problem.
     machine.run("sockunit doctor");
 
     machine.write("/usr/local/bin/upper", "#!/bin/sh\nexec tr a-z A-Z\n");
@@ -222,21 +226,21 @@ fn working_services_have_no_problem(release: Release) {
     );
     for mode in [Mode::PerConnection, Mode::Shared] {
         machine.switch(&["hello", "celebs"], mode);
-        let told = machine.run("sockunit doctor");
-        assert_eq!(told.matches("answers \"").count(), 2, "{told}");
+        let printed = machine.run("sockunit doctor");
+        assert_eq!(printed.matches("answers \"").count(), 2, "{printed}");
         let waits = "is connected, and waits for its client to speak first";
-        assert_eq!(told.matches(waits).count(), 2, "{told}");
-        assert!(!told.contains("note: "), "{told}");
+        assert_eq!(printed.matches(waits).count(), 2, "{printed}");
+        assert!(!printed.contains("note: "), "{printed}");
     }
-    // A service of somebody else's, on a path.
+    // A service of another package, on an AF_UNIX socket.
     machine.run("sockunit doctor dbus");
-    // One that has the limits of systemd's own choice.
+    // A service with the default limits of systemd.
     let case = Case {
         name: "plain".into(),
         port: 4002,
     };
     machine.run(&attach(&machine, &case));
-    let told = machine.run("sockunit doctor plain");
+    let printed = machine.run("sockunit doctor plain");
     let note = match release {
         Release::Bookworm => {
             "note: systemd stops plain.socket after 200 connections in 2s (TriggerLimitBurst=200); TriggerLimit"
@@ -246,17 +250,17 @@ fn working_services_have_no_problem(release: Release) {
         }
     };
     let line = format!("{note}IntervalSec=0 in a drop-in for plain.socket removes the limit");
-    assert!(told.lines().any(|told| told == line), "{told}");
-    // One whose name is somebody else's.
+    assert!(printed.lines().any(|shown| shown == line), "{printed}");
+    // A service with the name of another one in /etc/services.
     let case = Case {
         name: "ssh".into(),
         port: 4003,
     };
     machine.run(&attach(&machine, &case));
-    let told = machine.run("sockunit doctor ssh");
+    let printed = machine.run("sockunit doctor ssh");
     assert!(
-        told.contains(": ssh is port 22: clients have to use the port number"),
-        "{told}"
+        printed.contains(": ssh is port 22: clients have to use the port number"),
+        "{printed}"
     );
     // One that is found on PATH, and one with specifiers.
     machine.write(
@@ -295,9 +299,12 @@ fn a_shared_service_at_its_limit_is_found(release: Release) {
         client.write_all(b"here\n").unwrap();
         expect(&mut client, "here\n");
         let output = machine.output("sockunit doctor full");
-        let told = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains(problem) && told.contains(shown), "{told}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{printed}");
+        assert!(
+            printed.contains(problem) && printed.contains(shown),
+            "{printed}"
+        );
         drop(client);
         machine.run("sockunit remove full");
     }
@@ -308,11 +315,11 @@ fn a_shared_service_at_its_limit_is_found(release: Release) {
     );
     machine.run("systemctl daemon-reload && systemctl restart loop.socket");
     let output = machine.output("sockunit doctor loop");
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{printed}");
     let problem =
         "problem: loop.service ends, and systemd restarts it: its program ended with exit status 1";
-    assert!(told.contains(problem), "{told}");
+    assert!(printed.contains(problem), "{printed}");
 }
 
 fn a_users_own_services_are_checked_without_root(release: Release) {
@@ -332,16 +339,16 @@ fn a_users_own_services_are_checked_without_root(release: Release) {
     );
     machine.write("/home/you/tick", "#!/bin/sh\necho here\necho there >&2\n");
     let as_you = |script: &str| machine.output(&format!("su - you -c '{script}' 2>&1"));
-    let told = |script: &str| String::from_utf8(as_you(script).stdout).unwrap();
+    let printed = |script: &str| String::from_utf8(as_you(script).stdout).unwrap();
     machine.run("chmod 755 /home/you/tick && chown -R you: /home/you");
-    let first = told("sockunit doctor --user tick");
+    let first = printed("sockunit doctor --user tick");
     assert!(
         first.contains("problem: tick.socket is inactive")
             && first.ends_with("    systemctl --user start tick.socket\n"),
         "{first}"
     );
     let start = "XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user";
-    told(&format!("{start} daemon-reload; {start} start tick.socket"));
+    printed(&format!("{start} daemon-reload; {start} start tick.socket"));
     let second = as_you("sockunit doctor --user tick");
     let report = String::from_utf8_lossy(&second.stdout);
     assert!(second.status.success(), "{report}");
@@ -362,7 +369,7 @@ fn a_users_own_services_are_checked_without_root(release: Release) {
         &format!("{units}/tick.socket"),
         "[Socket]\nListenStream=127.0.0.1:400\nAccept=yes\n",
     );
-    let third = told("sockunit doctor --user tick");
+    let third = printed("sockunit doctor --user tick");
     assert!(
         third.contains(&format!(
             "problem: {units}/tick.socket:2: port 400 is below 1024, and only root can listen on it"

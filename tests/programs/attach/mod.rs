@@ -76,7 +76,7 @@ fn the_same_add_again_changes_nothing_and_another_shows_the_difference() {
         let attached = tree.snapshot();
         let again = add(&[], &["a"]);
         assert_eq!(
-            (again.status, again.said.as_str()),
+            (again.status, again.stdout.as_str()),
             (
                 Some(0),
                 "unchanged: greeter is attached with these options already\n"
@@ -85,27 +85,27 @@ fn the_same_add_again_changes_nothing_and_another_shows_the_difference() {
         assert_eq!(tree.snapshot(), attached);
         let other = add(&["--max-connections", "9"], &["b"]);
         assert_eq!(
-            (other.status, other.complained.as_str()),
+            (other.status, other.stderr.as_str()),
             (
                 Some(1),
                 "sockunit: cannot attach greeter: it is attached with other options\n\
                  hint: --replace applies the difference\n"
             )
         );
-        let lines: Vec<&str> = other.said.lines().collect();
+        let lines: Vec<&str> = other.stdout.lines().collect();
         let (old, new) = (&lines[1], &lines[lines.len() - 1]);
         assert!(
             lines.len() > 4 && old.starts_with("- ") && new.starts_with("+ "),
             "{lines:?}"
         );
-        assert!(other.said.contains("hello.sh a\n") && other.said.contains("hello.sh b\n"));
+        assert!(other.stdout.contains("hello.sh a\n") && other.stdout.contains("hello.sh b\n"));
         assert_eq!(tree.snapshot(), attached);
         assert_eq!(
             add(&["--replace", "--max-connections", "9"], &["b"]).status,
             Some(0)
         );
         assert_eq!(
-            add(&["--max-connections", "9"], &["b"]).said,
+            add(&["--max-connections", "9"], &["b"]).stdout,
             "unchanged: greeter is attached with these options already\n"
         );
         // Back to the first options, also with another port and the other kind in between.
@@ -132,9 +132,9 @@ fn changed_files_are_not_replaced() {
     let done = tree.run("add", &words);
     assert_eq!(done.status, Some(1));
     assert!(
-        done.complained.contains("greeter.socket has changed"),
+        done.stderr.contains("greeter.socket has changed"),
         "{}",
-        done.complained
+        done.stderr
     );
     assert_eq!(tree.snapshot(), before);
 }
@@ -207,16 +207,16 @@ fn only_files_that_add_wrote_are_removed_and_changed_ones_only_with_force() {
     let done = tree.run("remove", &["greeter"]);
     assert_eq!(done.status, Some(1));
     assert!(
-        done.complained
+        done.stderr
             .contains("greeter.socket has changed since sockunit add wrote it\nhint: keep a copy"),
         "{}",
-        done.complained
+        done.stderr
     );
     assert_eq!(tree.snapshot(), attached);
-    let said = tree.remove(&["--force", "greeter"]);
+    let stdout = tree.remove(&["--force", "greeter"]);
     assert!(
-        said.contains("greeter.socket.d: kept, because sockunit add did not write it\n"),
-        "{said}"
+        stdout.contains("greeter.socket.d: kept, because sockunit add did not write it\n"),
+        "{stdout}"
     );
     assert_eq!(tree.snapshot(), before);
 }
@@ -291,23 +291,27 @@ fn list_shows_what_is_attached_and_the_services_of_the_package() {
         .concat(),
     );
     let done = tree.run("list", &[]);
-    assert_eq!((done.status, done.complained.as_str()), (Some(0), ""));
+    assert_eq!((done.status, done.stderr.as_str()), (Some(0), ""));
     assert_eq!(
-        done.said,
+        done.stdout,
         "\
-NAME     LISTENS                    KIND            SANDBOX  BOOT      STATE  NOW  PROGRAM
+NAME     LISTENS                    KIND            SANDBOX  ENABLED   STATE  NOW  PROGRAM
 all      4001                       shared          off      disabled  -      -    /bin/sh
 greeter  127.0.0.1:4000,[::1]:4000  per-connection  strict   enabled   -      -    /home/you/hello.sh --loud
 hello    127.0.0.1:3333,[::1]:3333  per-connection  -        disabled  -      -    /usr/libexec/sockunit/hello
 "
     );
     let done = tree.run("list", &["--json"]);
-    assert!(done.said.contains(r#""connections":null"#), "{}", done.said);
     assert!(
-        done.said
+        done.stdout.contains(r#""connections":null"#),
+        "{}",
+        done.stdout
+    );
+    assert!(
+        done.stdout
             .contains(r#""listen":["127.0.0.1:4000","[::1]:4000"]"#),
         "{}",
-        done.said
+        done.stdout
     );
 }
 
@@ -322,7 +326,7 @@ fn a_services_file_that_is_a_link_or_missing_is_left_alone() {
     assert_eq!(tree.read("usr/services"), SERVICES);
     tree.remove(&["greeter"]);
     assert_eq!(tree.snapshot(), before);
-    // One that has gone meanwhile.
+    // It is deleted after add.
     let tree = Tree::new("lost-services");
     tree.add(&["--enable", "greeter", "4000", "--", "/bin/sh"]);
     fs::remove_file(tree.0.join("etc/services")).unwrap();
@@ -344,9 +348,9 @@ fn changed_files_are_not_taken_for_those_of_an_interrupted_add() {
     let done = tree.run("add", &["greeter", "4000", "--", "/bin/sh"]);
     assert_eq!(done.status, Some(1));
     assert!(
-        done.complained.contains("greeter@.service has changed"),
+        done.stderr.contains("greeter@.service has changed"),
         "{}",
-        done.complained
+        done.stderr
     );
     assert_eq!(tree.snapshot(), before);
 }
@@ -370,11 +374,11 @@ fn addresses_that_another_covers_are_left_out() {
         arguments.extend(["greeter", "4000", "--", "/bin/sh"]);
         tree.add(&arguments);
         let socket = tree.read("etc/systemd/system/greeter.socket");
-        let said: Vec<&str> = socket
+        let stdout: Vec<&str> = socket
             .lines()
             .filter(|line| line.starts_with("ListenStream=") || line.starts_with("BindIPv6Only="))
             .collect();
-        assert_eq!(said, lines);
+        assert_eq!(stdout, lines);
     }
 }
 
@@ -407,7 +411,12 @@ fn no_link_in_a_tree_leads_out_of_it() {
     assert_eq!(tree.snapshot(), before);
     fs::remove_file(&wants).unwrap();
     symlink(&outside, &wants).unwrap();
-    tree.run("add", &add);
+    let before = tree.snapshot();
+    let done = tree.run("add", &add);
+    let missing = "sockets.target.wants/greeter.socket: No such file or directory";
+    assert!(done.stderr.contains(missing), "{}", done.stderr);
+    assert_eq!(done.status, Some(1));
+    assert_eq!(tree.snapshot(), before);
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
     fs::remove_dir_all(&outside).unwrap();
 }
@@ -439,6 +448,6 @@ fn an_entry_of_another_protocol_is_no_conflict() {
 fn list_shows_the_program_of_a_service_with_its_arguments() {
     let tree = Tree::new("listed");
     tree.add(&["greeter", "4000", "--", "/bin/sh", "x", "serve", "--", "y"]);
-    let listed = tree.run("list", &[]).said;
+    let listed = tree.run("list", &[]).stdout;
     assert!(listed.contains("/bin/sh x serve -- y"), "{listed}");
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use super::tree::{Tree, elf};
+use super::tree::{ARM64, Tree, X86_64, elf};
 
 #[test]
 fn a_program_that_cannot_be_executed_is_refused_with_the_reason_and_a_hint() {
@@ -20,13 +20,13 @@ fn a_program_that_cannot_be_executed_is_refused_with_the_reason_and_a_hint() {
     tree.write("usr/local/bin/tcl", 0o755, "#!/usr/bin/tclsh\n");
     tree.write("usr/local/bin/env-tcl", 0o755, "#!/usr/bin/env tclsh\n");
     tree.write("usr/local/bin/env-two", 0o755, "#!/usr/bin/env sh -e\n");
-    tree.write("usr/local/bin/arm", 0o755, elf(183, None));
+    tree.write("usr/local/bin/arm", 0o755, elf(ARM64, None));
     tree.write(
         "usr/local/bin/musl",
         0o755,
-        elf(62, Some("/lib/ld-musl-x86_64.so.1")),
+        elf(X86_64, Some("/lib/ld-musl-x86_64.so.1")),
     );
-    tree.write("usr/local/bin/cut", 0o755, &elf(62, None)[..40]);
+    tree.write("usr/local/bin/cut", 0o755, &elf(X86_64, None)[..40]);
     tree.write("usr/local/bin/home", 0o755, "#!/home/you/hello.sh\n");
     tree.write("opt/mine/program", 0o755, "#!/bin/sh\n");
     tree.mode("opt/mine", 0o700);
@@ -220,15 +220,15 @@ fn a_program_that_cannot_be_executed_is_refused_with_the_reason_and_a_hint() {
             );
             let sentence = sentence.replace("ROOT", &tree.0.display().to_string());
             assert_eq!(
-                done.complained,
+                done.stderr,
                 format!("sockunit: cannot attach greeter: {sentence}\n")
             );
-            assert_eq!((done.status, done.said.as_str()), (Some(1), ""));
+            assert_eq!((done.status, done.stdout.as_str()), (Some(1), ""));
         }
     }
     assert!(
         tree.run("add", &["greeter", "4000", "--", "/usr/local/bin/loop"])
-            .complained
+            .stderr
             .contains("/usr/local/bin/loop cannot be followed: ")
     );
     assert_eq!(tree.snapshot(), before);
@@ -279,7 +279,7 @@ fn a_name_or_port_that_is_invalid_or_in_use_is_refused() {
         ("greeter", "0", 2, "a port is a number from 1 to 65535"),
     ] {
         let done = tree.run("add", &[name, port, "--", "/bin/sh"]);
-        assert!(done.complained.contains(sentence), "{}", done.complained);
+        assert!(done.stderr.contains(sentence), "{}", done.stderr);
         assert_eq!(done.status, Some(status));
     }
     let done = tree.run(
@@ -287,9 +287,9 @@ fn a_name_or_port_that_is_invalid_or_in_use_is_refused() {
         &["--listen", "everywhere", "greeter", "4000", "--", "/bin/sh"],
     );
     assert!(
-        done.complained.contains("give an address of this host"),
+        done.stderr.contains("give an address of this host"),
         "{}",
-        done.complained
+        done.stderr
     );
     assert_eq!(done.status, Some(2));
     assert_eq!(tree.snapshot(), before);
@@ -304,7 +304,7 @@ fn a_name_or_port_that_is_invalid_or_in_use_is_refused() {
 fn a_hostile_program_file_costs_no_memory_and_does_not_control_the_terminal() {
     let tree = Tree::new("hostile");
     tree.write("usr/local/bin/steer", 0o755, "#!\x1b[2Jfoo\nx\n");
-    let mut large = elf(62, None);
+    let mut large = elf(X86_64, None);
     large[54..58].fill(0xff);
     tree.write("usr/local/bin/large", 0o755, large);
     let file = fs::File::options()
@@ -314,8 +314,8 @@ fn a_hostile_program_file_costs_no_memory_and_does_not_control_the_terminal() {
     file.set_len(5 << 30).unwrap();
     for program in ["/usr/local/bin/steer", "/usr/local/bin/large"] {
         let done = tree.run("add", &["greeter", "4000", "--", program]);
-        assert_eq!(done.status, Some(1), "{}", done.said);
-        assert!(!done.complained.contains('\x1b'), "{:?}", done.complained);
+        assert_eq!(done.status, Some(1), "{}", done.stdout);
+        assert!(!done.stderr.contains('\x1b'), "{:?}", done.stderr);
     }
 }
 
@@ -328,15 +328,15 @@ fn the_directories_of_a_link_have_to_be_searchable_too() {
     let done = tree.run("add", &["greeter", "4000", "--", "/srv/l"]);
     assert_eq!(done.status, Some(1));
     assert!(
-        done.complained.contains("/srv is a directory that"),
+        done.stderr.contains("/srv is a directory that"),
         "{}",
-        done.complained
+        done.stderr
     );
     for (program, argument, why) in [
         ("/bin/sh/", "x", "/bin/sh/ ends in a slash"),
         ("/bin/sh", "a\u{ffff}b", "noncharacter"),
     ] {
         let done = tree.run("add", &["greeter", "4000", "--", program, argument]);
-        assert!(done.complained.contains(why), "{}", done.complained);
+        assert!(done.stderr.contains(why), "{}", done.stderr);
     }
 }

@@ -1,4 +1,4 @@
-//! Systems without a running manager, made of a few files.
+//! Systems without a service manager, of a few files each.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,16 +6,21 @@ use std::path::PathBuf;
 use crate::tool;
 use crate::tree;
 
+/// Machine numbers of the ELF format. The architecture of a tree is that of its /bin/sh, whatever machine the tests
+/// run on.
+pub const X86_64: u8 = 62;
+pub const ARM64: u8 = 183;
+
 pub const SERVICES: &str = "ssh 22/tcp\nhttp 80/tcp www\n";
 
-/// A system without a running manager, in a tree of its own.
+/// A system without a service manager.
 pub struct Tree(pub tree::Tree);
 
-/// What a run of the tool came to.
+/// How a run of the tool ended.
 pub struct Done {
     pub status: Option<i32>,
-    pub said: String,
-    pub complained: String,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Tree {
@@ -28,9 +33,9 @@ impl Tree {
             "ann:x:4321:4321::/home/ann:/bin/sh\n_taken:x:99:99::/:/bin/false\n",
         );
         tree.write("etc/group", 0o644, "ann:x:4321:\n");
-        tree.write("bin/sh", 0o755, elf(62, None));
-        tree.write("usr/bin/env", 0o755, elf(62, None));
-        tree.write("usr/bin/sockunit", 0o755, elf(62, None));
+        tree.write("bin/sh", 0o755, elf(X86_64, None));
+        tree.write("usr/bin/env", 0o755, elf(X86_64, None));
+        tree.write("usr/bin/sockunit", 0o755, elf(X86_64, None));
         tree.write("home/you/hello.sh", 0o755, "#!/bin/sh\necho hello\n");
         tree.mode("home/you", 0o700);
         for folder in [
@@ -58,23 +63,23 @@ impl Tree {
         let output = tool::on(&self.0, &[command], arguments);
         Done {
             status: output.status.code(),
-            said: String::from_utf8(output.stdout).unwrap(),
-            complained: String::from_utf8(output.stderr).unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
         }
     }
 
     #[track_caller]
     pub fn add(&self, arguments: &[&str]) -> String {
         let done = self.run("add", arguments);
-        assert_eq!((done.status, done.complained.as_str()), (Some(0), ""));
-        done.said
+        assert_eq!((done.status, done.stderr.as_str()), (Some(0), ""));
+        done.stdout
     }
 
     #[track_caller]
     pub fn remove(&self, arguments: &[&str]) -> String {
         let done = self.run("remove", arguments);
-        assert_eq!((done.status, done.complained.as_str()), (Some(0), ""));
-        done.said
+        assert_eq!((done.status, done.stderr.as_str()), (Some(0), ""));
+        done.stdout
     }
 
     /// Every path with its mode and its content.

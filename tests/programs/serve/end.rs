@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use super::{Serve, line, path, rest, stat, until_ended};
-use crate::serving::Served;
+use crate::serving::{Served, stays_silent};
 use crate::support::{PATIENCE, reset, wait_until};
 use crate::tool::SOCKUNIT;
 
@@ -17,11 +17,11 @@ fn the_log_entry_has_pid_exit_status_bytes_and_duration() {
     let serve = Serve::script(&[], "read line; echo \"$$ $line\"; exit 3");
     let mut client = serve.connect();
     client.write_all(b"linus\n").unwrap();
-    let told = rest(&mut client);
-    let (pid, _) = told.split_once(' ').unwrap();
+    let output = rest(&mut client);
+    let (pid, _) = output.split_once(' ').unwrap();
     let entry = serve.until_logged(" exited 3: ");
     let peer = client.local_addr().unwrap();
-    let sent = told.len();
+    let sent = output.len();
     let expected = format!("sh: {peer} exited 3: pid {pid}, 6 bytes received, {sent} bytes sent, ");
     assert!(entry.starts_with(&expected), "{entry}");
 
@@ -278,10 +278,8 @@ fn a_second_sigterm_stops_programs_at_once() {
 fn the_process_exits_after_the_idle_time() {
     let mut serve = Serve::start(&["--exit-idle-time=500ms"], &["/bin/cat"]);
     let mut client = serve.connect();
-    client
-        .set_read_timeout(Some(Duration::from_secs(1)))
-        .unwrap();
-    assert!(client.read(&mut [0]).is_err(), "the process exited");
+    let silent = stays_silent(&mut client, Duration::from_secs(1));
+    assert!(silent, "the process exited");
     drop(client);
     assert!(serve.served.wait().success());
 }

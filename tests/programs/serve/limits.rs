@@ -3,21 +3,38 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Serve, line, path, rest};
-use crate::support::PATIENCE;
+use crate::serving::stays_silent;
+use crate::support::{PATIENCE, wait_until};
 
 const GREET: &str = "echo hello; exec cat";
 
 /// Returns whether a client receives nothing for a while.
+#[track_caller]
 fn waits(client: &mut TcpStream) -> bool {
-    client
-        .set_read_timeout(Some(Duration::from_millis(300)))
-        .unwrap();
-    let waits = client.read(&mut [0]).is_err();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
-    waits
+    stays_silent(client, Duration::from_millis(300))
+}
+
+/// Waits until the machine has a load average, and causes one if it has none. The kernel computes it every
+/// five seconds.
+fn until_loaded() {
+    let loaded = AtomicBool::new(false);
+    let deadline = Instant::now() + PATIENCE;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !loaded.load(Ordering::Relaxed) && Instant::now() < deadline {
+                std::hint::spin_loop();
+            }
+        });
+        wait_until("the machine has a load average", deadline, || {
+            let load = nix::sys::sysinfo::sysinfo().unwrap().load_average().0;
+            (load > 0.01).then_some(())
+        });
+        loaded.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]
@@ -83,17 +100,14 @@ fn a_rate_pause_extends_the_time_without_connections() {
 
 #[test]
 fn at_the_load_limit_clients_wait_or_are_refused() {
-    // A machine that runs tests has a lower load only in the first minute after its boot.
-    let load = nix::sys::sysinfo::sysinfo().unwrap().load_average().0;
-    if load > 0.01 {
-        let serve = Serve::start(
-            &["--max-load=0.001", "--when-full=refuse"],
-            &["echo", "hello"],
-        );
-        assert_eq!(serve.say(), "Too busy; please try again later\n");
-        let serve = Serve::start(&["--max-load=0.001"], &["echo", "hello"]);
-        assert!(waits(&mut serve.connect()));
-    }
+    until_loaded();
+    let serve = Serve::start(
+        &["--max-load=0.001", "--when-full=refuse"],
+        &["echo", "hello"],
+    );
+    assert_eq!(serve.say(), "Too busy; please try again later\n");
+    let serve = Serve::start(&["--max-load=0.001"], &["echo", "hello"]);
+    assert!(waits(&mut serve.connect()));
     let serve = Serve::start(&["--max-load=100000"], &["echo", "hello"]);
     assert_eq!(serve.say(), "hello\n");
 }

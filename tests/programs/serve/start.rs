@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use super::{Serve, path, rest};
-use crate::serving::{Served, tcp};
+use crate::serving::{Served, listening_address, tcp};
 use crate::support::{PATIENCE, wait_until};
 use crate::tool::SOCKUNIT;
 
@@ -180,22 +180,15 @@ fn while_the_program_is_missing_clients_receive_a_message_and_each_is_logged() {
 #[test]
 fn listen_opens_sockets_without_systemd() {
     let socket = path("socket");
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
     let mut child = Command::new(SOCKUNIT)
-        .args(["serve", "--listen", &port.to_string(), "--listen"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--listen"])
         .arg(&socket)
         .args(["--name", "greeter", "--", "echo", "hello"])
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    let client = wait_until("the service listens", deadline, || {
-        std::net::TcpStream::connect(port).ok()
-    });
+    let client = std::net::TcpStream::connect(listening_address(child.id())).unwrap();
     assert_eq!(rest(client), "hello\n");
     assert_eq!(
         rest(std::os::unix::net::UnixStream::connect(&socket).unwrap()),
