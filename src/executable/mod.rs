@@ -2,6 +2,7 @@
 //! any root directory, before anything is started.
 
 mod check;
+mod content;
 mod elf;
 mod run_as;
 mod shebang;

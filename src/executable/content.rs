@@ -1,0 +1,277 @@
+//! What the kernel makes of a program's content: an ELF file, or a script with its interpreter.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::check::{Check, NotExecutable, PATH, failed, failed_with};
+use super::elf::{self, Elf};
+use super::run_as::Want;
+use super::shebang::{self, Shebang};
+use crate::hint::{Hint, ShellCommand};
+use crate::root::{Way, below, walk};
+
+/// The kernel follows interpreters that are scripts themselves this deep.
+const MAX_DEPTH: usize = 4;
+
+impl Check<'_> {
+    /// Checks how the kernel would run the file.
+    pub(super) fn content(
+        &self,
+        program: &Path,
+        way: &Way,
+        depth: usize,
+    ) -> Result<(), NotExecutable> {
+        let shown = program.display();
+        let mut start = Vec::new();
+        let opened = self.open(way).and_then(|file| {
+            (&file).take(shebang::READ as u64).read_to_end(&mut start)?;
+            Ok(file)
+        });
+        let file = match opened {
+            Ok(file) => file,
+            Err(why) => {
+                return failed(
+                    format!("{shown} cannot be read: {why}"),
+                    "run this as root, or as the program's owner",
+                );
+            }
+        };
+        if start.is_empty() {
+            return failed(format!("{shown} is empty"), "write the program");
+        }
+        if start.starts_with(elf::MAGIC) {
+            return self.elf(program, &file, &start, depth);
+        }
+        let Some(shebang) = shebang::read(&start) else {
+            return self.unknown_format(program, &start);
+        };
+        // The interpreter opens the script.
+        if !self.may(Want::Read, way.real(), &way.end) {
+            let hint = Hint::new("give that user read permission");
+            return failed_with(
+                format!("{shown} is a script that {} cannot read", self.user),
+                hint.command(self.chmod(&way.end, "r", program)),
+            );
+        }
+        match shebang {
+            Shebang::Interpreter(path, argument) => {
+                self.interpreter(program, Path::new(&path), &argument, depth)
+            }
+            Shebang::CarriageReturn => failed_with(
+                format!(
+                    "{shown}:1: the #! line ends in CR LF, and the CR becomes part of the interpreter's name"
+                ),
+                self.sed("remove the CR characters", "s/\\r$//", program),
+            ),
+            Shebang::Nothing => failed(
+                format!("{shown}:1: the #! line names no interpreter"),
+                "write its absolute path, as in #!/bin/sh",
+            ),
+            Shebang::Unreadable => failed(
+                format!(
+                    "{shown}:1: the #! line is not UTF-8, or is longer than the {} bytes that the kernel reads",
+                    shebang::READ
+                ),
+                "name the interpreter by a shorter path",
+            ),
+        }
+    }
+
+    /// An edit of the program.
+    fn sed(&self, text: &str, script: &'static str, program: &Path) -> Hint {
+        let command = ShellCommand::new(&["sed", "-i"]).literals(&[script]);
+        Hint::new(text).command(command.arg(below(self.root, program)))
+    }
+
+    fn interpreter(
+        &self,
+        script: &Path,
+        path: &Path,
+        argument: &str,
+        depth: usize,
+    ) -> Result<(), NotExecutable> {
+        let (shown, name) = (script.display(), path.display());
+        if !path.is_absolute() {
+            return failed(
+                format!("{shown}:1: the interpreter {name} is not an absolute path"),
+                format!("write #!/usr/bin/env {name}, or the absolute path"),
+            );
+        }
+        if depth == MAX_DEPTH {
+            return failed(
+                format!("{shown}:1: too many interpreters are scripts themselves"),
+                "name an interpreter that is not a script",
+            );
+        }
+        self.program(path, depth + 1)
+            .map_err(|error| error.of_interpreter(script))?;
+        if path.file_name() == Some("env".as_ref()) {
+            return self.by_env(script, argument, depth);
+        }
+        Ok(())
+    }
+
+    /// Checks the program that `env` would find in the service's PATH.
+    fn by_env(&self, script: &Path, argument: &str, depth: usize) -> Result<(), NotExecutable> {
+        let shown = script.display();
+        let Some(program) = shebang::env_program(argument) else {
+            return failed(
+                format!("{shown}:1: the #! line names no program for env"),
+                "write #!/usr/bin/env PROGRAM",
+            );
+        };
+        if program.contains('/') {
+            return self
+                .program(Path::new(program), depth + 1)
+                .map(drop)
+                .map_err(|error| error.of_interpreter(script));
+        }
+        let found = PATH
+            .iter()
+            .map(|directory| Path::new(directory).join(program))
+            .find(|path| walk(self.root, path).is_ok_and(|way| way.end.is_file()));
+        match found {
+            Some(path) => self
+                .program(&path, depth + 1)
+                .map(drop)
+                .map_err(|error| error.of_interpreter(script)),
+            None if program.contains(' ') => failed(
+                format!("{shown}:1: env takes \"{program}\" for the name of one program"),
+                format!("write #!/usr/bin/env -S {program}"),
+            ),
+            None => failed(
+                format!(
+                    "{shown}:1: env finds no {program} in the PATH of a service ({})",
+                    PATH[..4].join(", ")
+                ),
+                "install it, or name it by its absolute path",
+            ),
+        }
+    }
+
+    fn elf(
+        &self,
+        program: &Path,
+        file: &File,
+        start: &[u8],
+        depth: usize,
+    ) -> Result<(), NotExecutable> {
+        let shown = program.display();
+        let broken = || NotExecutable {
+            problem: format!("{shown} is a damaged or truncated ELF file"),
+            missing: false,
+            hint: Hint::new("build or copy it again"),
+        };
+        let elf = Elf::read(start).ok_or_else(broken)?;
+        if !elf.executable {
+            return failed(
+                format!("{shown} is an ELF file, but not a program"),
+                "name the program that was linked from it",
+            );
+        }
+        if let Some(own) = self.machine().filter(|own| *own != elf.machine) {
+            if self.visible.native_only || self.loader_missing(file, &elf) {
+                return failed(
+                    format!(
+                        "{shown} is built for {}, and this machine is {own}",
+                        elf.machine
+                    ),
+                    "build it for this machine",
+                );
+            }
+        }
+        let Some(loader) = loader(file, &elf).map_err(|_| broken())? else {
+            return Ok(());
+        };
+        let loader = Path::new(&loader);
+        if let Err(stop) = walk(self.root, loader) {
+            return failed(
+                format!(
+                    "{shown} needs the dynamic loader {}, and there is no {}",
+                    loader.display(),
+                    stop.at.display()
+                ),
+                "install the C library that it was linked with, or link it statically",
+            );
+        }
+        if depth > MAX_DEPTH + 1 {
+            return Err(broken());
+        }
+        Ok(())
+    }
+
+    fn loader_missing(&self, file: &File, elf: &Elf) -> bool {
+        match loader(file, elf) {
+            Ok(Some(loader)) => walk(self.root, Path::new(&loader)).is_err(),
+            _ => false,
+        }
+    }
+
+    /// The architecture of the system below the root: that of its shell.
+    fn machine(&self) -> Option<elf::Machine> {
+        let way = walk(self.root, Path::new("/bin/sh")).ok()?;
+        let mut start = Vec::new();
+        let shell = self.open(&way).ok()?;
+        shell
+            .take(elf::HEADER as u64)
+            .read_to_end(&mut start)
+            .ok()?;
+        Some(Elf::read(&start)?.machine)
+    }
+
+    /// The error for a file that is neither a script nor an ELF file.
+    fn unknown_format(&self, program: &Path, start: &[u8]) -> Result<(), NotExecutable> {
+        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+        let shown = program.display();
+        if start.starts_with(BYTE_ORDER_MARK) {
+            return failed_with(
+                format!("{shown}:1: a byte order mark precedes the #!"),
+                self.sed(
+                    "remove the byte order mark",
+                    "1s/^\\xEF\\xBB\\xBF//",
+                    program,
+                ),
+            );
+        }
+        if start.contains(&0) {
+            return failed(
+                format!(
+                    "{shown} is neither an ELF file nor a script, and the kernel cannot run it"
+                ),
+                "name a program",
+            );
+        }
+        failed_with(
+            format!(
+                "{shown}:1: the first line does not begin with #!, and the kernel cannot run the file without an \
+                 interpreter (a shell does)"
+            ),
+            self.sed(
+                "if it is a shell script, name the shell",
+                "1i #!/bin/sh",
+                program,
+            ),
+        )
+    }
+}
+
+/// The path of the dynamic loader that an ELF file names.
+fn loader(file: &File, elf: &Elf) -> io::Result<Option<String>> {
+    let (start, length) = elf.table();
+    // The kernel accepts no larger table.
+    if length > 64 * 1024 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut table = vec![0; length];
+    file.read_exact_at(&mut table, start)?;
+    let Some((start, length)) = elf.loader(&table) else {
+        return Ok(None);
+    };
+    // The kernel accepts no longer path.
+    let mut path = vec![0; length.min(4096) as usize];
+    file.read_exact_at(&mut path, start)?;
+    let path = String::from_utf8(path).map_err(|_| io::ErrorKind::InvalidData)?;
+    Ok(Some(path.trim_end_matches('\0').into()))
+}
