@@ -67,3 +67,4 @@ mod shared;
 mod support;
 mod sweep;
 mod units;
+mod xinetd;
