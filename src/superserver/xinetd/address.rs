@@ -184,8 +184,7 @@ fn braces(word: &[u8]) -> Parsed {
     };
     let text = String::from_utf8_lossy(before);
     let bytes: Vec<u32> = text.split_terminator('.').map(wrapping).collect();
-    // A number before the brace without a dot is the beginning of those in braces for nobody: xinetd
-    // drops it.
+    // xinetd drops a number that has no dot before the brace.
     let dots = text.matches('.').count();
     let Some(shift) = 24_u32.checked_sub(8 * u32::try_from(dots).unwrap_or(4)) else {
         return Parsed::Bad("more than three dots");
