@@ -9,6 +9,7 @@
 //!   `connection`: one connection; `connect`: the client
 //! * `attach`: add, remove and list; `doctor`: why a service does not work; `conflicts`: what uses a name
 //!   or a port; `executable`: may this user execute this file?
+//! * `superserver`: the configuration of xinetd and inetd
 //! * `systemd`: unit files, systemctl, journalctl, sd_notify; `services`: the file /etc/services
 //! * `log`: log entries and their sinks; `clock`: time and durations; `root`: files below a root
 //!   directory; `hint`: commands to paste; `sys`: the few system calls that need unsafe code
@@ -47,6 +48,8 @@ mod services;
 mod session;
 #[forbid(unsafe_code)]
 mod startup;
+#[forbid(unsafe_code)]
+mod superserver;
 #[allow(unsafe_code)]
 mod sys;
 #[forbid(unsafe_code)]

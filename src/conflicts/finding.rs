@@ -80,7 +80,10 @@ pub(crate) enum FindingKind {
         /// `xinetd` or `inetd`.
         program: &'static str,
         service: String,
+        /// Somebody switched it off.
         disabled: bool,
+        /// Why the program does not serve it although it is not disabled.
+        refusal: Option<String>,
         tcp: bool,
     },
     /// A file, a directory or the service manager could not be read.
@@ -249,6 +252,7 @@ impl fmt::Display for Sentence<'_> {
                 program,
                 service,
                 disabled,
+                refusal,
                 tcp,
             } => {
                 let disabled = if *disabled { "disabled " } else { "" };
@@ -256,7 +260,11 @@ impl fmt::Display for Sentence<'_> {
                 write!(
                     f,
                     "the {disabled}{program} service {service} uses {claim}{protocol}"
-                )
+                )?;
+                match refusal {
+                    Some(why) => write!(f, ", but {program} does not serve it: {why}"),
+                    None => Ok(()),
+                }
             }
             FindingKind::Unread { why } => write!(f, "not checked: {why}"),
             FindingKind::PrivilegedPort => write!(

@@ -51,10 +51,11 @@ pub(crate) fn json(finding: &Finding) -> Value {
             program,
             service,
             disabled,
+            refusal,
             tcp,
         } => (
             *program,
-            json!({"service": service, "disabled": disabled, "tcp": tcp}),
+            json!({"service": service, "disabled": disabled, "not_served": refusal, "tcp": tcp}),
         ),
         FindingKind::Unread { why } => ("unread", json!({"why": why})),
         FindingKind::PrivilegedPort => ("low-port", json!({})),

@@ -2,12 +2,10 @@
 //! sockets, by units, and in the configuration of xinetd and inetd.
 
 mod finding;
-mod inetd;
 mod json;
 mod listening;
 mod superserver;
 mod unit;
-mod xinetd;
 
 use std::num::NonZeroU16;
 use std::path::Path;
@@ -59,10 +57,10 @@ pub(crate) fn find(
     let port = port.get();
     let query = Query { name, port, units };
     let mut findings = Vec::new();
-    let database = database(place, query, &mut findings);
+    database(place, query, &mut findings);
     let active = unit::find(place, query, &mut findings);
     listening::find(place, query, &active, &mut findings);
-    superserver::find(place, query, &database, &mut findings);
+    superserver::find(place, query, &mut findings);
     if port < FIRST_UNPRIVILEGED_PORT {
         findings.push(Finding {
             severity: Severity::Note,
@@ -74,14 +72,14 @@ pub(crate) fn find(
     findings
 }
 
-/// Adds the entries of the services database, and returns its text.
-fn database(place: &Place, query: Query<'_>, findings: &mut Vec<Finding>) -> Vec<u8> {
+/// Adds the entries of the services database.
+fn database(place: &Place, query: Query<'_>, findings: &mut Vec<Finding>) {
     let path = place.path(Path::new("/").join(services::FILE));
     let text = match read(&place.root, &path) {
         Ok(text) => text,
         Err(error) => {
             findings.extend(Finding::unread_if_exists(&path, &error));
-            return Vec::new();
+            return;
         }
     };
     let own = NonZeroU16::new(query.port).map(|port| {
@@ -106,7 +104,6 @@ fn database(place: &Place, query: Query<'_>, findings: &mut Vec<Finding>) -> Vec
             },
         });
     }
-    text
 }
 
 /// A line with each run of blanks replaced by one, quoted and escaped.

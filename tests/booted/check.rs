@@ -108,7 +108,7 @@ fn every_conflict_is_reported_with_its_location(release: Release) {
 
     machine.write(
         "/etc/xinetd.d/greeter",
-        "service greeter\n{\n\ttype = UNLISTED\n\tport = 4002\n}\n",
+        "service greeter\n{\n\ttype = UNLISTED\n\tport = 4002\n\tsocket_type = stream\n\twait = no\n\tuser = root\n\tserver = /bin/cat\n}\n",
     );
     let xinetd = "taken: /etc/xinetd.d/greeter:4: the xinetd service greeter uses the port 4002";
     assert_eq!(check(&machine, "greeter 4002"), [xinetd]);

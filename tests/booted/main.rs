@@ -68,3 +68,4 @@ mod shared;
 mod support;
 mod sweep;
 mod units;
+mod xinetd;

@@ -242,10 +242,12 @@ fn a_name_or_port_that_is_invalid_or_in_use_is_refused() {
         0o644,
         "[Socket]\nListenStream=4444\n",
     );
+    tree.write("etc/xinetd.conf", 0o644, "includedir /etc/xinetd.d\n");
     tree.write(
         "etc/xinetd.d/finger",
         0o644,
-        "service finger\n{\n\ttype = UNLISTED\n\tport = 79\n}\n",
+        "service finger\n{\n\ttype = UNLISTED\n\tport = 79\n\tsocket_type = stream\n\twait = no\n\
+         \tuser = ann\n\tserver = /bin/sh\n}\n",
     );
     let before = tree.snapshot();
     for (name, port, status, sentence) in [

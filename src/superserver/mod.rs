@@ -1,0 +1,17 @@
+//! Reads the configuration of xinetd and inetd as these programs read it: what they serve, and why they
+//! do not serve the rest.
+//!
+//! The parsers take bytes and do no I/O. What they have to know of the system, they ask through
+//! [`System`]. [`load`] reads the files below a root directory and answers from the files there.
+
+pub(crate) mod inetd;
+mod load;
+mod system;
+#[cfg(test)]
+mod tests;
+mod word;
+pub(crate) mod xinetd;
+
+pub(crate) use load::load;
+pub(crate) use system::System;
+pub(crate) use word::{Position, Word};
