@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-use super::run_as::{RunAs, Want};
+use super::run_as::{Access, RunAs};
 use crate::hint::{Hint, ShellCommand};
 use crate::log::Plain;
 use crate::root::{Stop, Way, below, open_file, walk};
@@ -210,7 +210,7 @@ impl Check<'_> {
         directories: impl IntoIterator<Item = &'f (PathBuf, Metadata)>,
     ) -> Result<(), NotExecutable> {
         for (path, stat) in directories {
-            if !self.may(Want::Execute, path, stat) {
+            if !self.may(Access::Execute, path, stat) {
                 let hint = Hint::new("give that user search permission");
                 return failed_with(
                     format!(
@@ -232,10 +232,10 @@ impl Check<'_> {
             .arg(below(self.root, path))
     }
 
-    pub(super) fn may(&self, want: Want, path: &Path, stat: &Metadata) -> bool {
+    pub(super) fn may(&self, access: Access, path: &Path, stat: &Metadata) -> bool {
         match self.root == Path::new("/") {
-            true => self.user.may_here(want, path, stat),
-            false => self.user.may(want, stat),
+            true => self.user.may_here(access, path, stat),
+            false => self.user.may(access, stat),
         }
     }
 
@@ -248,7 +248,7 @@ impl Check<'_> {
         if !way.end.is_file() {
             return failed(format!("{shown} is not a regular file"), "name a program");
         }
-        if !self.may(Want::Execute, way.real(), &way.end) {
+        if !self.may(Access::Execute, way.real(), &way.end) {
             let hint = Hint::new("give that user execute permission");
             return failed_with(
                 format!("{shown} cannot be executed by {}", self.user),

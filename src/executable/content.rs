@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::check::{Check, NotExecutable, PATH, failed, failed_with};
 use super::elf::{self, Elf};
-use super::run_as::Want;
+use super::run_as::Access;
 use super::shebang::{self, Shebang};
 use crate::hint::{Hint, ShellCommand};
 use crate::root::{Way, below, walk};
@@ -48,7 +48,7 @@ impl Check<'_> {
             return self.unknown_format(program, &start);
         };
         // The interpreter opens the script.
-        if !self.may(Want::Read, way.real(), &way.end) {
+        if !self.may(Access::Read, way.real(), &way.end) {
             let hint = Hint::new("give that user read permission");
             return failed_with(
                 format!("{shown} is a script that {} cannot read", self.user),

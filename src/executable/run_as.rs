@@ -11,7 +11,7 @@ use nix::unistd::{self, AccessFlags, Gid, Group, User};
 
 /// A kind of access to a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
+pub enum Access {
     /// Read it.
     Read = 4,
     /// Execute the file, or search the directory.
@@ -91,33 +91,33 @@ impl RunAs {
     }
 
     /// Whether the file's mode allows the access.
-    pub fn may(&self, want: Want, of: &fs::Metadata) -> bool {
+    pub fn may(&self, access: Access, of: &fs::Metadata) -> bool {
         if self.privileged {
             // Root too executes a file only if its mode has an execute bit.
-            return want == Want::Read || of.is_dir() || of.mode() & 0o111 != 0;
+            return access == Access::Read || of.is_dir() || of.mode() & 0o111 != 0;
         }
         let shift = match self.class(of) {
             'u' => 6,
             'g' => 3,
             _ => 0,
         };
-        (of.mode() >> shift) & want as u32 != 0
+        (of.mode() >> shift) & access as u32 != 0
     }
 
     /// Whether the running system allows the access, by mode or access control list.
-    pub fn may_here(&self, want: Want, path: &Path, of: &fs::Metadata) -> bool {
-        self.may(want, of) || self.kernel_allows(want, path)
+    pub fn may_here(&self, access: Access, path: &Path, of: &fs::Metadata) -> bool {
+        self.may(access, of) || self.kernel_allows(access, path)
     }
 
     /// Asks the kernel, because an access control list may allow what the mode does not.
-    fn kernel_allows(&self, want: Want, path: &Path) -> bool {
+    fn kernel_allows(&self, access: Access, path: &Path) -> bool {
         // No list names a dynamic user.
         let Some(uid) = self.uid.filter(|uid| *uid != 0) else {
             return false;
         };
-        let (flags, test) = match want {
-            Want::Read => (AccessFlags::R_OK, "-r"),
-            Want::Execute => (AccessFlags::X_OK, "-x"),
+        let (flags, test) = match access {
+            Access::Read => (AccessFlags::R_OK, "-r"),
+            Access::Execute => (AccessFlags::X_OK, "-x"),
         };
         if uid == unistd::getuid().as_raw() {
             return unistd::access(path, flags).is_ok();
@@ -251,17 +251,17 @@ mod tests {
             runner(Some(54321), stat.gid()),
             runner(None, 54321),
         );
-        assert!(owner.may(Want::Read, &stat));
-        assert!(!member.may(Want::Read, &stat));
-        assert!(other.may(Want::Read, &stat));
-        assert!(!other.may(Want::Execute, &stat));
-        assert!(other.may(Want::Execute, &of(0o001)));
+        assert!(owner.may(Access::Read, &stat));
+        assert!(!member.may(Access::Read, &stat));
+        assert!(other.may(Access::Read, &stat));
+        assert!(!other.may(Access::Execute, &stat));
+        assert!(other.may(Access::Execute, &of(0o001)));
         let root = RunAs {
             privileged: true,
             ..owner
         };
-        assert!(root.may(Want::Read, &of(0)));
-        assert!(!root.may(Want::Execute, &of(0o644)));
+        assert!(root.may(Access::Read, &of(0)));
+        assert!(!root.may(Access::Execute, &of(0o644)));
         fs::remove_dir_all(folder).unwrap();
     }
 }

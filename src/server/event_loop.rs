@@ -34,7 +34,7 @@ pub(super) const WAKER: Token = Token(usize::MAX - 2);
 
 /// What a process serves.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum Sockets {
     /// The connections of these listeners.
     Listeners(Vec<Listener>),
     /// This connection alone.
@@ -51,7 +51,7 @@ pub(super) enum Source {
 /// error.
 pub(super) fn run<H: Handler, E: From<EventLoopError>>(
     handler: impl FnOnce(&Registry) -> Result<H, E>,
-    source: Source,
+    sockets: Sockets,
     options: &Options,
     limits: Limits,
     log: &mut Log,
@@ -61,9 +61,9 @@ pub(super) fn run<H: Handler, E: From<EventLoopError>>(
     let signals = signals::<H>(&poll).map_err(EventLoopError::SetUp)?;
     let handler = handler(poll.registry())?;
     let now = Instant::now();
-    let (listeners, connection) = match source {
-        Source::Listeners(listeners) => (listeners, None),
-        Source::Connection(socket, peer) => (Vec::new(), Some((socket, peer))),
+    let (listeners, connection) = match sockets {
+        Sockets::Listeners(listeners) => (listeners, None),
+        Sockets::Connection(socket, peer) => (Vec::new(), Some((socket, peer))),
     };
     let connections = Connections::new(listeners.len());
     let admission = Admission::new(options, limits);

@@ -29,7 +29,7 @@ pub use programs::{ProgramOptions, file_name};
 use nix::unistd::{dup2_stdin, dup2_stdout};
 
 use self::admission::{Limits, Refusal, RefusalMessages};
-use self::event_loop::Source;
+use self::event_loop::Sockets;
 use self::programs::{ProgramHandler, ProgramSpec, Timeouts};
 use self::sessions::SessionHandler;
 use crate::connection::Stdio;
@@ -54,8 +54,8 @@ pub fn serve_sessions<S: Service>(
 ) -> Result<(), Error> {
     let handler = SessionHandler::new(service, write_timeout);
     let limits = Limits::default();
-    let source = Source::Listeners(listeners);
-    event_loop::run(|_| Ok(handler), source, options, limits, log)
+    let sockets = Sockets::Listeners(listeners);
+    event_loop::run(|_| Ok(handler), sockets, options, limits, log)
 }
 
 /// Starts a program for each connection, until SIGTERM or SIGINT, or until there was no connection
@@ -73,19 +73,19 @@ pub fn serve_programs(
     log: &mut Log,
 ) -> Result<(), Error> {
     let listeners = Listener::find(&options.listen)?;
-    let source = match (listeners.is_empty(), Stdio::identify(client)) {
-        (false, _) => Source::Listeners(listeners),
+    let sockets = match (listeners.is_empty(), Stdio::identify(client)) {
+        (false, _) => Sockets::Listeners(listeners),
         (true, Ok(Stdio::CommandLine)) => return Err(Error::NoListener),
         (true, Err(error)) => return Err(Error::Stdio(error)),
-        (true, Ok(Stdio::Connection(peer))) => Source::Connection(
+        (true, Ok(Stdio::Connection(peer))) => Sockets::Connection(
             take_standard_streams().map_err(Error::StandardStreams)?,
             peer,
         ),
     };
     let program = ProgramSpec::find(&program_options.command)?;
-    match &source {
-        Source::Listeners(listeners) => listeners.iter().for_each(Listener::set_keep_alive),
-        Source::Connection(socket, _) => listener::set_keep_alive(socket),
+    match &sockets {
+        Sockets::Listeners(listeners) => listeners.iter().for_each(Listener::set_keep_alive),
+        Sockets::Connection(socket, _) => listener::set_keep_alive(socket),
     }
     let refused_banner = read_banner(program_options.refused_banner.as_deref())?;
     let limits = Limits {
@@ -108,7 +108,7 @@ pub fn serve_programs(
         ProgramHandler::new(program, timeouts, banner, failure_message, registry)
             .map_err(Error::from)
     };
-    event_loop::run(handler, source, options, limits, log)
+    event_loop::run(handler, sockets, options, limits, log)
 }
 
 /// Takes the connection from standard input and output, so that closing it closes the last
