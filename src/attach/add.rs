@@ -318,7 +318,7 @@ pub fn add(place: &Place, attachment: &Attachment, replace: bool) -> Result<Adde
     if !attached.changed.is_empty() {
         return Err(Error::Changed(attached.changed.clone()));
     }
-    let answer = replace::replace(place, &store, manager.as_ref(), &plan, attachment)?;
+    let answer = replace::replace(place, &store, manager.as_ref(), &plan, attached, attachment)?;
     Ok(Added {
         plan,
         change: Change::Replaced,

@@ -164,7 +164,7 @@ impl FromStr for ListenAddress {
 /// The program and arguments that `sockunit serve` starts, if the command is that.
 pub(crate) fn served(command: &CommandLine) -> Option<Vec<String>> {
     let argv = command.argv();
-    let serves = argv.first()? == TOOL && argv.get(1)? == "serve";
+    let serves = argv.first()?.ends_with("/sockunit") && argv.get(1)? == "serve";
     let end = argv.iter().position(|word| word == "--")?;
     serves.then(|| argv[end + 1..].to_vec())
 }

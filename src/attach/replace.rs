@@ -69,20 +69,18 @@ pub fn replace(
     store: &Store,
     manager: Option<&Manager>,
     plan: &Plan,
+    attached: &Attached,
     attachment: &Attachment,
 ) -> Result<Option<Answer>, Error> {
-    let Some(attached) = &plan.attached else {
-        return Ok(None);
-    };
     let link = remove::link(&attachment.name.to_string());
     let had_link = store.exists(&link);
     let done = exchange(place, store, plan, attached).and_then(|()| match manager {
-        Some(manager) => apply(place, manager, plan, attachment).map(Some),
+        Some(manager) => apply(place, manager, plan, attached, attachment).map(Some),
         None => Ok(None),
     });
     done.inspect_err(|_| {
         // The first error is the one to report.
-        let _ = restore(place, store, plan, &link, had_link);
+        let _ = restore(place, store, plan, attached, &link, had_link);
         if let Some(manager) = manager {
             let _ = manager.daemon_reload();
             let _ = manager.restart(&format!("{}.socket", attachment.name));
@@ -112,12 +110,10 @@ fn restore(
     place: &Place,
     store: &Store,
     plan: &Plan,
+    attached: &Attached,
     link: &str,
     had_link: bool,
 ) -> Result<(), Error> {
-    let Some(attached) = &plan.attached else {
-        return Ok(());
-    };
     for unit in &plan.units {
         if !attached.files.iter().any(|(name, _)| *name == unit.name) {
             store.take(&unit.name)?;
@@ -144,13 +140,13 @@ fn apply(
     place: &Place,
     manager: &Manager,
     plan: &Plan,
+    attached: &Attached,
     attachment: &Attachment,
 ) -> Result<Answer, Error> {
     let socket = format!("{}.socket", attachment.name);
     let since = journalctl::now();
     let [_, new] = &plan.units;
-    let old = plan.attached.iter().flat_map(|attached| &attached.files);
-    let old = old.clone().find(|(name, _)| *name == socket);
+    let old = attached.files.iter().find(|(name, _)| *name == socket);
     let same = old.is_some_and(|(_, text)| listening(text) == listening(&new.text));
     if !same {
         // While the old service runs, systemd does not start the socket with the new one.

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::subject::Subject;
 use super::{Problem, Report};
-use crate::executable::{self, PATH, RunAs, Visibility};
+use crate::attach;
+use crate::executable::{self, RunAs, Visibility, find_in_path};
 use crate::systemd::quote::path_word;
-use crate::systemd::{CommandLine, Unit, Value, command_lines, split};
+use crate::systemd::{Unit, Value, command_lines, split};
 
 /// What clients see if the program cannot be started.
 const CLOSED: &str = "Clients are connected, and the connection is closed without a byte.";
@@ -52,7 +53,8 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
         };
         executable(subject, &line, &program)?;
         report.ok(format!("{} can be executed", program.display()));
-        if let Some(program) = served(command).and_then(|program| absolute(subject, &program)) {
+        let served = attach::served(command).and_then(|words| absolute(subject, words.first()?));
+        if let Some(program) = served {
             executable(subject, &line, &program)?;
             report.ok(format!("{} can be executed", program.display()));
         }
@@ -92,19 +94,8 @@ fn absolute(subject: &Subject<'_>, program: &str) -> Option<PathBuf> {
     if program.contains('/') {
         return Some(PathBuf::from(program));
     }
-    let mut paths = PATH
-        .iter()
-        .map(|directory| Path::new(directory).join(program));
-    let found = paths.find(|path| subject.path(path).exists());
+    let found = find_in_path(&subject.place.root, program);
     Some(found.unwrap_or_else(|| Path::new("/usr/bin").join(program)))
-}
-
-/// The program that `sockunit serve` starts.
-fn served(command: &CommandLine) -> Option<String> {
-    let argv = command.argv();
-    let serves = argv.first()?.ends_with("/sockunit") && argv.get(1)? == "serve";
-    let at = argv.iter().position(|word| word == "--")?;
-    serves.then(|| argv.get(at + 1).cloned()).flatten()
 }
 
 fn executable(subject: &Subject<'_>, line: &str, program: &Path) -> Result<(), Problem> {

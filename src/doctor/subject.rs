@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::address::Address;
 use super::fix::Fixer;
+use crate::attach::served;
 use crate::systemd::{ListenDirective, Manager, Place, Properties, Scope, Unit, command_lines};
 
 /// A socket and the service that it starts.
@@ -108,13 +109,7 @@ impl Subject<'_> {
     pub fn serves_by_tool(&self) -> bool {
         let line = self.service.value("Service", "ExecStart");
         let commands = line.and_then(|line| command_lines(line.text).ok());
-        commands.is_some_and(|commands| {
-            commands.iter().any(|command| {
-                let argv = command.argv();
-                let tool = argv.first().is_some_and(|tool| tool.ends_with("/sockunit"));
-                tool && argv.get(1).is_some_and(|word| word == "serve")
-            })
-        })
+        commands.is_some_and(|commands| commands.iter().any(|command| served(command).is_some()))
     }
 
     /// Whether the IPv6 addresses accept no IPv4 connections.

@@ -21,6 +21,14 @@ pub(crate) const PATH: [&str; 6] = [
     "/sbin",
     "/bin",
 ];
+/// The path of a program that is named without one, as a service of the system below `root` finds it.
+pub(crate) fn find_in_path(root: &Path, program: &str) -> Option<PathBuf> {
+    let mut paths = PATH
+        .iter()
+        .map(|directory| Path::new(directory).join(program));
+    paths.find(|path| walk(root, path).is_ok_and(|way| way.end.is_file()))
+}
+
 /// Directories that are hidden from a service together with homes.
 const HOMES: [&str; 3] = ["/home", "/root", "/run"];
 /// Directories of temporary files, which a service may have empty ones of.

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::check::{Check, NotExecutable, PATH, failed, failed_with};
+use super::check::{Check, NotExecutable, PATH, failed, failed_with, find_in_path};
 use super::elf::{self, Elf};
 use super::run_as::Access;
 use super::shebang::{self, Shebang};
@@ -128,10 +128,7 @@ impl Check<'_> {
                 .map(drop)
                 .map_err(|error| error.of_interpreter(script));
         }
-        let found = PATH
-            .iter()
-            .map(|directory| Path::new(directory).join(program))
-            .find(|path| walk(self.root, path).is_ok_and(|way| way.end.is_file()));
+        let found = find_in_path(self.root, program);
         match found {
             Some(path) => self
                 .program(&path, depth + 1)

@@ -7,6 +7,6 @@ mod elf;
 mod run_as;
 mod shebang;
 
-pub(crate) use check::PATH;
 pub use check::{NotExecutable, Visibility, check};
+pub(crate) use check::{PATH, find_in_path};
 pub use run_as::{RunAs, exists as user_exists, group_id};
