@@ -7,7 +7,7 @@ use super::probe::{self, Answer};
 use super::remove::Attached;
 use super::render::{self, Found, RenderedUnit, dynamic_user};
 use super::store::{Content, Store};
-use super::{Attachment, Error, Kind, TOOL, remove, replace};
+use super::{Attachment, Error, Kind, TOOL, Variable, remove, replace};
 use crate::conflicts::{self, FindingKind};
 use crate::executable::{self, NotExecutable, RunAs, Visibility, group_id, user_exists};
 use crate::hint::{Hint, ShellCommand};
@@ -69,12 +69,20 @@ pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
         ));
     }
     let attached = remove::attached(place, &attachment.name)?;
+    let environment: Vec<String> = attachment
+        .environment
+        .iter()
+        .map(Variable::to_string)
+        .collect();
     let mut words = [&attachment.program]
         .into_iter()
-        .chain(&attachment.arguments);
+        .chain(&attachment.directory)
+        .chain(&attachment.arguments)
+        .chain(&environment);
     if words.any(|word| word.contains(is_noncharacter)) {
         return Err(Error::invalid(
-            "the program or an argument has a Unicode noncharacter such as U+FFFF, and systemd ignores such a line",
+            "the program, an argument or another option has a Unicode noncharacter such as U+FFFF, and systemd ignores \
+             such a line",
             "call it from a script",
         ));
     }
@@ -168,6 +176,15 @@ fn check_directory(place: &Place, attachment: &Attachment) -> Result<(), Error> 
         return Err(Error::invalid(
             format!("{shown} is not a directory"),
             "give the absolute path of a directory",
+        ));
+    }
+    // It stands in the unit as it is: a line end in it would begin another directive.
+    if !quote::can_be_program(directory) {
+        return Err(Error::invalid(
+            format!(
+                "{shown} has a quote, a backslash or a control character, which systemd does not accept"
+            ),
+            "rename it, or use another directory",
         ));
     }
     let hidden = ["/home", "/root", "/run", "/tmp", "/var/tmp"];

@@ -33,6 +33,7 @@ fn a_program_that_cannot_be_executed_is_refused_with_the_reason_and_a_hint() {
     tree.write("tmp/program", 0o755, "#!/bin/sh\n");
     tree.write("usr/local/bin/it's", 0o755, "#!/bin/sh\n");
     symlink("loop", tree.0.join("usr/local/bin/loop")).unwrap();
+    std::fs::create_dir_all(tree.0.join("srv/a\nExecStartPre=/bin/b")).unwrap();
     let before = tree.snapshot();
 
     let standard = &["--sandbox", "standard"][..];
@@ -196,6 +197,11 @@ fn a_program_that_cannot_be_executed_is_refused_with_the_reason_and_a_hint() {
             "/bin/sh",
             &["--directory", "/none"],
             "/none is not a directory\nhint: give the absolute path of a directory",
+        ),
+        (
+            "/bin/sh",
+            &["--directory", "/srv/a\nExecStartPre=/bin/b"],
+            "/srv/a\\nExecStartPre=/bin/b has a quote, a backslash or a control character, which systemd does not accept\nhint: rename it, or use another directory",
         ),
         (
             "/bin/sh",
