@@ -64,6 +64,7 @@ mod sandbox;
 mod serve;
 mod session;
 mod shared;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod sweep;
