@@ -26,7 +26,7 @@ pub use error::Error;
 pub use list::{Listed, list, own};
 pub(crate) use lookup::absolute_path;
 pub use probe::{Then, receive};
-pub use remove::remove;
+pub use remove::{Stopping, remove};
 pub use sandbox::Level;
 pub use status::{Connection, Remote, Status, Totals, status};
 

@@ -68,5 +68,6 @@ mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod sweep;
+mod terminal;
 mod units;
 mod xinetd;
