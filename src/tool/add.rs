@@ -159,7 +159,9 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
     for unit in &added.plan.units {
         let _ = writeln!(text, "{}: written", folder.join(&unit.name).display());
     }
-    if added.plan.line.is_some() {
+    let attached = added.plan.attached.as_ref();
+    let before = attached.and_then(|attached| attached.line.as_ref());
+    if added.plan.line.is_some() && added.plan.line.as_ref() != before {
         let path = place.path("/etc/services");
         let _ = writeln!(text, "{}: added {name} {port}/tcp", path.display());
     }

@@ -10,7 +10,6 @@ use super::{say, say_json, with_hint};
 use crate::attach::{self, Connection, Remote, Status};
 use crate::clock;
 use crate::hint::{Hint, ShellCommand};
-use crate::log::Count;
 use crate::systemd::{Manager, Place, Scope};
 
 #[derive(Debug, Args)]
@@ -132,18 +131,19 @@ fn totals(all: &[Status]) -> String {
 fn details(status: &Status) -> String {
     let zone = clock::local_zone();
     let local = |time| local(time, &zone);
-    let mut text = format!("{}.socket: {}", status.name, status.state);
-    text.extend(status.since.map(|since| format!(" since {}", local(since))));
-    text += &format!(
-        "\n{}",
-        wrapped(&format!("listens: {}", status.listen.join(" ")))
+    let mut text = format!("{}: {}\n", status.name, status.state);
+    text.extend(
+        status
+            .since
+            .map(|since| wrapped(&format!("since: {}", local(since)))),
     );
-    let mut counts = format!("{} now", Count(status.now, "connection"));
+    text += &wrapped(&format!("listens: {}", status.listen.join(" ")));
+    let mut counts = format!("{} now", status.now);
     if let Some(totals) = status.totals {
         let attach::Totals { accepted, refused } = totals;
         counts += &format!(", {accepted} accepted, {refused} refused at a limit");
     }
-    text += &wrapped(&counts);
+    text += &wrapped(&format!("connections: {counts}"));
     if status.open.is_empty() {
         return text;
     }

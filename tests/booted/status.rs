@@ -98,7 +98,7 @@ fn a_connection_is_shown_with_its_peer_bytes_process_and_unit(release: Release) 
             let address = stream.local_addr().unwrap().to_string();
             let row = row(&text, &address);
             assert_eq!(row[3..], [pid.to_string(), "6".into(), "6".into()]);
-            assert!(text.contains("1 connection now"), "{text}");
+            assert!(text.contains("    connections: 1 now"), "{text}");
             expect_80_columns(&text);
             drop(stream);
             wait_for("the connection has ended", || {
@@ -219,7 +219,7 @@ fn the_services_of_a_user_are_shown_to_the_user(release: Release) {
     }
     // A user without a service manager is told.
     machine.run("useradd other");
-    let output = machine.output("su other -c 'sockunit status --user'");
+    let output = machine.output("setpriv --reuid=other --clear-groups sockunit status --user");
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().starts_with(
         "sockunit: cannot show the status: your user has no service manager here\nhint: log in"

@@ -31,8 +31,8 @@ pub struct Status {
     pub listen: Vec<String>,
     /// The number of connections.
     pub now: u64,
-    /// Connections accepted and refused at a limit since the socket was started. systemd counts them
-    /// only for a per-connection service.
+    /// Connections accepted and refused at a limit since systemd loaded the unit. It counts them only for
+    /// a per-connection service.
     pub totals: Option<Totals>,
     /// The connections, those of the longest duration first.
     pub open: Vec<Connection>,
