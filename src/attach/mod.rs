@@ -1,7 +1,7 @@
 //! Programs attached to ports.
 //!
 //! [`add`] checks an [`Attachment`], writes its units, starts the socket and connects once; [`remove`]
-//! undoes exactly that; [`list`] lists what is attached.
+//! undoes exactly that; [`list`] lists what is attached, and [`status`] the open connections.
 
 mod add;
 mod error;
@@ -13,6 +13,7 @@ mod render;
 mod replace;
 mod sandbox;
 mod signature;
+mod status;
 mod store;
 
 use std::fmt;
@@ -25,8 +26,9 @@ pub use error::Error;
 pub use list::{Listed, list, own};
 pub(crate) use lookup::absolute_path;
 pub use probe::{Then, receive};
-pub use remove::remove;
+pub use remove::{Stopping, remove};
 pub use sandbox::Level;
+pub use status::{Connection, Remote, Status, Totals, status};
 
 use crate::services::ServiceName;
 use crate::systemd::CommandLine;

@@ -24,6 +24,7 @@ use std::time::Duration;
 pub use error::Error;
 pub use listener::Listener;
 pub use options::Options;
+pub(crate) use options::at_least_one;
 pub use programs::{ProgramOptions, file_name};
 
 use nix::unistd::{dup2_stdin, dup2_stdout};

@@ -65,8 +65,10 @@ mod sandbox;
 mod serve;
 mod session;
 mod shared;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod sweep;
+mod terminal;
 mod units;
 mod xinetd;
