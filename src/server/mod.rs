@@ -104,10 +104,21 @@ pub fn serve_programs(
         grace: program_options.grace,
     };
     let banner = read_banner(program_options.banner.as_deref())?;
+    let logs_error_output = match &sockets {
+        Sockets::Listeners(_) => false,
+        Sockets::Connection(..) => log.has_priority_prefixes(),
+    };
     let failure_message = limits.messages.text(Refusal::Failure);
     let handler = |registry: &_| {
-        ProgramHandler::new(program, timeouts, banner, failure_message, registry)
-            .map_err(Error::from)
+        ProgramHandler::new(
+            program,
+            logs_error_output,
+            timeouts,
+            banner,
+            failure_message,
+            registry,
+        )
+        .map_err(Error::from)
     };
     event_loop::run(handler, sockets, options, limits, log)
 }

@@ -5,14 +5,14 @@ use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{AccessFlags, Pid, access};
+use nix::unistd::{AccessFlags, Pid, access, geteuid};
 
 /// Prefixes of environment variables that programs do not inherit: those that systemd sets for this
 /// process, and those of the client, which are set for each program.
@@ -31,6 +31,8 @@ pub struct ProgramSpec {
     arguments: Vec<CString>,
     environment: Vec<CString>,
     attributes: PosixSpawnAttr,
+    /// The standard error, unless the program inherits that of this process.
+    error_output: Option<OwnedFd>,
     /// File descriptors that this process inherited and that programs would inherit too.
     inherited_fds: Vec<RawFd>,
 }
@@ -59,7 +61,12 @@ impl fmt::Display for ProgramError {
                 name.to_string_lossy()
             ),
             ProgramError::Unusable(path, error) => {
-                write!(f, "cannot execute: {}: {error}", path.display())?;
+                write!(
+                    f,
+                    "cannot execute: {}: {error} (user: {})",
+                    path.display(),
+                    user()
+                )?;
                 match error.kind() {
                     io::ErrorKind::PermissionDenied => f.write_str(
                         "; make it executable (chmod +x), and its directories accessible to the \
@@ -98,8 +105,21 @@ impl ProgramSpec {
                 .collect::<Result<_, _>>()?,
             environment: environment(),
             attributes: attributes().map_err(ProgramError::System)?,
+            error_output: None,
             inherited_fds: inherited_fds(),
         })
+    }
+
+    /// The path, for messages.
+    pub fn path(&self) -> String {
+        self.path.to_string_lossy().into_owned()
+    }
+
+    /// Makes this descriptor the standard error of the program.
+    pub fn set_error_output(&mut self, fd: OwnedFd) {
+        self.error_output = Some(fd);
+        self.environment
+            .retain(|variable| !variable.as_bytes().starts_with(b"JOURNAL_STREAM="));
     }
 
     /// Starts the program with this connection as standard input and output, in its own process
@@ -112,6 +132,9 @@ impl ProgramSpec {
         let mut actions = PosixSpawnFileActions::init()?;
         actions.add_dup2(connection, 0)?;
         actions.add_dup2(connection, 1)?;
+        if let Some(fd) = &self.error_output {
+            actions.add_dup2(fd.as_raw_fd(), 2)?;
+        }
         for fd in &self.inherited_fds {
             actions.add_close(*fd)?;
         }
@@ -123,6 +146,14 @@ impl ProgramSpec {
             &self.arguments,
             &environment,
         )
+    }
+}
+
+/// The user of this process, for messages. systemd sets its name.
+pub fn user() -> String {
+    match (env::var("USER"), env::var_os("INVOCATION_ID")) {
+        (Ok(name), Some(_)) => name,
+        _ => format!("uid {}", geteuid()),
     }
 }
 
