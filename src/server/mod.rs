@@ -21,6 +21,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+pub(crate) use admission::Network;
 pub use error::Error;
 pub use listener::Listener;
 pub use options::Options;

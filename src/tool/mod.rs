@@ -97,7 +97,10 @@ pub fn main() -> ExitCode {
         Command::Add(Deferred(options)) => add::run(*options).map(|()| true),
         Command::Check(Deferred(options)) => check::run(&options),
         Command::Connect(Deferred(options)) => connect::run(&options).map(|()| true),
-        Command::Doctor(Deferred(options)) => doctor::run(&options),
+        Command::Doctor(Deferred(options)) => match doctor::run(&options) {
+            Ok(status) => return status,
+            Err(error) => Err(error),
+        },
         Command::List(Deferred(options)) => list::run(&options).map(|()| true),
         Command::Remove(Deferred(options)) => remove::run(&options).map(|()| true),
         Command::Services(command) => services::run(command).map(|()| true),
