@@ -19,6 +19,7 @@ pub(crate) fn json(finding: &Finding) -> Value {
     );
     set("name", finding.claim.name.is_some().into());
     set("port", finding.claim.port.is_some().into());
+    set("path", finding.claim.path.is_some().into());
     match &finding.location {
         Location::File(path, line) => {
             set("file", path.to_string_lossy().into());
@@ -58,6 +59,7 @@ pub(crate) fn json(finding: &Finding) -> Value {
             json!({"service": service, "disabled": disabled, "not_served": refusal, "tcp": tcp}),
         ),
         FindingKind::Unread { why } => ("unread", json!({"why": why})),
+        FindingKind::OtherFile => ("file", json!({})),
         FindingKind::PrivilegedPort => ("low-port", json!({})),
     };
     set("kind", kind.into());

@@ -1,7 +1,6 @@
 //! Whether the socket listens, and why not.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
 use std::path::Path;
 
 use super::address::{self, Address};
@@ -9,7 +8,7 @@ use super::attempt::must_accept;
 use super::files::REFUSED;
 use super::subject::Subject;
 use super::{Problem, Report, Selection};
-use crate::conflicts::{self, Finding, FindingKind, Location, Process, ProcessUnit};
+use crate::conflicts::{self, Finding, FindingKind, Location, Process, ProcessUnit, Requested};
 use crate::hint::ShellCommand;
 use crate::systemd::journalctl::{self, Filter};
 use crate::systemd::{ListenDirective, State, Unit};
@@ -99,7 +98,8 @@ fn listening(subject: &Subject<'_>) -> Vec<(SocketAddr, Finding)> {
         return Vec::new();
     };
     let mut found = Vec::new();
-    for port in subject.ports().into_iter().filter_map(NonZeroU16::new) {
+    for port in subject.ports() {
+        let port = Requested::Port(port);
         for finding in conflicts::find(subject.place, &name, port, &[]) {
             if let (Location::Address(address), FindingKind::Listener { .. }) =
                 (&finding.location, &finding.kind)
