@@ -1,6 +1,5 @@
 //! Attaching a program: the checks, the files and their order.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::listen::endpoints;
@@ -8,13 +7,11 @@ use super::probe::{self, Answer};
 use super::remove::Attached;
 use super::render::{self, Found, RenderedUnit, dynamic_user};
 use super::store::{Content, Store};
-use super::{Attachment, Error, Kind, SERVE, Variable, remove, replace};
-use crate::conflicts::{self, Finding, FindingKind, Requested};
+use super::{Attachment, Error, SERVE, Variable, free, remove, replace, rules};
 use crate::executable::{self, NotExecutable, RunAs, Visibility, group_id, user_exists};
 use crate::hint::{Hint, ShellCommand};
 use crate::log::Plain;
 use crate::root;
-use crate::server::{MAX_BANNER, Refusal, WhenFull};
 use crate::services::{self, Entry, Run};
 use crate::systemd::journalctl::{self, Filter};
 use crate::systemd::{Manager, Place, Scope, quote};
@@ -76,7 +73,7 @@ pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
         .iter()
         .map(Variable::to_string)
         .collect();
-    let rules = check_rules(attachment)?;
+    let rules = rules::check(attachment)?;
     let paths: Vec<String> = endpoints(attachment)
         .iter()
         .map(ToString::to_string)
@@ -96,7 +93,7 @@ pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
         ));
     }
     let bind = check_program(place, attachment)?;
-    let line = check_free(place, attachment, attached.as_ref())?;
+    let line = free::check(place, attachment, attached.as_ref())?;
     let line = line.filter(|_| attachment.services_entry);
     check_directory(place, attachment)?;
     let found = Found {
@@ -150,7 +147,7 @@ fn check_program(place: &Place, attachment: &Attachment) -> Result<Option<PathBu
             "rename it",
         ));
     }
-    check_banners(place, attachment, &user, visible)?;
+    rules::check_banners(place, attachment, &user, visible)?;
     let serve = executable::check(&place.root, SERVE.as_ref(), &user, visible);
     serve.map_err(|error| NotExecutable {
         problem: format!(
@@ -160,53 +157,6 @@ fn check_program(place: &Place, attachment: &Attachment) -> Result<Option<PathBu
         ..error
     })?;
     Ok(found.bind)
-}
-
-/// Checks the rules for connections, and returns them as arguments.
-fn check_rules(attachment: &Attachment) -> Result<Vec<String>, Error> {
-    let rules = &attachment.rules;
-    let counts =
-        |reason: &Refusal| [Refusal::Full, Refusal::Source, Refusal::Rate].contains(reason);
-    let message = rules.message.iter().find(|own| counts(&own.reason()));
-    let of_all = if rules.rate.is_some() {
-        Some("--rate".to_owned())
-    } else if attachment.when_full != WhenFull::default() {
-        Some("--when-full".to_owned())
-    } else {
-        message.map(|message| format!("--message {}", Plain(&message.to_string())))
-    };
-    if let Some(option) = of_all.filter(|_| attachment.kind == Kind::PerConnection) {
-        return Err(Error::invalid(
-            format!("{option}: a process for one connection does not know the others"),
-            "--shared serves all connections from one process",
-        ));
-    }
-    rules.arguments().ok_or_else(|| {
-        Error::invalid(
-            "the path of a banner is not valid UTF-8, which systemd does not accept",
-            "rename the file",
-        )
-    })
-}
-
-/// Checks that `sockunit serve` can read the files that it sends.
-fn check_banners(
-    place: &Place,
-    attachment: &Attachment,
-    user: &RunAs,
-    visible: Visibility,
-) -> Result<(), Error> {
-    let rules = &attachment.rules;
-    for path in rules.banner.iter().chain(&rules.refused_banner) {
-        let length = executable::check_readable(&place.root, path, user, visible)?;
-        if length > MAX_BANNER as u64 {
-            return Err(Error::invalid(
-                format!("{}: has {length} bytes", Plain(&path.display().to_string())),
-                format!("a banner has at most {MAX_BANNER} bytes"),
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// Checks the working directory and the state directory.
@@ -321,79 +271,6 @@ fn run_as(place: &Place, attachment: &Attachment) -> Result<RunAs, Error> {
         )),
         _ => Ok(RunAs::dynamic().in_group(group)),
     }
-}
-
-/// Checks that the name, the ports and the paths are free, but for the service itself. Returns the entry
-/// for /etc/services, unless the name or the port has another one.
-fn check_free(
-    place: &Place,
-    attachment: &Attachment,
-    attached: Option<&Attached>,
-) -> Result<Option<Entry>, Error> {
-    let entry = Entry {
-        name: attachment.name.clone(),
-        port: attachment.port,
-    };
-    let units = attachment.kind.units(&entry.name);
-    let endpoints = endpoints(attachment);
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut requested = Vec::new();
-    let mut registered = None;
-    for endpoint in &endpoints {
-        let address = endpoint.address();
-        if requested.contains(&address) {
-            continue;
-        }
-        requested.push(address);
-        let found = conflicts::find(place, &entry.name, address, &units);
-        if address == Requested::Port(entry.port.get()) {
-            registered = Some(is_registered(&found, &entry, attached));
-        }
-        let new = found
-            .into_iter()
-            .filter(|finding| !findings.contains(finding));
-        findings.extend(new.collect::<Vec<_>>());
-    }
-    findings.retain(|finding| {
-        let own = match &finding.kind {
-            FindingKind::Unit(unit) => attached.is_some() && is_own(&entry, &unit.unit),
-            FindingKind::Listener {
-                unit: Some(unit), ..
-            } => attached.is_some() && is_own(&entry, unit),
-            _ => false,
-        };
-        finding.is_conflict() && !own
-    });
-    if !findings.is_empty() {
-        return Err(Error::InUse(findings));
-    }
-    let file = place.path("/etc/services");
-    // A link belongs to another tool.
-    let plain = fs::symlink_metadata(file).is_ok_and(|file| file.is_file());
-    // A service may listen on other ports, or on none.
-    let add = place.scope == Scope::System && registered == Some(false) && plain;
-    Ok(add.then_some(entry))
-}
-
-/// Whether /etc/services has an entry for the name or the port that the service did not add.
-fn is_registered(findings: &[Finding], entry: &Entry, attached: Option<&Attached>) -> bool {
-    let own_line = attached.and_then(|attached| attached.line.as_ref());
-    findings.iter().any(|finding| {
-        let named = finding.claim.name.is_some();
-        match finding.kind {
-            FindingKind::Entry { ours: true, .. } => own_line != Some(entry),
-            FindingKind::Entry { tcp, .. } => (tcp || named) && own_line.is_none(),
-            _ => false,
-        }
-    })
-}
-
-/// Whether a unit is one of the service's.
-fn is_own(entry: &Entry, unit: &str) -> bool {
-    let name = &entry.name;
-    [Kind::PerConnection, Kind::Shared]
-        .iter()
-        .any(|kind| kind.units(name).iter().any(|own| own == unit))
 }
 
 /// Attaches a program, or leaves everything as it was. If the service is attached with these options

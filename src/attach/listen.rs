@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use super::Attachment;
@@ -64,8 +64,8 @@ fn path(text: &str) -> Result<String, &'static str> {
     if text.len() > MAX_PATH {
         return Err("the path of an AF_UNIX socket has at most 107 bytes");
     }
-    // The components of a path that is not in its shortest form make another path.
-    let shortest: std::path::PathBuf = Path::new(text)
+    // The components of a path that is not in its shortest form make another one.
+    let shortest: PathBuf = Path::new(text)
         .components()
         .filter(|component| *component != Component::ParentDir)
         .collect();
@@ -133,6 +133,19 @@ impl Endpoint {
             Endpoint::Local(path) => Target::Unix(path.into()),
         }
     }
+
+    /// Whether it is a port of all IPv6 addresses, and of no IPv4 address.
+    pub fn is_all_of_ipv6(&self) -> bool {
+        matches!(self, Endpoint::Tcp(Some(IpAddr::V6(ip)), _) if ip.is_unspecified())
+    }
+
+    /// The port or path, which others may use.
+    pub fn address(&self) -> Requested<'_> {
+        match self {
+            Endpoint::Tcp(_, port) => Requested::Port(port.get()),
+            Endpoint::Local(path) => Requested::Path(path),
+        }
+    }
 }
 
 /// The addresses of a service, each once, without those that another covers.
@@ -160,47 +173,33 @@ pub fn endpoints(attachment: &Attachment) -> Vec<Endpoint> {
             endpoints.push(endpoint.clone());
         }
     }
-    let of_ipv6 = Endpoint::is_all_of_ipv6;
-    if endpoints.iter().any(of_ipv6) {
-        // BindIPv6Only= holds for all addresses of a unit.
-        let both = |ip| move |port| Endpoint::Tcp(Some(ip), port);
-        let (v4, v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
-        return endpoints
-            .into_iter()
-            .flat_map(|endpoint| match endpoint {
-                Endpoint::Tcp(None, port) => vec![both(v4)(port), both(v6)(port)],
-                _ => vec![endpoint],
-            })
-            .collect();
+    if !endpoints.iter().any(Endpoint::is_all_of_ipv6) {
+        return endpoints;
     }
-    endpoints
+    // BindIPv6Only= holds for all addresses of a unit.
+    let of_each_family = |endpoint| match endpoint {
+        Endpoint::Tcp(None, port) => vec![
+            Endpoint::Tcp(Some(Ipv4Addr::UNSPECIFIED.into()), port),
+            Endpoint::Tcp(Some(Ipv6Addr::UNSPECIFIED.into()), port),
+        ],
+        _ => vec![endpoint],
+    };
+    endpoints.into_iter().flat_map(of_each_family).collect()
 }
 
 /// The arguments of `sockunit connect` for a service.
 pub fn connect_arguments(attachment: &Attachment) -> Vec<String> {
-    let endpoints = endpoints(attachment);
-    match endpoints.first() {
-        Some(Endpoint::Tcp(Some(ip), port)) if !ip.is_loopback() && !ip.is_unspecified() => {
+    let local = [
+        IpAddr::from(Ipv4Addr::LOCALHOST),
+        Ipv6Addr::LOCALHOST.into(),
+    ];
+    match endpoints(attachment).first() {
+        Some(Endpoint::Tcp(Some(ip), port)) if !ip.is_unspecified() && !local.contains(ip) => {
             vec![ip.to_string(), port.to_string()]
         }
         Some(Endpoint::Tcp(_, port)) => vec![port.to_string()],
         Some(Endpoint::Local(path)) => vec![path.clone()],
         None => Vec::new(),
-    }
-}
-
-impl Endpoint {
-    /// Whether it is a port of all IPv6 addresses, and of no IPv4 address.
-    pub fn is_all_of_ipv6(&self) -> bool {
-        matches!(self, Endpoint::Tcp(Some(IpAddr::V6(ip)), _) if ip.is_unspecified())
-    }
-
-    /// The port or path, which others may use.
-    pub fn address(&self) -> Requested<'_> {
-        match self {
-            Endpoint::Tcp(_, port) => Requested::Port(port.get()),
-            Endpoint::Local(path) => Requested::Path(path),
-        }
     }
 }
 

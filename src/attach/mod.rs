@@ -5,6 +5,7 @@
 
 mod add;
 mod error;
+mod free;
 mod list;
 mod listen;
 mod lookup;
@@ -12,6 +13,7 @@ mod probe;
 mod remove;
 mod render;
 mod replace;
+mod rules;
 mod sandbox;
 mod signature;
 mod store;

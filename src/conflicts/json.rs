@@ -19,7 +19,6 @@ pub(crate) fn json(finding: &Finding) -> Value {
     );
     set("name", finding.claim.name.is_some().into());
     set("port", finding.claim.port.is_some().into());
-    set("path", finding.claim.path.is_some().into());
     match &finding.location {
         Location::File(path, line) => {
             set("file", path.to_string_lossy().into());

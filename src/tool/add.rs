@@ -8,7 +8,9 @@ use clap::{Args, ValueHint};
 
 use super::place::PlaceOptions;
 use super::{say, with_hint};
-use crate::attach::{self, Added, Attachment, Change, Kind, Level, ListenAddress, Plan, Variable};
+use crate::attach::{
+    self, Added, Attachment, Change, Kind, Level, ListenAddress, Plan, Then, Variable,
+};
 use crate::hint::ShellCommand;
 use crate::server::{ConnectionRules, WhenFull};
 use crate::services::ServiceName;
@@ -29,7 +31,8 @@ pub struct Options {
     /// absolute path; repeatable [default: 127.0.0.1 and ::1]
     #[arg(long, value_name = "ADDRESS[:PORT]|PATH")]
     listen: Vec<ListenAddress>,
-    /// Run the program as this user [default: a dynamic user, which systemd allocates]
+    /// Run the program as this user [default: a dynamic user, which systemd allocates; root with
+    /// --sandbox privileged]
     #[arg(long, value_name = "USER", value_hint = ValueHint::Username)]
     user_name: Option<String>,
     /// Run the program as this group [default: the user's own]
@@ -54,8 +57,8 @@ pub struct Options {
     /// Restrict what the program can see and do
     #[arg(long, value_enum, default_value_t)]
     sandbox: Level,
-    /// Serve at most N connections at once; systemd closes further ones, and with --shared they wait
-    /// in the backlog
+    /// Serve at most N connections at once; systemd closes further ones, and with --shared
+    /// --when-full says what happens to them
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
     /// Serve at most N connections from one address at once, and close further ones
@@ -188,6 +191,12 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
     match &added.answer {
         Some(answer) => {
             let _ = writeln!(text, "{socket}: started\n{answer}");
+            // Servers that may not become other users or read homes often say nothing.
+            let silent = answer.bytes.is_empty() && answer.then == Then::Closed;
+            if silent && answer.unreachable.is_none() && attachment.level == Level::Strict {
+                text += "hint: a server that starts as root needs --sandbox privileged, and a program that reads \
+                         homes --sandbox standard\n";
+            }
             let words = attach::connect_arguments(attachment);
             let connect = ShellCommand::new(&["sockunit", "connect"]);
             let connect = words
