@@ -1,14 +1,13 @@
 //! Attaching a program: the checks, the files and their order.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::listen::endpoints;
 use super::probe::{self, Answer};
 use super::remove::Attached;
 use super::render::{self, Found, RenderedUnit, dynamic_user};
 use super::store::{Content, Store};
-use super::{Attachment, Error, Kind, SERVE, Variable, remove, replace};
-use crate::conflicts::{self, FindingKind};
+use super::{Attachment, Error, SERVE, Variable, free, remove, replace, rules};
 use crate::executable::{self, NotExecutable, RunAs, Visibility, group_id, user_exists};
 use crate::hint::{Hint, ShellCommand};
 use crate::log::Plain;
@@ -74,9 +73,16 @@ pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
         .iter()
         .map(Variable::to_string)
         .collect();
+    let rules = rules::check(attachment)?;
+    let paths: Vec<String> = endpoints(attachment)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let mut words = [&attachment.program]
         .into_iter()
         .chain(&attachment.directory)
+        .chain(&rules)
+        .chain(&paths)
         .chain(&attachment.arguments)
         .chain(&environment);
     if words.any(|word| word.contains(is_noncharacter)) {
@@ -87,11 +93,7 @@ pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
         ));
     }
     let bind = check_program(place, attachment)?;
-    let entry = Entry {
-        name: attachment.name.clone(),
-        port: attachment.port,
-    };
-    let line = check_free(place, attachment.kind, &entry, attached.as_ref())?;
+    let line = free::check(place, attachment, attached.as_ref())?;
     let line = line.filter(|_| attachment.services_entry);
     check_directory(place, attachment)?;
     let found = Found {
@@ -130,7 +132,7 @@ fn check_program(place: &Place, attachment: &Attachment) -> Result<Option<PathBu
     let visible = Visibility {
         homes_hidden: sandbox.homes_hidden,
         tmp_hidden: render::hides_tmp(attachment, place.scope),
-        native_only: sandbox.unprivileged,
+        native_only: sandbox.native_only,
     };
     let program = &attachment.program;
     let found = executable::check(&place.root, program.as_ref(), &user, visible)?;
@@ -145,6 +147,7 @@ fn check_program(place: &Place, attachment: &Attachment) -> Result<Option<PathBu
             "rename it",
         ));
     }
+    rules::check_banners(place, attachment, &user, visible)?;
     let serve = executable::check(&place.root, SERVE.as_ref(), &user, visible);
     serve.map_err(|error| NotExecutable {
         problem: format!(
@@ -198,6 +201,13 @@ fn check_directory(place: &Place, attachment: &Attachment) -> Result<(), Error> 
 }
 
 fn run_as(place: &Place, attachment: &Attachment) -> Result<RunAs, Error> {
+    let sandbox = attachment.level.sandbox();
+    if place.scope == Scope::User && sandbox.as_root {
+        return Err(Error::invalid(
+            "--sandbox privileged is for servers that start as root",
+            "leave out --user, or use another level",
+        ));
+    }
     if place.scope == Scope::User {
         return match (
             attachment.user.as_ref().or(attachment.group.as_ref()),
@@ -221,14 +231,35 @@ fn run_as(place: &Place, attachment: &Attachment) -> Result<RunAs, Error> {
             }
         })?),
     };
-    if let Some(name) = &attachment.user {
+    if let Some(name) = attachment.run_as() {
         let user = RunAs::named(&place.root, name).ok_or_else(|| Error::Invalid {
             problem: format!("the user {} does not exist", Plain(name)),
             hint: Hint::new("create it, or leave out --user-name")
                 .command(ShellCommand::new(&["adduser", "--system"]).arg(name)),
         })?;
         let user = user.in_group(group);
-        return Ok(match attachment.level.sandbox().unprivileged {
+        match user.is_root() {
+            true if sandbox.unprivileged => {
+                return Err(Error::invalid(
+                    format!(
+                        "{name} has no privileges in the sandbox {}",
+                        attachment.level
+                    ),
+                    "for a server that starts as root and drops privileges itself, use --sandbox privileged; for \
+                     another program, another user",
+                ));
+            }
+            false if sandbox.as_root => {
+                return Err(Error::invalid(
+                    format!(
+                        "--sandbox privileged is for servers that start as root, not as {name}"
+                    ),
+                    "leave out --user-name, or use another level",
+                ));
+            }
+            _ => {}
+        }
+        return Ok(match sandbox.unprivileged {
             true => user.without_privileges(),
             false => user,
         });
@@ -240,53 +271,6 @@ fn run_as(place: &Place, attachment: &Attachment) -> Result<RunAs, Error> {
         )),
         _ => Ok(RunAs::dynamic().in_group(group)),
     }
-}
-
-/// Checks that the name and the port are free, but for the service itself. Returns the entry for
-/// /etc/services, unless the name or the port has another one.
-fn check_free(
-    place: &Place,
-    kind: Kind,
-    entry: &Entry,
-    attached: Option<&Attached>,
-) -> Result<Option<Entry>, Error> {
-    let units = kind.units(&entry.name);
-    let mut findings = conflicts::find(place, &entry.name, entry.port, &units);
-    let own_line = attached.and_then(|attached| attached.line.as_ref());
-    let registered = findings.iter().any(|finding| {
-        let named = finding.claim.name.is_some();
-        match finding.kind {
-            FindingKind::Entry { ours: true, .. } => own_line != Some(entry),
-            FindingKind::Entry { tcp, .. } => (tcp || named) && own_line.is_none(),
-            _ => false,
-        }
-    });
-    findings.retain(|finding| {
-        let own = match &finding.kind {
-            FindingKind::Unit(unit) => attached.is_some() && is_own(entry, &unit.unit),
-            FindingKind::Listener {
-                unit: Some(unit), ..
-            } => attached.is_some() && is_own(entry, unit),
-            _ => false,
-        };
-        finding.is_conflict() && !own
-    });
-    if !findings.is_empty() {
-        return Err(Error::InUse(findings));
-    }
-    let file = place.path("/etc/services");
-    // A link belongs to another tool.
-    let plain = fs::symlink_metadata(file).is_ok_and(|file| file.is_file());
-    let add = place.scope == Scope::System && !registered && plain;
-    Ok(add.then(|| entry.clone()))
-}
-
-/// Whether a unit is one of the service's.
-fn is_own(entry: &Entry, unit: &str) -> bool {
-    let name = &entry.name;
-    [Kind::PerConnection, Kind::Shared]
-        .iter()
-        .any(|kind| kind.units(name).iter().any(|own| own == unit))
 }
 
 /// Attaches a program, or leaves everything as it was. If the service is attached with these options

@@ -77,6 +77,9 @@ impl Error {
                 {
                     return Some(switch_off(program, service, &finding.location));
                 }
+                if finding.claim.path.is_some() && finding.claim.name.is_none() {
+                    return Some(Hint::new("use another path"));
+                }
                 let check = ShellCommand::new(&["sockunit", "check"]);
                 let hint = Hint::new("use another name or port; this shows all that use these");
                 match (&finding.claim.name, finding.claim.port) {

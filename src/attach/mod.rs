@@ -5,31 +5,35 @@
 
 mod add;
 mod error;
+mod free;
 mod list;
+mod listen;
 mod lookup;
 mod probe;
 mod remove;
 mod render;
 mod replace;
+mod rules;
 mod sandbox;
 mod signature;
 mod status;
 mod store;
 
 use std::fmt;
-use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
 pub use add::{Added, Change, Plan, add, plan};
 pub use error::Error;
 pub use list::{Listed, list, own};
+pub use listen::{ListenAddress, connect_arguments};
 pub(crate) use lookup::absolute_path;
 pub use probe::{Then, receive};
 pub use remove::{Stopping, remove};
 pub use sandbox::Level;
 pub use status::{Connection, Remote, Status, Totals, status};
 
+use crate::server::{ConnectionRules, WhenFull};
 use crate::services::ServiceName;
 use crate::systemd::CommandLine;
 
@@ -42,7 +46,7 @@ pub const SERVE: &str = "/usr/libexec/sockunit/serve";
 pub struct Attachment {
     /// The service name.
     pub name: ServiceName,
-    /// The TCP port.
+    /// The TCP port of addresses without one.
     pub port: NonZeroU16,
     /// The addresses; empty means the loopback addresses.
     pub listen: Vec<ListenAddress>,
@@ -66,12 +70,25 @@ pub struct Attachment {
     pub max_connections: u32,
     /// The concurrency limit of one remote address.
     pub per_source: u32,
+    /// What happens at the limit on connections, rate or load of a shared service.
+    pub when_full: WhenFull,
+    /// The rules for connections; the paths in them are absolute.
+    pub rules: ConnectionRules,
     /// The program's absolute path.
     pub program: String,
     /// Its arguments.
     pub arguments: Vec<String>,
     /// Start the socket at every boot.
     pub enable: bool,
+}
+
+impl Attachment {
+    /// The name of the user that the program runs as; `None` for a dynamic user, or with `--user` for that
+    /// user.
+    fn run_as(&self) -> Option<&str> {
+        let default = self.level.sandbox().as_root.then_some("root");
+        self.user.as_deref().or(default)
+    }
 }
 
 /// How connections are served.
@@ -136,31 +153,6 @@ impl FromStr for Variable {
             name: name.into(),
             value: value.into(),
         })
-    }
-}
-
-/// An address to listen on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ListenAddress {
-    /// All addresses of the host.
-    All,
-    /// One address, or the unspecified address of one family.
-    Ip(IpAddr),
-}
-
-impl FromStr for ListenAddress {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<ListenAddress, &'static str> {
-        let bare = text
-            .strip_prefix('[')
-            .and_then(|text| text.strip_suffix(']'));
-        match text {
-            "*" => Ok(ListenAddress::All),
-            _ => bare.unwrap_or(text).parse().map(ListenAddress::Ip).map_err(
-                |_| "give an address of this host, such as 192.0.2.1 or ::1, or * for all of them",
-            ),
-        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! The first connection to a service that was just attached.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -10,8 +9,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{MsgFlags, recv};
 
-use super::{Attachment, Error, ListenAddress};
-use crate::connect::{Target, dial};
+use super::listen::{Endpoint, endpoints};
+use super::{Attachment, Error};
+use crate::connect::dial;
 use crate::connection::poll_timeout;
 use crate::log::escape;
 use crate::systemd::journalctl::{self, Filter};
@@ -99,8 +99,9 @@ impl fmt::Display for Answer {
 
 /// Connects once and reads the answer, bounded in time and bytes.
 pub fn connect_once(place: &Place, attachment: &Attachment, since: &str) -> Result<Answer, Error> {
-    let host = host(&attachment.listen);
-    let target = Target::new(&host, &attachment.port.to_string());
+    let Some(target) = endpoints(attachment).first().map(Endpoint::target) else {
+        return Err(Error::NoAnswer("it has no address".into()));
+    };
     let mut answer = Answer {
         address: target.to_string(),
         bytes: Vec::new(),
@@ -150,16 +151,6 @@ fn elsewhere(place: &Place, attachment: &Attachment) -> Result<Option<PathBuf>, 
 fn is_about_unit(line: &str, name: &str) -> bool {
     line.strip_prefix(name)
         .is_some_and(|rest| rest.starts_with(['@', '.']))
-}
-
-/// An address of the service to connect to.
-fn host(listen: &[ListenAddress]) -> String {
-    match listen.first() {
-        None | Some(ListenAddress::All) => "127.0.0.1".into(),
-        Some(ListenAddress::Ip(IpAddr::V4(ip))) if ip.is_unspecified() => "127.0.0.1".into(),
-        Some(ListenAddress::Ip(IpAddr::V6(ip))) if ip.is_unspecified() => "::1".into(),
-        Some(ListenAddress::Ip(ip)) => ip.to_string(),
-    }
 }
 
 /// The first bytes of a service and what follows, bounded in time and bytes.

@@ -1,9 +1,10 @@
 //! The text of an attachment's units.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use super::{Attachment, Kind, ListenAddress, SERVE, sandbox, signature};
+use super::listen::{Endpoint, endpoints};
+use super::{Attachment, Kind, SERVE, sandbox, signature};
+use crate::server::WhenFull;
 use crate::systemd::Scope;
 use crate::systemd::quote::{environment_word, exec_word, path_word};
 
@@ -48,30 +49,32 @@ pub fn units(attachment: &Attachment, scope: Scope, found: Found<'_>) -> [Render
 fn socket_text(attachment: &Attachment, scope: Scope) -> String {
     let Attachment {
         name,
-        port,
         max_connections,
         per_source,
         ..
     } = attachment;
+    let endpoints = endpoints(attachment);
+    let place = description(&endpoints);
     let per_connection = attachment.kind == Kind::PerConnection;
-    let mut text = format!(
-        "[Unit]\nDescription={name} on TCP port {port}\nDocumentation=man:sockunit-add(1)\n"
-    );
+    let mut text =
+        format!("[Unit]\nDescription={name} on {place}\nDocumentation=man:sockunit-add(1)\n");
     if per_connection && scope == Scope::System {
         text += "# Removes files that systemd leaves in /run after a connection ends.\n\
                  Wants=sockunit-sweep.timer\n";
     }
     text +=
         "# The socket can be restarted any number of times.\nStartLimitIntervalSec=0\n\n[Socket]\n";
-    for address in addresses(attachment) {
-        text += &match address {
-            ListenAddress::All => format!("ListenStream={port}\n"),
-            ListenAddress::Ip(IpAddr::V4(ip)) => format!("ListenStream={ip}:{port}\n"),
-            ListenAddress::Ip(IpAddr::V6(ip)) => format!("ListenStream=[{ip}]:{port}\n"),
-        };
+    for endpoint in &endpoints {
+        text += &format!("ListenStream={}\n", endpoint.to_string().replace('%', "%%"));
     }
-    if addresses(attachment).contains(&ListenAddress::Ip(Ipv6Addr::UNSPECIFIED.into())) {
+    if endpoints.iter().any(Endpoint::is_all_of_ipv6) {
         text += "BindIPv6Only=ipv6-only\n";
+    }
+    if endpoints
+        .iter()
+        .any(|end| matches!(end, Endpoint::Local(_)))
+    {
+        text += &socket_file(attachment);
     }
     text += "# An address that does not exist yet, or a missing IPv6, must not make the socket fail.\n\
              FreeBind=yes\n";
@@ -90,36 +93,41 @@ fn socket_text(attachment: &Attachment, scope: Scope) -> String {
     text
 }
 
-/// The addresses, each once, without those that another covers.
-fn addresses(attachment: &Attachment) -> Vec<ListenAddress> {
-    if attachment.listen.contains(&ListenAddress::All) {
-        return vec![ListenAddress::All];
-    }
-    if attachment.listen.is_empty() {
-        return [
-            IpAddr::from(Ipv4Addr::LOCALHOST),
-            Ipv6Addr::LOCALHOST.into(),
-        ]
-        .map(ListenAddress::Ip)
-        .to_vec();
-    }
-    let mut addresses = Vec::new();
-    for address in &attachment.listen {
-        let covered = match address {
-            ListenAddress::All => false,
-            ListenAddress::Ip(ip) => {
-                let unspecified = match ip {
-                    IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-                    IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-                };
-                *ip != unspecified && attachment.listen.contains(&ListenAddress::Ip(unspecified))
+/// The ports and paths, for people.
+fn description(endpoints: &[Endpoint]) -> String {
+    let mut ports = Vec::new();
+    let mut paths = Vec::new();
+    for endpoint in endpoints {
+        match endpoint {
+            Endpoint::Tcp(_, port) if !ports.contains(&port.to_string()) => {
+                ports.push(port.to_string());
             }
-        };
-        if !covered && !addresses.contains(address) {
-            addresses.push(*address);
+            Endpoint::Tcp(..) => {}
+            Endpoint::Local(path) => paths.push(path.replace('%', "%%")),
         }
     }
-    addresses
+    let name = match ports.len() {
+        0 | 1 => "TCP port",
+        _ => "TCP ports",
+    };
+    let ports = (!ports.is_empty()).then(|| format!("{name} {}", ports.join(", ")));
+    let places: Vec<String> = ports.into_iter().chain(paths).collect();
+    places.join(" and ")
+}
+
+/// Owner and mode of the file of an AF_UNIX socket.
+fn socket_file(attachment: &Attachment) -> String {
+    let user = attachment.user.iter();
+    let mut text: String = user.map(|user| format!("SocketUser={user}\n")).collect();
+    text += &match &attachment.group {
+        Some(group) => format!(
+            "# The members of the group may connect.\nSocketGroup={group}\nSocketMode=0660\n"
+        ),
+        None => {
+            "# Every local user may connect, as to a loopback address.\nSocketMode=0666\n".into()
+        }
+    };
+    text + "RemoveOnStop=yes\n"
 }
 
 fn service_text(attachment: &Attachment, scope: Scope, found: Found<'_>) -> String {
@@ -150,28 +158,41 @@ fn service_text(attachment: &Attachment, scope: Scope, found: Found<'_>) -> Stri
     text
 }
 
-/// The command of `ExecStart=`: `sockunit serve` with the program.
+/// The command of `ExecStart=`: `sockunit serve` with its options and the program.
 fn command(attachment: &Attachment) -> String {
+    let mut words = vec![SERVE.to_owned()];
+    words.extend(serve_options(attachment));
+    words.push("--".into());
+    words.push(attachment.program.clone());
+    words.extend(attachment.arguments.iter().cloned());
+    let words: Vec<String> = words.iter().map(|word| exec_word(word)).collect();
+    words.join(" ")
+}
+
+/// The options of `sockunit serve`. A process for one connection has no use for those that count
+/// connections; the socket unit has its limits.
+fn serve_options(attachment: &Attachment) -> Vec<String> {
     let Attachment {
         name,
         max_connections,
         per_source,
         ..
     } = attachment;
-    let mut line = format!("{SERVE} --name {name}");
-    // For the other kind, the socket unit has them.
+    let mut words = vec!["--name".to_owned(), name.to_string()];
     if attachment.kind == Kind::Shared {
-        line += &format!(" --max-connections {max_connections} --per-source {per_source}");
+        let (max, per_source) = (max_connections.to_string(), per_source.to_string());
+        words.extend([
+            "--max-connections".into(),
+            max,
+            "--per-source".into(),
+            per_source,
+        ]);
+        if attachment.when_full == WhenFull::Refuse {
+            words.extend(["--when-full", "refuse"].map(String::from));
+        }
     }
-    line += " --";
-    for word in [&attachment.program]
-        .into_iter()
-        .chain(&attachment.arguments)
-    {
-        line.push(' ');
-        line += &exec_word(word);
-    }
-    line
+    words.extend(attachment.rules.arguments().unwrap_or_default());
+    words
 }
 
 fn per_connection(attachment: &Attachment, scope: Scope) -> String {
@@ -240,7 +261,9 @@ SyslogLevelPrefix=no
 fn user(attachment: &Attachment) -> String {
     let group = attachment.group.iter();
     let group: String = group.map(|group| format!("Group={group}\n")).collect();
-    let user = match &attachment.user {
+    let user = match attachment.run_as() {
+        // systemd 257 takes CAP_SETUID from the server if its unit has User= and a system call filter.
+        Some(_) if attachment.level.sandbox().as_root => "# It runs as root.\n".into(),
         Some(user) => format!("User={user}\n"),
         None => match dynamic_user(&attachment.name.to_string()) {
             Some(user) => format!(
@@ -280,5 +303,5 @@ pub fn dynamic_user(name: &str) -> Option<String> {
 
 /// Whether the service has an empty /tmp of its own, as one with a dynamic user has at any level.
 pub fn hides_tmp(attachment: &Attachment, scope: Scope) -> bool {
-    attachment.level.sandbox().tmp_hidden || scope == Scope::System && attachment.user.is_none()
+    attachment.level.sandbox().tmp_hidden || scope == Scope::System && attachment.run_as().is_none()
 }

@@ -167,7 +167,15 @@ fn apply(
 /// The directives of a socket unit that systemd applies only when it opens the socket.
 fn listening(text: &str) -> Vec<(String, String)> {
     let file = UnitFile::parse(text.as_bytes());
-    let keys = ["ListenStream", "BindIPv6Only", "FreeBind", "Accept"];
+    let keys = [
+        "ListenStream",
+        "BindIPv6Only",
+        "FreeBind",
+        "Accept",
+        "SocketUser",
+        "SocketGroup",
+        "SocketMode",
+    ];
     let assignments = file.assignments.into_iter();
     assignments
         .filter(|assignment| keys.contains(&assignment.key.as_str()))

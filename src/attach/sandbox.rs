@@ -4,11 +4,17 @@
 //! the places that have to know it.
 
 use std::fmt;
+use std::time::Duration;
 
 use clap::ValueEnum;
 
 use super::{Attachment, Kind};
+use crate::clock::duration_word;
 use crate::systemd::Scope;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How much longer than its time limit a connection may take to end.
+const MARGIN: Duration = Duration::from_secs(60);
 
 /// How much of the system the program cannot use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -18,6 +24,9 @@ pub enum Level {
     Strict,
     /// No way to gain privileges, and limits; files and network as the user may
     Standard,
+    /// For servers that start as root and drop privileges themselves: homes, the network, and of root's
+    /// privileges those that such a server needs
+    Privileged,
     /// No restrictions
     Off,
 }
@@ -27,6 +36,7 @@ impl fmt::Display for Level {
         f.pad(match self {
             Level::Strict => "strict",
             Level::Standard => "standard",
+            Level::Privileged => "privileged",
             Level::Off => "off",
         })
     }
@@ -39,8 +49,12 @@ pub struct Sandbox {
     pub homes_hidden: bool,
     /// The service has a /tmp of its own, whichever user it runs as.
     pub tmp_hidden: bool,
-    /// Root has no capabilities either, and system calls are those of the machine's own architecture.
+    /// Root has no capabilities either.
     pub unprivileged: bool,
+    /// System calls are those of the machine's own architecture.
+    pub native_only: bool,
+    /// The program runs as root unless the user says otherwise.
+    pub as_root: bool,
     groups: &'static [&'static Group],
 }
 
@@ -52,6 +66,8 @@ impl Level {
                 homes_hidden: true,
                 tmp_hidden: true,
                 unprivileged: true,
+                native_only: true,
+                as_root: false,
                 groups: &[
                     &PRIVILEGES,
                     &CAPABILITIES,
@@ -72,6 +88,8 @@ impl Level {
                 homes_hidden: false,
                 tmp_hidden: false,
                 unprivileged: true,
+                native_only: true,
+                as_root: false,
                 groups: &[
                     &PRIVILEGES,
                     &CAPABILITIES_OF_SYSTEM,
@@ -80,10 +98,30 @@ impl Level {
                     &SHARED_LIMITS,
                 ],
             },
+            Level::Privileged => Sandbox {
+                homes_hidden: false,
+                tmp_hidden: true,
+                unprivileged: false,
+                native_only: true,
+                as_root: true,
+                groups: &[
+                    &PRIVILEGES,
+                    &CAPABILITIES_OF_SERVERS,
+                    &USUAL_SOCKETS,
+                    &CALLS_OF_SERVERS,
+                    &FILES_OF_SERVERS,
+                    &SYSLOG_SOCKET,
+                    &MANAGER_SOCKETS,
+                    &LIMITS,
+                    &SHARED_LIMITS,
+                ],
+            },
             Level::Off => Sandbox {
                 homes_hidden: false,
                 tmp_hidden: false,
                 unprivileged: false,
+                native_only: false,
+                as_root: false,
                 groups: &[],
             },
         }
@@ -98,7 +136,7 @@ struct Group {
     /// Only for this service manager.
     scope: Option<Scope>,
     /// The lines of the `[Service]` section, with their comments. TASKS stands for the task limit of a
-    /// shared service.
+    /// shared service, and TIME for the time limit of a connection.
     text: &'static str,
 }
 
@@ -212,6 +250,50 @@ const SYSLOG_SOCKET: Group = of_kind(
     "BindReadOnlyPaths=/run/systemd/journal/dev-log\n",
 );
 
+/// What servers need to become other users, to change their root, and to serve the files of users. vsftpd
+/// listens on low ports too.
+const CAPABILITIES_OF_SERVERS: Group = always(
+    "CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_SYS_CHROOT CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE CAP_KILL
+CapabilityBoundingSet=CAP_AUDIT_WRITE CAP_NET_BIND_SERVICE
+",
+);
+
+/// @privileged, without the calls that change user, group and root.
+const CALLS_OF_SERVERS: Group = always(
+    "SystemCallFilter=~@aio @clock @cpu-emulation @debug @keyring @module @mount @obsolete @raw-io @reboot @resources @swap
+SystemCallFilter=~acct bpf fanotify_init open_by_handle_at quotactl setdomainname sethostname msgget semget shmget
+# These are in @mount and @resources, and servers and PAM need them.
+SystemCallFilter=chroot setpriority setrlimit
+SystemCallErrorNumber=EPERM
+",
+);
+
+const FILES_OF_SERVERS: Group = always(
+    "
+# The file system is read-only, except homes, /srv, mail and logs, and an empty /tmp. /run has only what logins need, and
+# the empty directories that sshd and vsftpd use.
+ProtectSystem=strict
+ReadWritePaths=-/home -/root -/srv -/var/mail -/var/log
+ReadOnlyPaths=-/var/log/journal
+TemporaryFileSystem=/run:ro /run/sshd:ro,mode=0755 /run/vsftpd/empty:ro,mode=0755 /dev/shm:ro
+BindReadOnlyPaths=-/run/systemd/resolve -/run/nscd
+BindPaths=-/run/utmp
+PrivateTmp=yes
+PrivateMounts=yes
+PrivateDevices=yes
+PrivateIPC=yes
+LimitMSGQUEUE=0
+# The program sees no other processes.
+ProtectProc=invisible
+ProtectClock=yes
+ProtectHostname=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+",
+);
+
 /// `sockunit serve` logs and notifies systemd through them.
 const MANAGER_SOCKETS: Group = Group {
     kind: Some(Kind::Shared),
@@ -234,7 +316,7 @@ MemoryMax=128M
 MemorySwapMax=0
 LimitNOFILE=256
 LimitCORE=0
-RuntimeMaxSec=1d
+RuntimeMaxSec=TIME
 ",
 );
 
@@ -253,10 +335,21 @@ LimitCORE=0
 /// The lines of the `[Service]` section that make up the sandbox.
 pub fn lines(attachment: &Attachment, scope: Scope) -> String {
     let tasks = u64::from(attachment.max_connections) * 4 + 16;
+    // Longer than --time-limit, at which sockunit serve stops the program in order.
+    let asked = attachment.rules.time_limit.unwrap_or_default();
+    let time = match asked < DAY {
+        true => "1d".to_owned(),
+        false => duration_word(asked + MARGIN),
+    };
     let groups = attachment.level.sandbox().groups.iter();
     groups
         .filter(|group| group.kind.is_none_or(|kind| kind == attachment.kind))
         .filter(|group| group.scope.is_none_or(|of| of == scope))
-        .map(|group| group.text.replace("TASKS", &tasks.to_string()))
+        .map(|group| {
+            group
+                .text
+                .replace("TASKS", &tasks.to_string())
+                .replace("TIME", &time)
+        })
         .collect()
 }

@@ -1,4 +1,4 @@
-//! Parses durations.
+//! Parses durations, and writes them.
 
 use std::time::Duration;
 
@@ -27,6 +27,19 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A duration as [`duration`] parses it: with the largest unit that makes it a whole number.
+pub(crate) fn duration_word(duration: Duration) -> String {
+    let (seconds, nanos) = (duration.as_secs(), duration.as_nanos());
+    match () {
+        () if nanos % 1_000 != 0 => format!("{nanos}ns"),
+        () if nanos % 1_000_000 != 0 => format!("{}us", nanos / 1_000),
+        () if nanos % 1_000_000_000 != 0 => format!("{}ms", nanos / 1_000_000),
+        () if seconds % 60 != 0 => format!("{seconds}s"),
+        () if seconds % 3600 != 0 => format!("{}min", seconds / 60),
+        () => format!("{}h", seconds / 3600),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +58,22 @@ mod tests {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         for text in ["", "0", "0s", "-1s", "soon", "5 parsecs", "999999999999h"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_written_as_it_is_parsed() {
+        for (nanos, word) in [
+            (300_000_000_000, "5min"),
+            (90_000_000_000, "90s"),
+            (8760 * 3_600_000_000_000, "8760h"),
+            (1_500_000_000, "1500ms"),
+            (1_000_001, "1000001ns"),
+            (1_001_000, "1001us"),
+        ] {
+            let value = Duration::from_nanos(nanos);
+            assert_eq!(duration_word(value), word);
+            assert_eq!(duration(word), Ok(value));
         }
     }
 }

@@ -6,7 +6,7 @@ mod zone;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-pub(crate) use duration::duration;
+pub(crate) use duration::{duration, duration_word};
 pub(crate) use zone::local_zone;
 
 /// Formats a time as date(1) does in the C locale: `Tue Jan 23 13:33:55 EST 2001`.

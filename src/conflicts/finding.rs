@@ -26,12 +26,14 @@ pub(crate) enum Severity {
     Note,
 }
 
-/// The name and the port, as far as a finding uses them.
+/// The name and the port or path, as far as a finding uses them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) name: Option<String>,
     /// The TCP port.
     pub(crate) port: Option<u16>,
+    /// The path of an AF_UNIX socket.
+    pub(crate) path: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +59,7 @@ pub(crate) enum FindingKind {
         /// Whether it is the line that `sockunit services add` writes for this name and port.
         ours: bool,
     },
-    /// A listening TCP socket.
+    /// A listening socket.
     Listener {
         /// The processes that have it open, as far as they are visible to the caller.
         processes: Vec<Process>,
@@ -92,6 +94,8 @@ pub(crate) enum FindingKind {
     },
     /// The port is below 1024.
     PrivilegedPort,
+    /// A file that is no socket has the path.
+    OtherFile,
 }
 
 /// A unit that has the name or listens on the port.
@@ -180,11 +184,13 @@ impl fmt::Display for Finding {
 
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.name, self.port) {
-            (Some(name), Some(port)) => write!(f, "the name {name} and the port {port}"),
-            (Some(name), None) => write!(f, "the name {name}"),
-            (None, Some(port)) => write!(f, "the port {port}"),
-            (None, None) => f.write_str("neither"),
+        let name = self.name.iter().map(|name| format!("the name {name}"));
+        let port = self.port.iter().map(|port| format!("the port {port}"));
+        let path = self.path.iter().map(|path| format!("the path {path}"));
+        let claims: Vec<String> = name.chain(port).chain(path).collect();
+        match claims.is_empty() {
+            true => f.write_str("neither"),
+            false => f.write_str(&claims.join(" and ")),
         }
     }
 }
@@ -267,6 +273,9 @@ impl fmt::Display for Sentence<'_> {
                 }
             }
             FindingKind::Unread { why } => write!(f, "not checked: {why}"),
+            FindingKind::OtherFile => {
+                f.write_str("a file that is no socket, which systemd would delete")
+            }
             FindingKind::PrivilegedPort => write!(
                 f,
                 "{claim} is below 1024: such ports are for well-known services, and only root or a \

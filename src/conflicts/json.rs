@@ -58,6 +58,7 @@ pub(crate) fn json(finding: &Finding) -> Value {
             json!({"service": service, "disabled": disabled, "not_served": refusal, "tcp": tcp}),
         ),
         FindingKind::Unread { why } => ("unread", json!({"why": why})),
+        FindingKind::OtherFile => ("file", json!({})),
         FindingKind::PrivilegedPort => ("low-port", json!({})),
     };
     set("kind", kind.into());

@@ -1,33 +1,40 @@
-//! Listening TCP sockets, and the processes that have them open.
+//! Listening sockets, and the processes that have them open.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::unit::ActiveSockets;
-use super::{Finding, FindingKind, Location, Process, ProcessUnit, Query, Severity};
-use crate::connection::table::{self, Row};
+use super::{Finding, FindingKind, Location, Process, ProcessUnit, Query, Requested, Severity};
+use crate::connection::table::{self, Row, UnixListener};
 use crate::systemd::Place;
 
-/// Adds the listening sockets with the port. `active` are the active socket units.
+/// Adds the listening sockets with the port or path. `active` are the active socket units.
 pub(super) fn find(
     place: &Place,
     query: Query<'_>,
     active: &ActiveSockets,
     findings: &mut Vec<Finding>,
 ) {
+    if let Requested::Path(path) = query.address {
+        other_file(place, path, query, findings);
+    }
     if !place.live() {
         return;
     }
-    let mut sockets = match table::read() {
-        Ok(rows) => rows,
+    let sockets = match query.address {
+        Requested::Port(port) => table::read().map(|rows| of_port(rows, port)),
+        Requested::Path(path) => table::read_unix().map(|rows| of_path(rows, path)),
+    };
+    let sockets = match sockets {
+        Ok(sockets) => sockets,
         Err((path, error)) => {
             findings.push(Finding::unread(&path, &error));
             return;
         }
     };
-    sockets.retain(|row| row.listens() && row.local.port() == query.port);
     if sockets.is_empty() {
         return;
     }
@@ -35,10 +42,10 @@ pub(super) fn find(
     if let Err(error) = owners.search(sockets.iter().map(|socket| socket.inode)) {
         findings.push(Finding::unread(Path::new("/proc"), &error));
     }
-    for Row {
-        local: address,
+    for Socket {
+        location,
+        address,
         inode,
-        ..
     } in sockets
     {
         let processes = owners.by_inode.remove(&inode).unwrap_or_default();
@@ -48,12 +55,55 @@ pub(super) fn find(
         findings.push(Finding {
             severity: Severity::Conflict,
             claim: query.claim(false, true),
-            location: Location::Address(address),
+            location,
             kind: FindingKind::Listener {
-                unit: active.at(address).filter(|_| by_systemd),
+                unit: active.at(&address).filter(|_| by_systemd),
                 hidden: owners.hidden && processes.is_empty(),
                 processes,
             },
+        });
+    }
+}
+
+/// A listening socket.
+struct Socket {
+    location: Location,
+    /// The address as systemd prints it.
+    address: String,
+    inode: u64,
+}
+
+fn of_port(rows: Vec<Row>, port: u16) -> Vec<Socket> {
+    let rows = rows.iter().filter(|row| row.listens());
+    let rows = rows.filter(|row| row.local.port() == port);
+    let socket = |row: &Row| Socket {
+        location: Location::Address(row.local),
+        address: row.local.to_string(),
+        inode: row.inode,
+    };
+    rows.map(socket).collect()
+}
+
+fn of_path(rows: Vec<UnixListener>, path: &str) -> Vec<Socket> {
+    let rows = rows.iter().filter(|row| row.path == path);
+    let socket = |row: &UnixListener| Socket {
+        location: Location::File(path.into(), None),
+        address: path.into(),
+        inode: row.inode,
+    };
+    rows.map(socket).collect()
+}
+
+/// Adds a file with the path that is no socket. systemd deletes it, as it deletes a socket on which
+/// nobody listens any more.
+fn other_file(place: &Place, path: &str, query: Query<'_>, findings: &mut Vec<Finding>) {
+    let file = place.path(path);
+    if fs::symlink_metadata(&file).is_ok_and(|file| !file.file_type().is_socket()) {
+        findings.push(Finding {
+            severity: Severity::Conflict,
+            claim: query.claim(false, true),
+            location: Location::File(file, None),
+            kind: FindingKind::OtherFile,
         });
     }
 }

@@ -64,7 +64,7 @@ impl ConfiguredService<'_> {
     fn finding(self, query: Query<'_>) -> Option<Finding> {
         let names = [self.shown, self.name];
         let name = names.iter().any(|name| name.bytes == query.name.as_ref());
-        let port = self.port == Some(query.port);
+        let port = query.is_port(self.port);
         // A service for UDP and a service that is not served do not use the TCP port.
         let in_use = port && self.refusal.is_none() && self.is_tcp;
         (name || port).then(|| Finding {

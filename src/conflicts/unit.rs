@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::{Claim, ConflictingUnit, Finding, FindingKind, Location, Query, Severity};
+use super::{Claim, ConflictingUnit, Finding, FindingKind, Location, Query, Requested, Severity};
 use crate::systemd::{
     Enablement, ListenDirective, Manager, Place, Properties, ReadError, Scope, State,
     SystemctlError, Unit,
@@ -19,10 +19,9 @@ pub(super) struct ActiveSockets(Vec<(String, Vec<String>)>);
 
 impl ActiveSockets {
     /// The unit that listens on an address.
-    pub(super) fn at(&self, address: SocketAddr) -> Option<String> {
-        let address = address.to_string();
+    pub(super) fn at(&self, address: &str) -> Option<String> {
         let mut units = self.0.iter();
-        let found = units.find(|(_, listens)| listens.contains(&address));
+        let found = units.find(|(_, listens)| listens.iter().any(|listen| listen == address));
         found.map(|(unit, _)| unit.clone())
     }
 }
@@ -144,13 +143,18 @@ impl UnitSearch<'_> {
             // It is an alias; the unit is checked by its own name.
             return Ok(None);
         }
-        let port = self.query.port;
-        let on_port =
-            |listen: &ListenDirective<'_>| listen.is_stream() && listen.port() == Some(port);
+        let query = self.query;
+        let requested = |listen: &ListenDirective<'_>| {
+            let here = match query.address {
+                Requested::Port(port) => listen.port() == Some(port),
+                Requested::Path(path) => listen.value.text == path,
+            };
+            listen.is_stream() && here
+        };
         let mut written: Vec<_> = unit
             .listen_directives()
             .into_iter()
-            .filter(on_port)
+            .filter(requested)
             .collect();
         if unit.state == State::Missing {
             // Drop-ins without a unit file define no unit.
@@ -170,7 +174,10 @@ impl UnitSearch<'_> {
                 .unwrap_or_default();
             listens = shown
                 .into_iter()
-                .filter(|address| has_port(address, port))
+                .filter(|address| match query.address {
+                    Requested::Port(port) => has_port(address, port),
+                    Requested::Path(path) => address == path,
+                })
                 .collect();
         }
         let named = named && (unit.state != State::Missing || runs);

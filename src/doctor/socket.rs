@@ -1,14 +1,13 @@
 //! Whether the socket listens.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
 use std::path::Path;
 
 use super::address::{self, Address};
 use super::files::REFUSED;
 use super::subject::Subject;
 use super::{Problem, Report, Selection, inactive};
-use crate::conflicts::{self, Finding, FindingKind, Location};
+use crate::conflicts::{self, Finding, FindingKind, Location, Requested};
 use crate::hint::ShellCommand;
 
 /// Checks that the socket is active and that the kernel has its addresses. Returns whether the checks
@@ -102,7 +101,8 @@ pub fn listening(subject: &Subject<'_>) -> Vec<(SocketAddr, Finding)> {
         return Vec::new();
     };
     let mut found = Vec::new();
-    for port in subject.ports().into_iter().filter_map(NonZeroU16::new) {
+    for port in subject.ports() {
+        let port = Requested::Port(port);
         for finding in conflicts::find(subject.place, &name, port, &[]) {
             if let (Location::Address(address), FindingKind::Listener { .. }) =
                 (&finding.location, &finding.kind)

@@ -30,9 +30,9 @@ pub(crate) fn find_in_path(root: &Path, program: &str) -> Option<PathBuf> {
 }
 
 /// Directories that are hidden from a service together with homes.
-const HOMES: [&str; 3] = ["/home", "/root", "/run"];
+pub(super) const HOMES: [&str; 3] = ["/home", "/root", "/run"];
 /// Directories of temporary files, which a service may have empty ones of.
-const TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+pub(super) const TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 
 /// What the service's sandbox lets it see of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +171,7 @@ impl Check<'_> {
         }
     }
 
-    fn stopped(&self, program: &Path, stop: Stop) -> NotExecutable {
+    pub(super) fn stopped(&self, program: &Path, stop: Stop) -> NotExecutable {
         let Stop {
             at,
             why,
@@ -217,7 +217,7 @@ impl Check<'_> {
     }
 
     /// Checks that the user can pass the directories.
-    fn searchable<'f>(
+    pub(super) fn searchable<'f>(
         &self,
         directories: impl IntoIterator<Item = &'f (PathBuf, Metadata)>,
     ) -> Result<(), NotExecutable> {

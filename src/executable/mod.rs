@@ -4,9 +4,11 @@
 mod check;
 mod content;
 mod elf;
+mod readable;
 mod run_as;
 mod shebang;
 
 pub use check::{NotExecutable, Visibility, check};
 pub(crate) use check::{PATH, find_in_path};
+pub use readable::check_readable;
 pub use run_as::{RunAs, exists as user_exists, group_id};

@@ -90,6 +90,11 @@ impl RunAs {
         }
     }
 
+    /// Whether it is root.
+    pub fn is_root(&self) -> bool {
+        self.uid == Some(0)
+    }
+
     /// Whether the file's mode allows the access.
     pub fn may(&self, access: Access, of: &fs::Metadata) -> bool {
         if self.privileged {

@@ -22,15 +22,16 @@ use std::path::Path;
 use std::time::Duration;
 
 pub(crate) use admission::Network;
+pub use admission::Refusal;
 pub use error::Error;
 pub use listener::Listener;
-pub use options::Options;
 pub(crate) use options::at_least_one;
-pub use programs::{ProgramOptions, file_name};
+pub use options::{Options, WhenFull};
+pub use programs::{ConnectionRules, ProgramOptions, file_name};
 
 use nix::unistd::{dup2_stdin, dup2_stdout};
 
-use self::admission::{Limits, Refusal, RefusalMessages};
+use self::admission::{Limits, RefusalMessages};
 use self::event_loop::Sockets;
 use self::programs::{ProgramHandler, ProgramSpec, Timeouts};
 use self::sessions::SessionHandler;
@@ -39,7 +40,7 @@ use crate::log::Log;
 use crate::session::Service;
 
 /// The largest banner, in bytes. It has to fit into the send buffer of a new connection.
-const MAX_BANNER: usize = 16 * 1024;
+pub const MAX_BANNER: usize = 16 * 1024;
 
 /// Serves connections with sessions in this process, until SIGTERM or SIGINT, or until there was
 /// no connection for `--exit-idle-time`. A client may take `write_timeout` to read pending output.
@@ -89,22 +90,23 @@ pub fn serve_programs(
         Sockets::Listeners(listeners) => listeners.iter().for_each(Listener::set_keep_alive),
         Sockets::Connection(socket, _) => listener::set_keep_alive(socket),
     }
-    let refused_banner = read_banner(program_options.refused_banner.as_deref())?;
+    let rules = &program_options.rules;
+    let refused_banner = read_banner(rules.refused_banner.as_deref())?;
     let limits = Limits {
-        rate: program_options.rate,
-        rate_pause: program_options.rate_pause.unwrap_or_default(),
-        max_load: program_options.max_load,
-        access_times: program_options.access_times.clone(),
-        allow: program_options.allow.clone(),
-        deny: program_options.deny.clone(),
-        messages: RefusalMessages::new(program_options.message.clone(), refused_banner),
+        rate: rules.rate,
+        rate_pause: rules.rate_pause.unwrap_or_default(),
+        max_load: rules.max_load,
+        access_times: rules.access_times.clone(),
+        allow: rules.allow.clone(),
+        deny: rules.deny.clone(),
+        messages: RefusalMessages::new(rules.message.clone(), refused_banner),
     };
     let timeouts = Timeouts {
-        idle: program_options.idle_timeout,
-        session: program_options.time_limit,
+        idle: rules.idle_timeout,
+        session: rules.time_limit,
         grace: program_options.grace,
     };
-    let banner = read_banner(program_options.banner.as_deref())?;
+    let banner = read_banner(rules.banner.as_deref())?;
     let logs_error_output = match &sockets {
         Sockets::Listeners(_) => false,
         Sockets::Connection(..) => log.has_priority_prefixes(),

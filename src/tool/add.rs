@@ -2,14 +2,17 @@
 
 use std::fmt::Write;
 use std::num::NonZeroU16;
+use std::path;
 
 use clap::{Args, ValueHint};
 
 use super::place::PlaceOptions;
 use super::{say, with_hint};
-use crate::attach::{self, Added, Attachment, Change, Kind, Level, ListenAddress, Plan, Variable};
+use crate::attach::{
+    self, Added, Attachment, Change, Kind, Level, ListenAddress, Plan, Then, Variable,
+};
 use crate::hint::ShellCommand;
-use crate::server::at_least_one;
+use crate::server::{ConnectionRules, WhenFull, at_least_one};
 use crate::services::ServiceName;
 use crate::systemd::{Place, Scope};
 
@@ -18,17 +21,18 @@ use crate::systemd::{Place, Scope};
 pub struct Options {
     /// Name of the service, its units, its line in /etc/services and its log entries
     name: ServiceName,
-    /// TCP port
+    /// TCP port, of each address of --listen that has none of its own
     #[arg(value_parser = super::port)]
     port: NonZeroU16,
     /// Program, by its path or as found in PATH, and its arguments
     #[arg(last = true, required = true, value_name = "PROGRAM", value_hint = ValueHint::CommandWithArguments)]
     command: Vec<String>,
-    /// Listen on this IP address, or on every address if it is '*'; repeatable [default: 127.0.0.1
-    /// and ::1]
-    #[arg(long, value_name = "ADDRESS")]
+    /// Listen on this IP address, on every address if it is '*', or on an AF_UNIX socket at this
+    /// absolute path; repeatable [default: 127.0.0.1 and ::1]
+    #[arg(long, value_name = "ADDRESS[:PORT]|PATH")]
     listen: Vec<ListenAddress>,
-    /// Run the program as this user [default: a dynamic user, which systemd allocates]
+    /// Run the program as this user [default: a dynamic user, which systemd allocates; root with
+    /// --sandbox privileged]
     #[arg(long, value_name = "USER", value_hint = ValueHint::Username)]
     user_name: Option<String>,
     /// Run the program as this group [default: the user's own]
@@ -53,13 +57,18 @@ pub struct Options {
     /// Restrict what the program can see and do
     #[arg(long, value_enum, default_value_t)]
     sandbox: Level,
-    /// Serve at most N connections at once; systemd closes further ones, and with --shared they wait
-    /// in the backlog
+    /// Serve at most N connections at once; systemd closes further ones, and with --shared
+    /// --when-full says what happens to them
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
     max_connections: u32,
     /// Serve at most N connections from one address at once, and close further ones
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
     per_source: u32,
+    /// Choose what happens to new connections at the limit on connections, rate or load; for --shared
+    #[arg(long, value_enum, default_value_t)]
+    when_full: WhenFull,
+    #[command(flatten)]
+    rules: ConnectionRules,
     /// Start the socket at every boot as well
     #[arg(long)]
     enable: bool,
@@ -79,6 +88,12 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let mut command = options.command.into_iter();
     let program = command.next().unwrap_or_default();
     let program = attach::absolute_path(&place, &program).map_err(not_attached(&options.name))?;
+    let mut rules = options.rules;
+    for banner in rules.banner.iter_mut().chain(&mut rules.refused_banner) {
+        if place.live() {
+            *banner = path::absolute(&*banner)?;
+        }
+    }
     let attachment = Attachment {
         name: options.name,
         port: options.port,
@@ -96,6 +111,8 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         level: options.sandbox,
         max_connections: options.max_connections,
         per_source: options.per_source,
+        when_full: options.when_full,
+        rules,
         program,
         arguments: command.collect(),
         enable: options.enable,
@@ -165,7 +182,7 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
         let path = place.path("/etc/services");
         let _ = writeln!(text, "{}: added {name} {port}/tcp", path.display());
     }
-    let (name, port) = (name.to_string(), port.to_string());
+    let name = name.to_string();
     let user: &[&str] = match place.scope {
         Scope::System => &[],
         Scope::User => &["--user"],
@@ -176,10 +193,20 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
     match &added.answer {
         Some(answer) => {
             let _ = writeln!(text, "{socket}: started\n{answer}");
+            // Servers that may not become other users or read homes often say nothing.
+            let silent = answer.bytes.is_empty() && answer.then == Then::Closed;
+            if silent && answer.unreachable.is_none() && attachment.level == Level::Strict {
+                text += "hint: a server that starts as root needs --sandbox privileged, and a program that reads \
+                         homes --sandbox standard\n";
+            }
+            let words = attach::connect_arguments(attachment);
             let connect = ShellCommand::new(&["sockunit", "connect"]);
+            let connect = words
+                .iter()
+                .fold(connect, |connect, word| connect.arg(word));
             let journal = ShellCommand::new(&["journalctl"]).literals(user);
             let remove = ShellCommand::new(&["sockunit", "remove"]).literals(user);
-            next.push(("talk to it", connect.arg(port)));
+            next.push(("talk to it", connect));
             next.push(("its log", journal.literals(&["-t"]).arg(&name)));
             next.push(("remove it", remove.arg(&name)));
         }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::place::PlaceOptions;
 use crate::attach::Kind;
-use crate::conflicts::{self, Finding};
+use crate::conflicts::{self, Finding, Requested};
 use crate::services::ServiceName;
 
 #[derive(Debug, Args)]
@@ -35,7 +35,8 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         false => Kind::PerConnection,
     };
     let units = kind.units(name);
-    let findings = conflicts::find(&options.place.place(), name, *port, &units);
+    let address = Requested::Port(port.get());
+    let findings = conflicts::find(&options.place.place(), name, address, &units);
     let conflicts = || findings.iter().filter(|finding| finding.is_conflict());
     let name_taken = conflicts().any(|finding| finding.claim.name.is_some());
     let port_taken = conflicts().any(|finding| finding.claim.port.is_some());

@@ -58,6 +58,7 @@ mod hostile;
 mod journal;
 mod lifecycle;
 mod machine;
+mod options;
 mod package;
 mod real;
 mod reference;

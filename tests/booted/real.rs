@@ -13,6 +13,7 @@ on_both_releases!(
     a_program_gets_its_directories_group_and_environment,
     options_are_replaced_under_load_without_a_refused_connection,
     removal_of_the_package_names_the_attached_services,
+    servers_that_start_as_root_serve_sessions_of_their_users,
 );
 
 const KINDS: [&str; 2] = ["", "--shared"];
@@ -136,4 +137,93 @@ fn removal_of_the_package_names_the_attached_services(release: Release) {
         "{printed}"
     );
     assert!(printed.contains("sockunit remove NAME"), "{printed}");
+}
+
+/// A machine with a user, you, whose password is secret and whose home nobody else can enter.
+fn with_user(release: Release) -> Machine {
+    let machine = Machine::installed(release);
+    machine.run(
+        "useradd --create-home --shell /bin/bash you && echo you:secret | chpasswd
+         head -c 300000 /dev/urandom >/home/you/data && chown you: /home/you/data && chmod 700 /home/you",
+    );
+    machine
+}
+
+fn servers_that_start_as_root_serve_sessions_of_their_users(release: Release) {
+    let machine = with_user(release);
+    machine.run(
+        "ssh-keygen -q -t ed25519 -N '' -f /root/key && mkdir -m 700 /home/you/.ssh
+         cp /root/key.pub /home/you/.ssh/authorized_keys && chown -R you: /home/you/.ssh
+         sed -i 's/^listen_ipv6=YES/listen_ipv6=NO/; s/^#write_enable=YES/write_enable=YES/' /etc/vsftpd.conf
+         cvs -d /srv/cvs init && chown -R you: /srv/cvs",
+    );
+    machine.write(
+        "/etc/rsyncd.conf",
+        "[you]\npath = /home/you\nuid = you\ngid = you\nread only = no\n",
+    );
+    machine.write(
+        "/root/telnet.exp",
+        "set timeout 60\nspawn telnet 127.0.0.1\nexpect login: { send you\\r }\nexpect assword: { send secret\\r }\n\
+         expect -re {[$] } { send {echo \"I am $(id -un) in $HOME\"; exit} ; send \\r }\nexpect eof\n",
+    );
+    for kind in KINDS {
+        let add = |service: &str| {
+            machine.run(&format!(
+                "sockunit add {kind} --sandbox privileged {service}"
+            ))
+        };
+        let printed = machine.run(&format!("sockunit add {kind} shell 2222 -- sshd -i"));
+        assert!(
+            printed.contains("hint: a server that starts as root needs --sandbox privileged"),
+            "{printed}"
+        );
+        machine.run("sockunit remove shell");
+        add("shell 2222 -- sshd -i");
+        let ssh = "ssh -p 2222 -i /root/key -o StrictHostKeyChecking=accept-new -o BatchMode=yes";
+        let shown = machine.run(&format!(
+            "{ssh} you@127.0.0.1 'id -un; echo kept >file; cat file; touch /tmp/x; touch /usr/x 2>&1 || :'
+             {ssh} -tt you@127.0.0.1 'tty; exit 3' 2>&1 || echo exited $?"
+        ));
+        assert!(shown.starts_with("you\nkept\n"), "{shown}");
+        assert!(shown.contains("/usr/x': Read-only file system"), "{shown}");
+        assert!(
+            shown.contains("/dev/pts/") && shown.ends_with("exited 3"),
+            "{shown}"
+        );
+
+        add("files 21 -- vsftpd");
+        machine.run(
+            "ftp='curl --silent --show-error --max-time 30'
+             $ftp -o /tmp/data ftp://you:secret@127.0.0.1/data && cmp /tmp/data /home/you/data
+             $ftp --ftp-port - -o /tmp/data ftp://you:secret@127.0.0.1/data && cmp /tmp/data /home/you/data
+             $ftp -T /tmp/data ftp://you:secret@127.0.0.1/up && cmp /tmp/data /home/you/up && rm /home/you/up",
+        );
+
+        add("cvs 2401 -- cvs -f --allow-root=/srv/cvs pserver");
+        machine.run(
+            "export CVSROOT=:pserver:you:secret@127.0.0.1:/srv/cvs; rm -rf /tmp/tale; mkdir /tmp/tale; cd /tmp/tale
+             cvs login </dev/null && echo once >story && cvs -Q import -m one tale vendor first
+             cd .. && rm -r tale && cvs -Q checkout tale && cd tale && grep -q once story
+             echo twice >>story && cvs -Q commit -m two && rm story && cvs -Q update && grep -q twice story
+             rm -r /srv/cvs/tale",
+        );
+
+        add("telnet 23 -- telnetd");
+        let shown = machine.run("expect /root/telnet.exp");
+        assert!(shown.contains("I am you in /home/you"), "{shown}");
+
+        add("mirror 873 -- rsync --daemon");
+        machine.run(
+            "rsync rsync://127.0.0.1/you/data /tmp/data && cmp /tmp/data /home/you/data
+             rsync /tmp/data rsync://127.0.0.1/you/up && cmp /tmp/data /home/you/up && rm /home/you/up",
+        );
+
+        for service in ["shell", "files", "cvs", "telnet", "mirror"] {
+            machine.journal_until(&format!("-t {service} -o cat"), "a connection", |text| {
+                text.contains(" bytes received, ")
+            });
+            machine.run(&format!("sockunit remove {service}"));
+        }
+        assert_eq!(machine.pgrep("-u you"), "");
+    }
 }

@@ -1,5 +1,6 @@
 //! The times of day at which connections are accepted.
 
+use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -38,6 +39,13 @@ impl FromStr for TimeRange {
             return Err("the range is empty");
         }
         Ok(TimeRange { start, end })
+    }
+}
+
+impl fmt::Display for TimeRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [start, end] = [self.start, self.end].map(|minute| (minute / 60, minute % 60));
+        write!(f, "{:02}:{:02}-{:02}:{:02}", start.0, start.1, end.0, end.1)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Networks in CIDR notation, for the allow and deny lists.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -26,6 +27,16 @@ fn prefix(address: IpAddr, bits: u32) -> u128 {
     match address {
         IpAddr::V4(v4) => u128::from(v4.to_bits().checked_shr(32 - bits).unwrap_or(0)),
         IpAddr::V6(v6) => v6.to_bits().checked_shr(128 - bits).unwrap_or(0),
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Network { address, prefix } = self;
+        match (address, prefix) {
+            (IpAddr::V4(_), 32) | (IpAddr::V6(_), 128) => address.fmt(f),
+            _ => write!(f, "{address}/{prefix}"),
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! A limit on new connections per time.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use crate::clock;
+use crate::clock::{self, duration_word};
 
 /// A number of connections per time: `50` is 50 per second, `50/1min` is 50 per minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,16 @@ impl FromStr for Rate {
             _ => Err(
                 "give a number of connections such as 50, or one per time such as 50/1min".into(),
             ),
+        }
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rate { max, interval } = self;
+        match *interval == Duration::from_secs(1) {
+            true => max.fmt(f),
+            false => write!(f, "{max}/{}", duration_word(*interval)),
         }
     }
 }

@@ -81,6 +81,21 @@ impl FromStr for RefusalMessage {
     }
 }
 
+impl fmt::Display for RefusalMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = self.reason.to_possible_value();
+        let reason = reason.as_ref().map_or("", |reason| reason.get_name());
+        write!(f, "{reason}={}", self.text)
+    }
+}
+
+impl RefusalMessage {
+    /// When it is sent.
+    pub fn reason(&self) -> Refusal {
+        self.reason
+    }
+}
+
 /// The messages for clients that are refused.
 #[derive(Debug, Default)]
 pub struct RefusalMessages {

@@ -23,7 +23,7 @@ use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::Signal;
 
 pub use self::connection::Timeouts;
-pub use self::options::ProgramOptions;
+pub use self::options::{ConnectionRules, ProgramOptions};
 pub use self::program_spec::{ProgramError, ProgramSpec, file_name};
 pub use self::stop_reason::StopReason;
 pub use self::wait::ExitStatus;

@@ -1,18 +1,19 @@
-//! Options of a process that starts a program for each connection.
+//! Options of a process that starts a program for each connection. Those that `sockunit add` has too are in a
+//! struct of their own.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
-use crate::clock;
+use crate::clock::{self, duration_word};
 use crate::server::admission::{Network, Rate, RefusalMessage, TimeRange, load};
 
-/// Options of a process that starts a program for each connection.
-#[derive(Debug, Clone, Args)]
+/// The rules for connections, for `sockunit serve` and `sockunit add`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
 #[group(skip)]
-pub struct ProgramOptions {
+pub struct ConnectionRules {
     /// Accept at most N new connections per second, or per DURATION (100/1min); see --when-full
     /// [default: no limit]
     #[arg(long, value_name = "N[/DURATION]")]
@@ -40,10 +41,10 @@ pub struct ProgramOptions {
     #[arg(long, value_name = "REASON=TEXT")]
     pub message: Vec<RefusalMessage>,
     /// Send this file to refused clients, before the message
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub refused_banner: Option<PathBuf>,
     /// Send this file to clients before the program starts
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub banner: Option<PathBuf>,
     /// Stop the program if no byte was sent or received for this long [default: never]
     #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
@@ -51,6 +52,14 @@ pub struct ProgramOptions {
     /// Stop the program after this long [default: never]
     #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
     pub time_limit: Option<Duration>,
+}
+
+/// Options of a process that starts a program for each connection.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub struct ProgramOptions {
+    #[command(flatten)]
+    pub rules: ConnectionRules,
     /// Wait this long for the program to exit after the client disconnects, then send SIGTERM and,
     /// after the same time again, SIGKILL
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = clock::duration)]
@@ -58,4 +67,81 @@ pub struct ProgramOptions {
     /// The program to start for each connection, and its arguments
     #[arg(value_name = "PROGRAM", required = true, last = true)]
     pub command: Vec<OsString>,
+}
+
+impl ConnectionRules {
+    /// The rules as arguments of `sockunit serve`. `None` if a path is not UTF-8.
+    pub fn arguments(&self) -> Option<Vec<String>> {
+        fn all<T: ToString>(values: &[T]) -> impl Iterator<Item = String> {
+            values.iter().map(T::to_string)
+        }
+        let duration = |value: Option<Duration>| value.map(duration_word).into_iter();
+        let path = |value: &Option<PathBuf>| match value {
+            Some(path) => Some(vec![path.to_str()?.to_owned()]),
+            None => Some(Vec::new()),
+        };
+        let options: [(&str, Vec<String>); 11] = [
+            ("--rate", all(self.rate.as_slice()).collect()),
+            ("--rate-pause", duration(self.rate_pause).collect()),
+            ("--max-load", all(self.max_load.as_slice()).collect()),
+            ("--access-times", all(&self.access_times).collect()),
+            ("--allow", all(&self.allow).collect()),
+            ("--deny", all(&self.deny).collect()),
+            ("--message", all(&self.message).collect()),
+            ("--refused-banner", path(&self.refused_banner)?),
+            ("--banner", path(&self.banner)?),
+            ("--idle-timeout", duration(self.idle_timeout).collect()),
+            ("--time-limit", duration(self.time_limit).collect()),
+        ];
+        let pairs = options.into_iter().flat_map(|(option, values)| {
+            let pair = move |value| [option.to_owned(), value];
+            values.into_iter().flat_map(pair)
+        });
+        Some(pairs.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        rules: ConnectionRules,
+    }
+
+    #[test]
+    fn serve_reads_its_arguments_back_as_the_same_rules() {
+        let words = [
+            "--rate=50/90s",
+            "--rate-pause=1h 30min",
+            "--max-load=2.5",
+            "--access-times=8:00-17:30",
+            "--access-times=22:00-0:00",
+            "--allow=192.0.2.0/24",
+            "--allow=2001:db8::1",
+            "--deny=192.0.2.9",
+            "--message=address=Go away, 100%\n",
+            "--message=load=",
+            "--refused-banner=/etc/no thanks",
+            "--banner=/etc/motd",
+            "--idle-timeout=5min",
+            "--time-limit=1500ms",
+        ];
+        let parse = |words: &[String]| {
+            let words = [&["serve".to_owned()], words].concat();
+            Command::try_parse_from(words).unwrap().rules
+        };
+        let rules = parse(&words.map(str::to_owned));
+        let arguments = rules.arguments().unwrap();
+        assert_eq!(arguments.len(), 2 * words.len());
+        assert_eq!(parse(&arguments), rules);
+        // Values have one spelling, so that another spelling makes no difference to a unit.
+        for word in ["50/90s", "90min", "08:00-17:30", "192.0.2.9", "1500ms"] {
+            assert!(arguments.iter().any(|other| other == word), "{arguments:?}");
+        }
+        assert_eq!(ConnectionRules::default().arguments().unwrap(), [""; 0]);
+    }
 }

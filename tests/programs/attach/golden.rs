@@ -22,6 +22,55 @@ const OPTIONS: &[&str] = &[
     "--no-services",
 ];
 
+/// The rules that `sockunit serve` applies, for each kind of service.
+const RULES: &[&str] = &[
+    "--allow",
+    "192.0.2.0/24",
+    "--allow",
+    "2001:db8::/32",
+    "--deny",
+    "192.0.2.9",
+    "--access-times",
+    "8:00-17:30",
+    "--max-load",
+    "4.5",
+    "--message",
+    "address=Members only, \"100%\"",
+    "--banner",
+    "/etc/services",
+    "--refused-banner",
+    "/etc/group",
+    "--idle-timeout",
+    "300",
+    "--time-limit",
+    "48h",
+];
+/// Those that need one process for all connections.
+const RULES_FOR_ALL: &[&str] = &[
+    "--rate",
+    "100/1min",
+    "--rate-pause",
+    "90s",
+    "--when-full",
+    "refuse",
+    "--message",
+    "full=",
+];
+const LISTEN: &[&str] = &[
+    "--listen",
+    "192.0.2.1",
+    "--listen",
+    "[2001:db8::1]:4001",
+    "--listen",
+    "*:4002",
+    "--listen",
+    "/run/greeter/100% socket",
+    "--user-name",
+    "ann",
+    "--group",
+    "ann",
+];
+
 #[test]
 fn the_units_of_every_kind_sandbox_and_scope_are_the_golden_ones() {
     let tree = Tree::new("golden");
@@ -29,39 +78,50 @@ fn the_units_of_every_kind_sandbox_and_scope_are_the_golden_ones() {
     let bless = std::env::var_os("SOCKUNIT_BLESS").is_some();
     let mut names = Vec::new();
     for (kind, kind_options) in [("per-connection", &[][..]), ("shared", &["--shared"])] {
+        let mut cases = Vec::new();
         for sandbox in ["strict", "standard", "off"] {
-            for (scope, scope_options) in [
-                ("system", &["--user-name", "ann"][..]),
-                ("dynamic", &[]),
-                ("options", OPTIONS),
-                ("user", &["--user"]),
-            ] {
-                let name = format!("{kind}-{sandbox}-{scope}.txt");
-                let options = [
-                    &["--dry-run", "--sandbox", sandbox],
-                    kind_options,
-                    scope_options,
-                ]
-                .concat();
-                // Only the strict sandbox hides homes, which makes a bind mount necessary.
-                let program = match sandbox {
-                    "strict" => "/home/you/hello.sh",
-                    _ => "/bin/sh",
-                };
-                let words = ["greeter", "4000", "--", program, "a b", "100%", "$HOME"];
-                let printed = tree.add(&[&options[..], &words].concat());
-                let printed = printed.replace(&tree.0.display().to_string(), "");
-                let path = golden.join(&name);
-                if bless {
-                    fs::write(&path, &printed).unwrap();
-                }
-                let expected = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
-                for (line, expected) in printed.lines().zip(expected.lines()) {
-                    assert_eq!(line, expected, "{name}");
-                }
-                assert_eq!(printed, expected, "{name}");
-                names.push(name);
+            cases.extend([
+                (sandbox, "system", vec!["--user-name", "ann"]),
+                (sandbox, "dynamic", vec![]),
+                (sandbox, "options", OPTIONS.to_vec()),
+                (sandbox, "user", vec!["--user"]),
+            ]);
+        }
+        let rules = match kind {
+            "shared" => [RULES, RULES_FOR_ALL].concat(),
+            _ => RULES.to_vec(),
+        };
+        cases.extend([
+            ("strict", "rules", rules),
+            ("strict", "listen", LISTEN.to_vec()),
+            ("privileged", "root", vec![]),
+            (
+                "privileged",
+                "options",
+                vec!["--state", "--idle-timeout", "1h"],
+            ),
+        ]);
+        for (sandbox, scope, options) in cases {
+            let name = format!("{kind}-{sandbox}-{scope}.txt");
+            let options = [&["--dry-run", "--sandbox", sandbox], kind_options, &options].concat();
+            // Only the strict sandbox hides homes, which makes a bind mount necessary.
+            let program = match sandbox {
+                "strict" => "/home/you/hello.sh",
+                _ => "/bin/sh",
+            };
+            let words = ["greeter", "4000", "--", program, "a b", "100%", "$HOME"];
+            let printed = tree.add(&[&options[..], &words].concat());
+            let printed = printed.replace(&tree.0.display().to_string(), "");
+            let path = golden.join(&name);
+            if bless {
+                fs::write(&path, &printed).unwrap();
             }
+            let expected = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
+            for (line, expected) in printed.lines().zip(expected.lines()) {
+                assert_eq!(line, expected, "{name}");
+            }
+            assert_eq!(printed, expected, "{name}");
+            names.push(name);
         }
     }
     // A file that no combination has would compare nothing.

@@ -9,6 +9,8 @@ use super::tree::{ARM64, Tree, X86_64, elf};
 fn a_program_that_cannot_be_executed_is_refused_with_the_reason_and_a_hint() {
     let tree = Tree::new("refused");
     tree.write("usr/local/bin/empty", 0o755, "");
+    tree.write("etc/secret", 0o600, "secret");
+    tree.write("etc/long", 0o644, [b'x'; 16385]);
     tree.write("usr/local/bin/plain", 0o755, "echo hello\n");
     tree.write("usr/local/bin/dos", 0o755, "#!/bin/sh\r\necho hello\r\n");
     tree.write("usr/local/bin/bom", 0o755, "\u{feff}#!/bin/sh\n");
@@ -215,6 +217,51 @@ fn a_program_that_cannot_be_executed_is_refused_with_the_reason_and_a_hint() {
         ),
         (
             "/bin/sh",
+            &["--user-name", "root"],
+            "root has no privileges in the sandbox strict\nhint: for a server that starts as root and drops privileges itself, use --sandbox privileged; for another program, another user",
+        ),
+        (
+            "/bin/sh",
+            &["--user-name", "root", "--sandbox", "standard"],
+            "root has no privileges in the sandbox standard\nhint: for a server that starts as root and drops privileges itself, use --sandbox privileged; for another program, another user",
+        ),
+        (
+            "/bin/sh",
+            &["--user-name", "ann", "--sandbox", "privileged"],
+            "--sandbox privileged is for servers that start as root, not as ann\nhint: leave out --user-name, or use another level",
+        ),
+        (
+            "/bin/sh",
+            &["--user", "--sandbox", "privileged"],
+            "--sandbox privileged is for servers that start as root\nhint: leave out --user, or use another level",
+        ),
+        (
+            "/bin/sh",
+            &["--banner", "/etc/none"],
+            "/etc/none does not exist\nhint: check the spelling of the path",
+        ),
+        (
+            "/bin/sh",
+            &["--banner", "/home/you/hello.sh"],
+            "/home/you/hello.sh is hidden from the service by its sandbox\nhint: copy the file to /etc",
+        ),
+        (
+            "/bin/sh",
+            &["--refused-banner", "/opt/mine/program"],
+            "/opt/mine is a directory that the service's user cannot search\nhint: give that user search permission\n    chmod o+x ROOT/opt/mine",
+        ),
+        (
+            "/bin/sh",
+            &["--refused-banner", "/etc/secret"],
+            "/etc/secret cannot be read by the service's user\nhint: give that user read permission\n    chmod o+r ROOT/etc/secret",
+        ),
+        (
+            "/bin/sh",
+            &["--banner", "/etc/long"],
+            "/etc/long: has 16385 bytes\nhint: a banner has at most 16384 bytes",
+        ),
+        (
+            "/bin/sh",
             &["--user", "--user-name", "ann"],
             "your service manager runs programs as you, not as ann\nhint: leave out --user-name and --group, or --user",
         ),
@@ -306,6 +353,79 @@ fn a_name_or_port_that_is_invalid_or_in_use_is_refused() {
     tree.add(&["greeter", "4000", "--", "sh"]);
     let unit = tree.read("etc/systemd/system/greeter@.service");
     assert!(unit.contains(" -- /bin/sh\n"), "{unit}");
+}
+
+#[test]
+fn rules_that_count_connections_need_one_process_for_all() {
+    let tree = Tree::new("counts");
+    for (options, option) in [
+        (&["--rate", "25"][..], "--rate"),
+        (&["--when-full", "refuse"], "--when-full"),
+        (&["--message", "source=No"], "--message source=No"),
+    ] {
+        let words = ["greeter", "4000", "--", "/bin/sh"];
+        let done = tree.run("add", &[options, &words].concat());
+        assert_eq!(
+            done.stderr,
+            format!(
+                "sockunit: cannot attach greeter: {option}: a process for one connection does not know the others\n\
+                 hint: --shared serves all connections from one process\n"
+            )
+        );
+        assert_eq!(done.status, Some(1));
+        tree.add(&[&["--shared"], options, &words].concat());
+        tree.remove(&["greeter"]);
+    }
+}
+
+#[test]
+fn every_port_and_path_has_to_be_free() {
+    let tree = Tree::new("places");
+    tree.write(
+        "etc/systemd/system/other.socket",
+        0o644,
+        "[Socket]\nListenStream=4444\nListenStream=/run/other.sock\n",
+    );
+    tree.write("run/file", 0o644, "");
+    let before = tree.snapshot();
+    for (address, status, sentence) in [
+        (
+            "127.0.0.2:4444",
+            1,
+            "etc/systemd/system/other.socket:2: other.socket listens on 4444 (static)\nhint: use another name or port ",
+        ),
+        (
+            "/run/other.sock",
+            1,
+            "etc/systemd/system/other.socket:3: other.socket listens on /run/other.sock (static)\nhint: use another path\n",
+        ),
+        (
+            "/run/file",
+            1,
+            "run/file: a file that is no socket, which systemd would delete\nhint: use another path\n",
+        ),
+        ("/run/../x", 2, "without . and .. and empty parts"),
+        ("/run/x/", 2, "without . and .. and empty parts"),
+        ("/run/a\nb", 2, "which systemd does not accept"),
+        ("192.0.2.1:0", 2, "give an address of this host such as"),
+        ("[::1]:x", 2, "give an address of this host such as"),
+        ("host:80", 2, "give an address of this host such as"),
+    ] {
+        let listen = ["--listen", "127.0.0.1", "--listen", address];
+        let done = tree.run(
+            "add",
+            &[&listen[..], &["greeter", "4000", "--", "/bin/sh"]].concat(),
+        );
+        assert!(done.stderr.contains(sentence), "{}", done.stderr);
+        assert_eq!(done.status, Some(status));
+    }
+    let long = format!("/run/{}", "x".repeat(103));
+    let done = tree.run(
+        "add",
+        &["--listen", &long, "greeter", "4000", "--", "/bin/sh"],
+    );
+    assert!(done.stderr.contains("at most 107 bytes"), "{}", done.stderr);
+    assert_eq!(tree.snapshot(), before);
 }
 
 #[test]

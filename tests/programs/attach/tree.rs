@@ -30,7 +30,7 @@ impl Tree {
         tree.write(
             "etc/passwd",
             0o644,
-            "ann:x:4321:4321::/home/ann:/bin/sh\n_taken:x:99:99::/:/bin/false\n",
+            "root:x:0:0::/root:/bin/sh\nann:x:4321:4321::/home/ann:/bin/sh\n_taken:x:99:99::/:/bin/false\n",
         );
         tree.write("etc/group", 0o644, "ann:x:4321:\n");
         tree.write("bin/sh", 0o755, elf(X86_64, None));

@@ -1,0 +1,54 @@
+//! The checks of the rules for connections.
+
+use super::{Attachment, Error, Kind};
+use crate::executable::{self, RunAs, Visibility};
+use crate::log::Plain;
+use crate::server::{MAX_BANNER, Refusal, WhenFull};
+use crate::systemd::Place;
+
+/// Checks the rules for connections, and returns them as arguments.
+pub fn check(attachment: &Attachment) -> Result<Vec<String>, Error> {
+    let rules = &attachment.rules;
+    let counts =
+        |reason: &Refusal| [Refusal::Full, Refusal::Source, Refusal::Rate].contains(reason);
+    let message = rules.message.iter().find(|own| counts(&own.reason()));
+    let of_all = if rules.rate.is_some() {
+        Some("--rate".to_owned())
+    } else if attachment.when_full != WhenFull::default() {
+        Some("--when-full".to_owned())
+    } else {
+        message.map(|message| format!("--message {}", Plain(&message.to_string())))
+    };
+    if let Some(option) = of_all.filter(|_| attachment.kind == Kind::PerConnection) {
+        return Err(Error::invalid(
+            format!("{option}: a process for one connection does not know the others"),
+            "--shared serves all connections from one process",
+        ));
+    }
+    rules.arguments().ok_or_else(|| {
+        Error::invalid(
+            "the path of a banner is not valid UTF-8, which systemd does not accept",
+            "rename the file",
+        )
+    })
+}
+
+/// Checks that `sockunit serve` can read the files that it sends.
+pub fn check_banners(
+    place: &Place,
+    attachment: &Attachment,
+    user: &RunAs,
+    visible: Visibility,
+) -> Result<(), Error> {
+    let rules = &attachment.rules;
+    for path in rules.banner.iter().chain(&rules.refused_banner) {
+        let length = executable::check_readable(&place.root, path, user, visible)?;
+        if length > MAX_BANNER as u64 {
+            return Err(Error::invalid(
+                format!("{}: has {length} bytes", Plain(&path.display().to_string())),
+                format!("a banner has at most {MAX_BANNER} bytes"),
+            ));
+        }
+    }
+    Ok(())
+}

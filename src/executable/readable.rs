@@ -1,0 +1,57 @@
+//! Files that a service reads.
+
+use std::path::Path;
+
+use super::check::{Check, HOMES, TEMPORARY, failed, failed_with};
+use super::run_as::Access;
+use super::{NotExecutable, RunAs, Visibility};
+use crate::hint::Hint;
+use crate::root::walk;
+
+/// Checks that a user can read a file of the system below `root`, and returns its length.
+///
+/// # Errors
+///
+/// The first problem.
+pub fn check_readable(
+    root: &Path,
+    file: &Path,
+    user: &RunAs,
+    visible: Visibility,
+) -> Result<u64, NotExecutable> {
+    let check = Check {
+        root,
+        user,
+        visible,
+    };
+    let shown = file.display();
+    if !file.is_absolute() {
+        return failed(
+            format!("{shown} is not an absolute path"),
+            "give the path from the root directory on",
+        );
+    }
+    let way = walk(root, file).map_err(|stop| check.stopped(file, stop))?;
+    let in_any = |list: &[&str]| {
+        let mut stations = way.stations.iter();
+        stations.any(|path| list.iter().any(|directory| path.starts_with(directory)))
+    };
+    if visible.homes_hidden && in_any(&HOMES) || visible.tmp_hidden && in_any(&TEMPORARY) {
+        return failed(
+            format!("{shown} is hidden from the service by its sandbox"),
+            "copy the file to /etc",
+        );
+    }
+    check.searchable(&way.directories)?;
+    if !way.end.is_file() {
+        return failed(format!("{shown} is not a regular file"), "name a file");
+    }
+    if !check.may(Access::Read, way.real(), &way.end) {
+        let hint = Hint::new("give that user read permission");
+        return failed_with(
+            format!("{shown} cannot be read by {user}"),
+            hint.command(check.chmod(&way.end, "r", file)),
+        );
+    }
+    Ok(way.end.len())
+}
