@@ -155,8 +155,24 @@ impl Acceptor {
             traffic: Some(Traffic { received: 0, sent }),
             duration: Duration::ZERO,
         };
-        log.ended(id, summary, now);
+        self.log_end(id, summary, now, log);
         None
+    }
+
+    /// Logs how a connection ended, and begins a penalty of its source if it has to.
+    pub fn log_end(
+        &mut self,
+        id: ConnectionId,
+        summary: Summary<End>,
+        now: Instant,
+        log: &mut ConnectionLog<'_>,
+    ) {
+        log.ended(id, summary, now);
+        if summary.end.is_offence() {
+            if let Some(penalty) = self.admission.penalise(id.peer, now) {
+                log.penalty(id, penalty, summary.end, now);
+            }
+        }
     }
 
     /// A connection that was accepted has ended.

@@ -1,10 +1,11 @@
-//! Networks in CIDR notation, for the allow and deny lists.
+//! Networks in CIDR notation, for the allow and deny lists and the sources of connections.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// An address, or a CIDR network such as `192.0.2.0/24`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network {
     address: IpAddr,
     /// The length of the prefix, in bits.
@@ -12,12 +13,37 @@ pub struct Network {
 }
 
 impl Network {
+    /// The network of an address, with the bits after the prefix cleared.
+    pub fn of(address: IpAddr, prefix: u32) -> Network {
+        let address = match address {
+            IpAddr::V4(v4) => {
+                let host_bits = u32::MAX.checked_shr(prefix).unwrap_or(0);
+                Ipv4Addr::from_bits(v4.to_bits() & !host_bits).into()
+            }
+            IpAddr::V6(v6) => {
+                let host_bits = u128::MAX.checked_shr(prefix).unwrap_or(0);
+                Ipv6Addr::from_bits(v6.to_bits() & !host_bits).into()
+            }
+        };
+        Network { address, prefix }
+    }
+
     /// Returns whether the network contains an address. IPv4-mapped IPv6 addresses are treated as
     /// IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.address.is_ipv4()
             && prefix(address, self.prefix) == prefix(self.address, self.prefix)
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = if self.address.is_ipv4() { 32 } else { 128 };
+        match self.prefix == bits {
+            true => self.address.fmt(f),
+            false => write!(f, "{}/{}", self.address, self.prefix),
+        }
     }
 }
 

@@ -258,7 +258,7 @@ impl ProgramConnection {
             traffic,
             duration: context.now.saturating_duration_since(self.accepted),
         };
-        context.log.ended(self.id, summary, context.now);
+        context.log_end(self.id, summary);
     }
 
     /// The program has exited: closes the connection, even if other processes have descriptors of

@@ -35,8 +35,8 @@ pub struct ProgramOptions {
     /// Refuse connections from this address or network, even if allowed; may be repeated
     #[arg(long, value_name = "NETWORK")]
     pub deny: Vec<Network>,
-    /// Send TEXT to clients that are refused for REASON (full, source, rate, load, access-times, address
-    /// or failure) instead of the default message; send nothing if TEXT is empty
+    /// Send TEXT to clients that are refused for REASON (full, source, source-rate, penalty, rate, load,
+    /// access-times, address or failure) instead of the default message; send nothing if TEXT is empty
     #[arg(long, value_name = "REASON=TEXT")]
     pub message: Vec<RefusalMessage>,
     /// Send this file to refused clients, before the message
