@@ -147,17 +147,19 @@ const USUAL_SOCKETS: Group =
     always("RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n");
 
 /// @aio includes io_uring, which makes sockets that RestrictAddressFamilies= does not see. Shared memory
-/// and its like would outlive the connection.
+/// and its like would outlive the connection. With PrivateUsers= the kernel counts inotify instances
+/// and pending signals for root too, so that a program could use up those of root's processes.
 const CONNECTION_ONLY: Group = of_kind(
     Kind::PerConnection,
     "RestrictAddressFamilies=none
 SystemCallFilter=~@aio @clock @cpu-emulation @debug @keyring @module @mount @obsolete @privileged @raw-io @reboot
-SystemCallFilter=~@resources @swap msgget semget shmget
+SystemCallFilter=~@resources @swap msgget semget shmget inotify_init inotify_init1
 SystemCallErrorNumber=EPERM
+LimitSIGPENDING=32
 ",
 );
 
-/// `sockunit serve` uses AF_UNIX sockets for the journal and systemd.
+/// As above; `sockunit serve` uses AF_UNIX sockets for the journal and systemd.
 const LISTENER_ONLY: Group = of_kind(
     Kind::Shared,
     "RestrictAddressFamilies=AF_UNIX
@@ -168,8 +170,9 @@ ProtectKernelModules=yes
 ProtectControlGroups=yes
 RemoveIPC=yes
 SystemCallFilter=~@aio @clock @cpu-emulation @debug @keyring @module @mount @obsolete @privileged @raw-io @reboot
-SystemCallFilter=~@resources @swap msgget semget shmget
+SystemCallFilter=~@resources @swap msgget semget shmget inotify_init inotify_init1
 SystemCallErrorNumber=EPERM
+LimitSIGPENDING=1024
 ",
 );
 
@@ -189,10 +192,10 @@ const FILES: Group = always(
 PrivateUsers=yes
 # Homes and the files of running services are hidden, and the file system is read-only. ProtectSystem= alone leaves
 # /run writable, and on systemd 252 the homes, because /proc is mounted again (below). BindReadOnlyPaths= makes a path
-# visible, BindPaths= visible and writable.
+# visible, BindPaths= visible and writable. Without /dev/pts, the program cannot use up the terminals of the system.
 ProtectSystem=strict
 ProtectHome=tmpfs
-TemporaryFileSystem=/home:ro /root:ro /run:ro /run/user:ro /dev/shm:ro /tmp:ro /var/tmp:ro
+TemporaryFileSystem=/home:ro /root:ro /run:ro /run/user:ro /dev/shm:ro /dev/pts:ro /tmp:ro /var/tmp:ro
 LimitMSGQUEUE=0
 PrivateMounts=yes
 PrivateDevices=yes
@@ -231,9 +234,10 @@ RuntimeMaxSec=1d
 const SHARED_LIMITS: Group = of_kind(
     Kind::Shared,
     "
-# For all connections together.
+# For all connections together. If the kernel kills one program for lack of memory, the others go on.
 TasksMax=TASKS
 MemoryMax=1G
+OOMPolicy=continue
 MemorySwapMax=0
 LimitNOFILE=16384
 LimitCORE=0
