@@ -210,6 +210,10 @@ fn shared(attachment: &Attachment) -> String {
         ..
     } = attachment;
     let command = command(attachment);
+    let isolate = match attachment.level.sandbox().unprivileged {
+        true => "--isolate ",
+        false => "",
+    };
     format!(
         "[Unit]
 Description={name}, all connections in one process
@@ -222,7 +226,7 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=notify
-ExecStart={TOOL} serve --name {name} --max-connections {max_connections} --per-source {per_source} -- {command}
+ExecStart={TOOL} serve --name {name} --max-connections {max_connections} --per-source {per_source} {isolate}-- {command}
 # The event loop notifies the watchdog.
 WatchdogSec=30s
 Restart=on-failure

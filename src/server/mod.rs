@@ -30,10 +30,10 @@ use nix::unistd::{dup2_stdin, dup2_stdout};
 
 use self::admission::{Limits, Refusal, RefusalMessages};
 use self::event_loop::Sockets;
-use self::programs::{ProgramHandler, ProgramSpec, Timeouts};
+use self::programs::{Isolation, ProgramHandler, ProgramSpec, Timeouts};
 use self::sessions::SessionHandler;
 use crate::connection::Stdio;
-use crate::log::Log;
+use crate::log::{Log, Priority};
 use crate::session::Service;
 
 /// The largest banner, in bytes. It has to fit into the send buffer of a new connection.
@@ -82,7 +82,7 @@ pub fn serve_programs(
             peer,
         ),
     };
-    let program = ProgramSpec::find(&program_options.command)?;
+    let mut program = ProgramSpec::find(&program_options.command)?;
     match &sockets {
         Sockets::Listeners(listeners) => listeners.iter().for_each(Listener::set_keep_alive),
         Sockets::Connection(socket, _) => listener::set_keep_alive(socket),
@@ -104,6 +104,18 @@ pub fn serve_programs(
     };
     let banner = read_banner(program_options.banner.as_deref())?;
     let failure_message = limits.messages.text(Refusal::Failure);
+    if program_options.isolate {
+        match Isolation::set_up() {
+            Ok(isolation) => program.isolate(isolation),
+            Err(errno) => log.write(
+                Priority::Error,
+                &format!(
+                    "cannot isolate connections from each other: {}",
+                    errno.desc()
+                ),
+            ),
+        }
+    }
     let handler = |registry: &_| {
         ProgramHandler::new(program, timeouts, banner, failure_message, registry)
             .map_err(Error::from)

@@ -53,6 +53,7 @@ mod client;
 mod connect;
 mod deb;
 mod doctor;
+mod flood;
 mod hostile;
 mod journal;
 mod lifecycle;

@@ -55,6 +55,10 @@ pub struct ProgramOptions {
     /// after the same time again, SIGKILL
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = clock::duration)]
     pub grace: Duration,
+    /// Keep the programs of different connections from reading and tracing each other and this process
+    /// and, from Linux 6.12 on, from sending them signals; none of them can gain privileges
+    #[arg(long)]
+    pub isolate: bool,
     /// The program to start for each connection, and its arguments
     #[arg(value_name = "PROGRAM", required = true, last = true)]
     pub command: Vec<OsString>,

@@ -3,6 +3,7 @@
 mod end;
 mod limits;
 mod one;
+mod processes;
 mod program;
 mod sources;
 mod start;
