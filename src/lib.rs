@@ -1,7 +1,7 @@
 //! systemd socket-activated services that talk on standard input and output.
 //!
 //! Data goes one way: arguments, then the sockets that the process was passed, then the session, then the
-//! log. The programs are [`hello`], [`celebs`] and [`tool`], each a `main` that `src/bin` calls. Under
+//! log. The programs are [`hello`], [`celebs`], [`serve`] and [`tool`], each a `main` that `src/bin` calls. Under
 //! them:
 //!
 //! * `startup`: how a service program starts and ends, and where errors become exit statuses
@@ -40,6 +40,8 @@ mod hint;
 mod log;
 #[forbid(unsafe_code)]
 mod root;
+#[forbid(unsafe_code)]
+pub mod serve;
 #[forbid(unsafe_code)]
 mod server;
 #[forbid(unsafe_code)]

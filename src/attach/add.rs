@@ -7,7 +7,7 @@ use super::probe::{self, Answer};
 use super::remove::Attached;
 use super::render::{self, Found, RenderedUnit, dynamic_user};
 use super::store::{Content, Store};
-use super::{Attachment, Error, Kind, TOOL, Variable, remove, replace};
+use super::{Attachment, Error, Kind, SERVE, Variable, remove, replace};
 use crate::conflicts::{self, FindingKind};
 use crate::executable::{self, NotExecutable, RunAs, Visibility, group_id, user_exists};
 use crate::hint::{Hint, ShellCommand};
@@ -145,17 +145,14 @@ fn check_program(place: &Place, attachment: &Attachment) -> Result<Option<PathBu
             "rename it",
         ));
     }
-    if attachment.kind == Kind::Shared {
-        let visible = Visibility {
-            tmp_hidden: false,
-            ..visible
-        };
-        let tool = executable::check(&place.root, TOOL.as_ref(), &user, visible);
-        tool.map_err(|error| NotExecutable {
-            problem: format!("--shared needs the package sockunit: {}", error.problem),
-            ..error
-        })?;
-    }
+    let serve = executable::check(&place.root, SERVE.as_ref(), &user, visible);
+    serve.map_err(|error| NotExecutable {
+        problem: format!(
+            "the package sockunit is not installed completely: {}",
+            error.problem
+        ),
+        ..error
+    })?;
     Ok(found.bind)
 }
 

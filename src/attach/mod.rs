@@ -31,8 +31,9 @@ pub use sandbox::Level;
 use crate::services::ServiceName;
 use crate::systemd::CommandLine;
 
-/// The tool as the package installs it.
-pub const TOOL: &str = "/usr/bin/sockunit";
+/// The program of `sockunit serve` as the package installs it for units: linked statically, it starts
+/// faster than the tool.
+pub const SERVE: &str = "/usr/libexec/sockunit/serve";
 
 /// A program to attach to a port.
 #[derive(Debug, Clone)]
@@ -161,10 +162,11 @@ impl FromStr for ListenAddress {
     }
 }
 
-/// The program and arguments that `sockunit serve` starts, if the command is that.
+/// The program and arguments that `sockunit serve` starts, if the command is that or the program of it.
 pub(crate) fn served(command: &CommandLine) -> Option<Vec<String>> {
     let argv = command.argv();
-    let serves = argv.first()?.ends_with("/sockunit") && argv.get(1)? == "serve";
+    let program = argv.first()?;
+    let serves = program == SERVE || program.ends_with("/sockunit") && argv.get(1)? == "serve";
     let end = argv.iter().position(|word| word == "--")?;
     serves.then(|| argv[end + 1..].to_vec())
 }

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use super::{Attachment, Kind, ListenAddress, TOOL, sandbox, signature};
+use super::{Attachment, Kind, ListenAddress, SERVE, sandbox, signature};
 use crate::systemd::Scope;
-use crate::systemd::quote::{environment_word, exec_program, exec_word, path_word};
+use crate::systemd::quote::{environment_word, exec_word, path_word};
 
 /// The section with the attachment's own data. systemd ignores sections whose name begins with X-.
 pub const RECORD: &str = "X-Sockunit";
@@ -153,16 +153,29 @@ fn service_text(attachment: &Attachment, scope: Scope, found: Found<'_>) -> Stri
     text
 }
 
-/// The program and its arguments as words of `ExecStart=`.
+/// The command of `ExecStart=`: `sockunit serve` with the program.
 fn command(attachment: &Attachment) -> String {
-    let mut line = match attachment.kind {
-        Kind::PerConnection => exec_program(&attachment.program),
-        // An argument of the tool.
-        Kind::Shared => exec_word(&attachment.program),
-    };
-    for argument in &attachment.arguments {
+    let Attachment {
+        name,
+        max_connections,
+        per_source,
+        ..
+    } = attachment;
+    let mut line = format!("{SERVE} --name {name}");
+    // For the other kind, the socket unit has them.
+    if attachment.kind == Kind::Shared {
+        line += &format!(" --max-connections {max_connections} --per-source {per_source}");
+    }
+    if attachment.level.sandbox().unprivileged {
+        line += " --isolate";
+    }
+    line += " --";
+    for word in [&attachment.program]
+        .into_iter()
+        .chain(&attachment.arguments)
+    {
         line.push(' ');
-        line += &exec_word(argument);
+        line += &exec_word(word);
     }
     line
 }
@@ -183,37 +196,23 @@ Documentation=man:sockunit-add(1)
 CollectMode=inactive-or-failed
 
 [Service]
-# The - means that an exit status other than 0 is no failure of the unit: clients may disconnect at any time.
+# The - means that an exit status other than 0 is no failure of the unit.
 ExecStart=-{command}
 StandardInput=socket
 StandardOutput=socket
 # By default, error messages would go to the client.
 StandardError=journal
 SyslogIdentifier={name}
-{field}# Drops systemd's own two entries for each connection, which take a third of its time. The program's entries are
-# written at notice, because this would drop those at info, the default.
-LogLevelMax=notice
-SyslogLevel=notice
-# The program cannot choose the priority of its entries.
-SyslogLevelPrefix=no
-# When the main process exits, systemd sends SIGTERM to the other processes and, after this time, SIGKILL.
-TimeoutStopSec=2s
+{field}# systemd sends SIGTERM to the main process alone, which stops the program and waits for it.
+KillMode=mixed
+TimeoutStopSec=15s
 "
     )
 }
 
 fn shared(attachment: &Attachment) -> String {
-    let Attachment {
-        name,
-        max_connections,
-        per_source,
-        ..
-    } = attachment;
+    let Attachment { name, .. } = attachment;
     let command = command(attachment);
-    let isolate = match attachment.level.sandbox().unprivileged {
-        true => "--isolate ",
-        false => "",
-    };
     format!(
         "[Unit]
 Description={name}, all connections in one process
@@ -226,7 +225,7 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=notify
-ExecStart={TOOL} serve --name {name} --max-connections {max_connections} --per-source {per_source} {isolate}-- {command}
+ExecStart={command}
 # The event loop notifies the watchdog.
 WatchdogSec=30s
 Restart=on-failure

@@ -55,11 +55,14 @@ impl Level {
                 groups: &[
                     &PRIVILEGES,
                     &CAPABILITIES,
-                    &CONNECTION_ONLY,
+                    &PRIVATE_NETWORK,
                     &LISTENER_ONLY,
+                    &PENDING_SIGNALS,
+                    &SYSTEM_CALLS,
                     &NETWORK,
                     &CONTROL_GROUPS,
                     &FILES,
+                    &SYSLOG_SOCKET,
                     &MANAGER_SOCKETS,
                     &MANAGER_SOCKETS_OF_USER,
                     &LIMITS,
@@ -146,33 +149,35 @@ const CAPABILITIES_OF_SYSTEM: Group = of_scope(Scope::System, "CapabilityBoundin
 const USUAL_SOCKETS: Group =
     always("RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n");
 
-/// @aio includes io_uring, which makes sockets that RestrictAddressFamilies= does not see. Shared memory
-/// and its like would outlive the connection. With PrivateUsers= the kernel counts inotify instances
-/// and pending signals for root too, so that a program could use up those of root's processes.
-const CONNECTION_ONLY: Group = of_kind(
-    Kind::PerConnection,
-    "RestrictAddressFamilies=none
-SystemCallFilter=~@aio @clock @cpu-emulation @debug @keyring @module @mount @obsolete @privileged @raw-io @reboot
-SystemCallFilter=~@resources @swap msgget semget shmget inotify_init inotify_init1
-SystemCallErrorNumber=EPERM
-LimitSIGPENDING=32
+/// An abstract AF_UNIX socket needs no file, but belongs to a network.
+const PRIVATE_NETWORK: Group = always(
+    "# For syslog(3). In a network of its own, the program reaches no other AF_UNIX sockets than those whose files it sees.
+RestrictAddressFamilies=AF_UNIX
+PrivateNetwork=yes
 ",
 );
 
-/// As above; `sockunit serve` uses AF_UNIX sockets for the journal and systemd.
+/// What a shared service can afford.
 const LISTENER_ONLY: Group = of_kind(
     Kind::Shared,
-    "RestrictAddressFamilies=AF_UNIX
-PrivateNetwork=yes
-PrivateIPC=yes
+    "PrivateIPC=yes
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectControlGroups=yes
 RemoveIPC=yes
-SystemCallFilter=~@aio @clock @cpu-emulation @debug @keyring @module @mount @obsolete @privileged @raw-io @reboot
+LimitSIGPENDING=1024
+",
+);
+
+const PENDING_SIGNALS: Group = of_kind(Kind::PerConnection, "LimitSIGPENDING=64\n");
+
+/// @aio includes io_uring, which makes sockets that RestrictAddressFamilies= does not see. Shared memory
+/// and its like would outlive the connection. With PrivateUsers= the kernel counts inotify instances
+/// and pending signals for root too, so that a program could use up those of root's processes.
+const SYSTEM_CALLS: Group = always(
+    "SystemCallFilter=~@aio @clock @cpu-emulation @debug @keyring @module @mount @obsolete @privileged @raw-io @reboot
 SystemCallFilter=~@resources @swap msgget semget shmget inotify_init inotify_init1
 SystemCallErrorNumber=EPERM
-LimitSIGPENDING=1024
 ",
 );
 
@@ -206,6 +211,13 @@ ProtectHostname=yes
 ",
 );
 
+/// The socket that /dev/log names.
+const SYSLOG_SOCKET: Group = of_kind(
+    Kind::PerConnection,
+    "BindReadOnlyPaths=/run/systemd/journal/dev-log\n",
+);
+
+/// `sockunit serve` logs and notifies systemd through them.
 const MANAGER_SOCKETS: Group = Group {
     kind: Some(Kind::Shared),
     scope: Some(Scope::System),

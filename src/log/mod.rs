@@ -118,6 +118,12 @@ impl Log {
         }
     }
 
+    /// Returns whether entries go to the journal as lines on standard error that start with their
+    /// priority. Then nothing else may write there.
+    pub fn has_priority_prefixes(&self) -> bool {
+        matches!(self.sink, Sink::JournalStream(_))
+    }
+
     /// Writes an entry.
     pub fn write(&mut self, priority: Priority, message: &str) {
         self.write_with(priority, message, &[]);
@@ -157,6 +163,12 @@ impl Log {
     /// Writes an entry at priority notice.
     pub fn notice(&mut self, message: &str) {
         self.write(Priority::Notice, message);
+    }
+
+    /// Writes an entry at priority notice, and returns false if the sink does not accept it now.
+    pub fn try_notice(&mut self, message: &str) -> bool {
+        self.report_dropped();
+        self.put(Priority::Notice, message, &[])
     }
 
     /// Returns false if the sink did not accept the entry.

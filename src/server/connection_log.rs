@@ -187,6 +187,12 @@ impl<'l> ConnectionLog<'l> {
         }
     }
 
+    /// Logs a message that its writer keeps to a rate of its own. Returns false if the log does not
+    /// accept it now.
+    pub fn try_notice(&mut self, message: &str) -> bool {
+        self.log.try_notice(message)
+    }
+
     /// Writes the sums that are due.
     pub fn write_due(&mut self, now: Instant) {
         if self.throttle.take_due(now).is_some() {

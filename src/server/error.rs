@@ -115,8 +115,8 @@ pub enum SetUpError {
     Subreaper(Errno),
     /// The waker of the event loop cannot be made.
     Waker(io::Error),
-    /// No thread can be started.
-    Thread(io::Error),
+    /// The pipe for the standard error of the program cannot be made.
+    ErrorOutput(io::Error),
 }
 
 impl fmt::Display for SetUpError {
@@ -125,8 +125,10 @@ impl fmt::Display for SetUpError {
             SetUpError::Subreaper(errno) => {
                 write!(f, "cannot adopt orphaned processes: {}", errno.desc())
             }
+            SetUpError::ErrorOutput(error) => {
+                write!(f, "cannot make a pipe for standard error: {error}")
+            }
             SetUpError::Waker(error) => write!(f, "cannot set up the event loop: {error}"),
-            SetUpError::Thread(error) => write!(f, "cannot start a thread: {error}"),
         }
     }
 }

@@ -29,7 +29,7 @@ const OTHER_DESCRIPTORS: u64 = 256;
 const ACCEPT_BATCH: usize = 64;
 
 const SIGNALS: Token = Token(usize::MAX - 1);
-/// For a handler that wakes the loop from another thread.
+/// For what only wakes the loop, such as another thread: the handler finds out what happened.
 pub(super) const WAKER: Token = Token(usize::MAX - 2);
 
 /// What a process serves.
@@ -86,7 +86,7 @@ pub(super) fn run<H: Handler, E: From<EventLoopError>>(
         event_loop.take(socket, peer, now);
     }
     let result = event_loop.run();
-    event_loop.handler.finish();
+    event_loop.handler.finish(&mut event_loop.log);
     event_loop.log.finish();
     Ok(result.map_err(EventLoopError::Poll)?)
 }
@@ -172,7 +172,7 @@ impl<H: Handler> EventLoop<'_, H> {
                 self.step(key, now, H::on_timer);
             }
             self.accept(now);
-            self.handler.maintain(now);
+            self.handler.maintain(now, &mut self.log);
             self.log.write_due(now);
             self.notifier.send_due(self.acceptor.counts(), now);
         }
@@ -209,7 +209,7 @@ impl<H: Handler> EventLoop<'_, H> {
             .into_iter()
             .chain(self.connections.next_timer())
             .chain(self.acceptor.due_at(now))
-            .chain(self.handler.maintenance_due_at())
+            .chain(self.handler.maintenance_due_at(now))
             .chain(self.log.due_at())
             .chain(self.notifier.due_at(self.acceptor.counts()))
             .chain(self.idle_exit_at(now))

@@ -74,15 +74,15 @@ pub(super) trait Handler {
     ) -> Next;
 
     /// Does periodic work that belongs to no connection, if it is due.
-    fn maintain(&mut self, _now: Instant) {}
+    fn maintain(&mut self, _now: Instant, _log: &mut ConnectionLog<'_>) {}
 
     /// When [`Handler::maintain`] has something to do.
-    fn maintenance_due_at(&self) -> Option<Instant> {
+    fn maintenance_due_at(&self, _now: Instant) -> Option<Instant> {
         None
     }
 
     /// Cleans up when the loop has ended.
-    fn finish(&mut self) {}
+    fn finish(&mut self, _log: &mut ConnectionLog<'_>) {}
 }
 
 /// The state of a connection, as far as the event loop uses it.

@@ -103,6 +103,10 @@ pub fn serve_programs(
         grace: program_options.grace,
     };
     let banner = read_banner(program_options.banner.as_deref())?;
+    let logs_error_output = match &sockets {
+        Sockets::Listeners(_) => false,
+        Sockets::Connection(..) => log.has_priority_prefixes(),
+    };
     let failure_message = limits.messages.text(Refusal::Failure);
     if program_options.isolate {
         match Isolation::set_up() {
@@ -117,8 +121,15 @@ pub fn serve_programs(
         }
     }
     let handler = |registry: &_| {
-        ProgramHandler::new(program, timeouts, banner, failure_message, registry)
-            .map_err(Error::from)
+        ProgramHandler::new(
+            program,
+            logs_error_output,
+            timeouts,
+            banner,
+            failure_message,
+            registry,
+        )
+        .map_err(Error::from)
     };
     event_loop::run(handler, sockets, options, limits, log)
 }

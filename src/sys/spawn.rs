@@ -22,6 +22,8 @@ pub(crate) struct NewProcess<'a> {
     pub(crate) environment: [&'a [CString]; 2],
     /// Standard input and output.
     pub(crate) stdio: RawFd,
+    /// Standard error, unless it is inherited.
+    pub(crate) stderr: Option<RawFd>,
     /// Descriptors to close.
     pub(crate) close: &'a [RawFd],
     /// The limit on file locks (RLIMIT_LOCKS), which the kernel ignores.
@@ -114,6 +116,9 @@ extern "C" fn run(shared: *mut c_void) -> c_int {
         }
         libc::setpgid(0, 0);
         let mut failed = libc::dup2(process.stdio, 0) < 0 || libc::dup2(process.stdio, 1) < 0;
+        if let Some(fd) = process.stderr {
+            failed = failed || libc::dup2(fd, 2) < 0;
+        }
         for fd in process.close {
             libc::close(*fd);
         }
@@ -181,6 +186,7 @@ mod tests {
             arguments: &arguments,
             environment: [&environment, &[c"B=2".to_owned()]],
             stdio: stdio.as_raw_fd(),
+            stderr: None,
             close: &[],
             tag,
             ruleset: None,

@@ -8,7 +8,6 @@ mod doctor;
 mod list;
 mod place;
 mod remove;
-mod serve;
 mod services;
 
 use std::fmt;
@@ -20,7 +19,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::deferred::Deferred;
 use crate::hint::Hint;
-use crate::log::{JournalProtocol, Plain, is_unprintable};
+use crate::log::{Plain, is_unprintable};
+use crate::serve;
 use crate::startup::{self, FAILED};
 
 /// Attach programs to network ports, with systemd as the listener
@@ -84,7 +84,7 @@ pub fn main() -> ExitCode {
                 .nth(1)
                 .is_some_and(|word| word == "serve") =>
         {
-            return startup::usage_error("sockunit", JournalProtocol::Native, &error);
+            return serve::usage_error(&error);
         }
         Err(error) => return startup::print_usage(&error),
     };

@@ -4,6 +4,7 @@
 mod children;
 mod client;
 mod connection;
+mod error_output;
 mod isolation;
 mod options;
 mod orphans;
@@ -32,11 +33,13 @@ pub use self::wait::ExitStatus;
 
 use self::client::client_environment;
 use self::connection::{Phase, ProgramConnection};
+use self::error_output::ErrorOutput;
 use self::processes::{Processes, ProgramEvent};
+use self::program_spec::user;
 use self::spawner::Spawner;
 use self::tag::Tag;
 use super::acceptor::RESOURCE_PAUSE;
-use super::connection_log::ConnectionId;
+use super::connection_log::{ConnectionId, ConnectionLog};
 use super::end::End;
 use super::error::SetUpError;
 use super::event_loop::WAKER;
@@ -50,7 +53,11 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves connections with programs.
 pub(super) struct ProgramHandler {
+    /// The program's path, for messages.
+    program: String,
     processes: Processes,
+    /// What the programs write to standard error, unless they inherit that of this process.
+    error_output: Option<ErrorOutput>,
     timeouts: Timeouts,
     /// Sent before the program starts.
     banner: Vec<u8>,
@@ -63,13 +70,15 @@ pub(super) struct ProgramHandler {
 }
 
 impl ProgramHandler {
-    /// Makes a handler that starts this program for each connection.
+    /// Makes a handler that starts this program for each connection. With `logs_error_output`, what
+    /// it writes to standard error is logged.
     ///
     /// # Errors
     ///
     /// A resource that this needs is not available.
     pub fn new(
-        program: ProgramSpec,
+        mut program: ProgramSpec,
+        logs_error_output: bool,
         timeouts: Timeouts,
         banner: Vec<u8>,
         failure_message: Vec<u8>,
@@ -77,9 +86,19 @@ impl ProgramHandler {
     ) -> Result<ProgramHandler, SetUpError> {
         set_child_subreaper(true).map_err(SetUpError::Subreaper)?;
         let waker = Waker::new(registry, WAKER).map_err(SetUpError::Waker)?;
-        let spawner = Spawner::new(program, waker).map_err(SetUpError::Thread)?;
+        let path = program.path();
+        let mut error_output = None;
+        if logs_error_output {
+            let (output, fd) =
+                ErrorOutput::new(registry, Instant::now()).map_err(SetUpError::ErrorOutput)?;
+            error_output = Some(output);
+            program.set_error_output(fd);
+        }
+        let spawner = Spawner::new(program, waker);
         Ok(ProgramHandler {
+            program: path,
             processes: Processes::new(spawner, timeouts.grace),
+            error_output,
             timeouts,
             banner,
             failure_message,
@@ -202,6 +221,9 @@ impl Handler for ProgramHandler {
                 let traffic = info.map(|info| info.traffic());
                 self.open.remove(&connection.tag());
                 let status = self.processes.wait_for(program, connection.tag(), kill_at);
+                if let Some(output) = &mut self.error_output {
+                    output.finish(context.log, context.now);
+                }
                 let end = End::Exited(connection.reason(), status);
                 connection.log_end(end, traffic, context);
                 next
@@ -213,18 +235,26 @@ impl Handler for ProgramHandler {
         }
     }
 
-    fn maintain(&mut self, now: Instant) {
+    fn maintain(&mut self, now: Instant, log: &mut ConnectionLog<'_>) {
+        if let Some(output) = &mut self.error_output {
+            output.log(log, now);
+        }
         self.processes.maintain(|tag| self.open.contains(&tag), now);
     }
 
-    fn maintenance_due_at(&self) -> Option<Instant> {
-        self.processes.due_at()
+    fn maintenance_due_at(&self, now: Instant) -> Option<Instant> {
+        let output = self.error_output.as_ref();
+        let output = output.and_then(|output| output.due_at(now));
+        self.processes.due_at().into_iter().chain(output).min()
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self, log: &mut ConnectionLog<'_>) {
         let is_open = |tag| self.open.contains(&tag);
         self.processes
             .stop_all(is_open, self.timeouts.grace, KILL_TIMEOUT);
+        if let Some(output) = &mut self.error_output {
+            output.finish(log, Instant::now());
+        }
     }
 }
 
@@ -258,6 +288,13 @@ impl ProgramHandler {
         );
         if !out_of_resources {
             self.open.remove(&connection.tag());
+            let message = format!(
+                "cannot execute: {}: {} (user: {})",
+                self.program,
+                errno.desc(),
+                user()
+            );
+            context.log.error(&message, context.now);
             let traffic = connection.traffic();
             connection.log_end(End::NotStarted(errno), traffic, context);
             refuse(connection.socket(), &self.failure_message, context.now);

@@ -5,11 +5,11 @@ use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{AccessFlags, Pid, access};
+use nix::unistd::{AccessFlags, Pid, access, geteuid};
 
 use super::isolation::Isolation;
 use super::tag::Tag;
@@ -32,6 +32,8 @@ pub struct ProgramSpec {
     arguments: Vec<CString>,
     environment: Vec<CString>,
     isolation: Option<Isolation>,
+    /// The standard error, unless the program inherits that of this process.
+    error_output: Option<OwnedFd>,
     /// File descriptors that this process inherited and that programs would inherit too.
     inherited_fds: Vec<RawFd>,
 }
@@ -58,7 +60,12 @@ impl fmt::Display for ProgramError {
                 name.to_string_lossy()
             ),
             ProgramError::Unusable(path, error) => {
-                write!(f, "cannot execute: {}: {error}", path.display())?;
+                write!(
+                    f,
+                    "cannot execute: {}: {error} (user: {})",
+                    path.display(),
+                    user()
+                )?;
                 match error.kind() {
                     io::ErrorKind::PermissionDenied => f.write_str(
                         "; make it executable (chmod +x), and its directories accessible to the \
@@ -96,6 +103,7 @@ impl ProgramSpec {
                 .collect::<Result<_, _>>()?,
             environment: environment(),
             isolation: None,
+            error_output: None,
             inherited_fds: inherited_fds(),
         })
     }
@@ -103,6 +111,18 @@ impl ProgramSpec {
     /// Has the program start in a domain of its own for each connection.
     pub fn isolate(&mut self, isolation: Isolation) {
         self.isolation = Some(isolation);
+    }
+
+    /// The path, for messages.
+    pub fn path(&self) -> String {
+        self.path.to_string_lossy().into_owned()
+    }
+
+    /// Makes this descriptor the standard error of the program.
+    pub fn set_error_output(&mut self, fd: OwnedFd) {
+        self.error_output = Some(fd);
+        self.environment
+            .retain(|variable| !variable.as_bytes().starts_with(b"JOURNAL_STREAM="));
     }
 
     /// Starts the program with this connection as standard input and output, in its own process
@@ -119,10 +139,19 @@ impl ProgramSpec {
             arguments: &self.arguments,
             environment: [&self.environment, client],
             stdio: connection,
+            stderr: self.error_output.as_ref().map(OwnedFd::as_raw_fd),
             close: &self.inherited_fds,
             tag: Some(tag.0),
             ruleset: self.isolation.as_ref().map(Isolation::ruleset),
         })
+    }
+}
+
+/// The user of this process, for messages. systemd sets its name.
+pub fn user() -> String {
+    match (env::var("USER"), env::var_os("INVOCATION_ID")) {
+        (Ok(name), Some(_)) => name,
+        _ => format!("uid {}", geteuid()),
     }
 }
 

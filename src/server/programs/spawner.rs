@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::CString;
-use std::io;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -60,6 +59,7 @@ struct Queue {
 /// A pool of threads that start programs.
 pub struct Spawner {
     shared: Arc<Shared>,
+    /// Empty until the first job: a process that serves one connection has none.
     threads: Vec<JoinHandle<()>>,
     /// The numbers of the jobs whose result is not known yet.
     pending: BTreeSet<u64>,
@@ -67,36 +67,21 @@ pub struct Spawner {
 }
 
 impl Spawner {
-    /// Starts the threads; `waker` wakes the event loop.
-    ///
-    /// # Errors
-    ///
-    /// Not even one thread can be started.
-    pub fn new(program: ProgramSpec, waker: Waker) -> io::Result<Spawner> {
-        let shared = Arc::new(Shared {
-            program,
-            queue: Mutex::default(),
-            changed: Condvar::new(),
-            done: Mutex::default(),
-            wake: AtomicBool::new(false),
-            waker,
-        });
-        let thread = || {
-            let shared = Arc::clone(&shared);
-            thread::Builder::new()
-                .name("spawner".into())
-                .stack_size(STACK)
-                .spawn(move || shared.run())
-        };
-        let mut threads = vec![thread()?];
-        // Fewer threads are slower, but enough.
-        threads.extend((1..THREADS).map_while(|_| thread().ok()));
-        Ok(Spawner {
-            shared,
-            threads,
+    /// `waker` wakes the event loop.
+    pub fn new(program: ProgramSpec, waker: Waker) -> Spawner {
+        Spawner {
+            shared: Arc::new(Shared {
+                program,
+                queue: Mutex::default(),
+                changed: Condvar::new(),
+                done: Mutex::default(),
+                wake: AtomicBool::new(false),
+                waker,
+            }),
+            threads: Vec::new(),
             pending: BTreeSet::new(),
             last: 0,
-        })
+        }
     }
 
     /// Returns whether no program is being started.
@@ -125,8 +110,25 @@ impl Spawner {
             client,
             tag,
         };
+        if self.threads.is_empty() {
+            self.start_threads();
+        }
+        if self.threads.is_empty() {
+            return self.shared.do_job(&job);
+        }
         lock(&self.shared.queue).jobs.push_back(job);
         self.shared.changed.notify_one();
+    }
+
+    /// Fewer threads are slower, but enough. Even none is, until there is memory for one.
+    fn start_threads(&mut self) {
+        let thread = |_| {
+            let shared = Arc::clone(&self.shared);
+            let builder = thread::Builder::new().name("spawner".into());
+            let thread = builder.stack_size(STACK).spawn(move || shared.run());
+            thread.ok()
+        };
+        self.threads = (0..THREADS).map_while(thread).collect();
     }
 
     /// Returns the new results, each with the key of its connection.
@@ -173,18 +175,22 @@ impl Spawner {
 impl Shared {
     fn run(&self) {
         while let Some(job) = self.next() {
-            let pid = self.program.start(job.connection, &job.client, job.tag);
-            // SIGCHLD wakes the loop when a program ends, but nothing wakes it after a failure.
-            let failed = pid.is_err();
-            lock(&self.done).push(Started {
-                number: job.number,
-                key: job.key,
-                pid,
-            });
-            if self.wake.swap(false, Ordering::SeqCst) || failed {
-                // Fails only if the loop is woken already.
-                let _ = self.waker.wake();
-            }
+            self.do_job(&job);
+        }
+    }
+
+    fn do_job(&self, job: &Job) {
+        let pid = self.program.start(job.connection, &job.client, job.tag);
+        // SIGCHLD wakes the loop when a program ends, but nothing wakes it after a failure.
+        let failed = pid.is_err();
+        lock(&self.done).push(Started {
+            number: job.number,
+            key: job.key,
+            pid,
+        });
+        if self.wake.swap(false, Ordering::SeqCst) || failed {
+            // Fails only if the loop is woken already.
+            let _ = self.waker.wake();
         }
     }
 

@@ -35,7 +35,7 @@ impl Tree {
         tree.write("etc/group", 0o644, "ann:x:4321:\n");
         tree.write("bin/sh", 0o755, elf(X86_64, None));
         tree.write("usr/bin/env", 0o755, elf(X86_64, None));
-        tree.write("usr/bin/sockunit", 0o755, elf(X86_64, None));
+        tree.write("usr/libexec/sockunit/serve", 0o755, elf(X86_64, None));
         tree.write("home/you/hello.sh", 0o755, "#!/bin/sh\necho hello\n");
         tree.mode("home/you", 0o700);
         for folder in [

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use crate::serving::{Served, Stderr, tcp};
 use crate::support::{expect, reset, rest};
 use crate::tool::SOCKUNIT;
+use crate::tree::Tree;
 
 /// The client, the journal, and the process.
 fn start(options: &[&str], script: &str) -> (TcpStream, UnixStream, Served) {
@@ -112,6 +113,79 @@ fn a_program_that_does_not_exist_is_an_error_in_the_log() {
         log.starts_with("<3>cannot execute: /no/such/program: "),
         "{log}"
     );
+}
+
+#[test]
+fn what_the_program_writes_to_standard_error_is_logged_at_notice_before_the_end() {
+    let (client, journal, served) = start(
+        &[],
+        "printf '<0>alarm\n\nhalf' >&2; printf ' a line\nno end' >&2; echo \"${JOURNAL_STREAM-none}\"",
+    );
+    assert_eq!(rest(client), "none\n");
+    assert!(served.ended().success());
+    let log = rest(journal);
+    let lines: Vec<&str> = log.lines().collect();
+    let [alarm, half, no_end, end] = lines[..] else {
+        panic!("{log}");
+    };
+    assert_eq!(
+        (alarm, half, no_end),
+        ("<5><0>alarm", "<5>half a line", "<5>no end")
+    );
+    assert!(end.contains(" exited 0: pid "), "{log}");
+}
+
+#[test]
+fn a_program_that_floods_its_standard_error_cannot_drown_the_entry_of_the_connection() {
+    let script = "i=0; while [ $i -lt 100000 ]; do echo $i; i=$((i+1)); done >&2; echo done";
+    let (client, journal, served) = start(&[], script);
+    let log = std::thread::spawn(move || rest(journal));
+    assert_eq!(rest(client), "done\n");
+    assert!(served.ended().success());
+    let log = log.join().unwrap();
+    let logged = log.lines().filter(|line| line[3..].parse::<u32>().is_ok());
+    let logged = logged.count() as u64;
+    let sums = log.lines().filter_map(|line| {
+        line.strip_prefix("<5>not logged: ")?
+            .split(' ')
+            .next()?
+            .parse::<u64>()
+            .ok()
+    });
+    assert_eq!(logged + sums.sum::<u64>(), 100_000, "no line is uncounted");
+    assert!(logged < 20_000, "{logged}");
+    assert!(log.contains(" exited 0: pid "));
+}
+
+#[test]
+fn a_long_line_on_standard_error_is_logged_in_parts() {
+    let (client, journal, served) = start(&[], "head -c 20000 /dev/zero | tr '\\0' x >&2");
+    assert_eq!(rest(client), "");
+    assert!(served.ended().success());
+    let log = rest(journal);
+    let lengths: Vec<usize> = log.lines().map(|line| line.len() - "<5>".len()).collect();
+    assert_eq!(lengths[..3], [8192, 8192, 20000 - 2 * 8192]);
+}
+
+#[test]
+fn a_program_without_an_interpreter_leaves_an_error_entry_with_its_user() {
+    let tree = Tree::new("interpreter");
+    tree.write("script", "#!/no/such/interpreter\n")
+        .set_mode("script", 0o755);
+    let script = tree.path("script");
+    let (client, connection) = tcp("127.0.0.1");
+    let (journal, stderr) = UnixStream::pair().unwrap();
+    let script = script.to_str().unwrap();
+    let args = ["serve", "--name", "one", "--", script];
+    let served = Served::start(SOCKUNIT, &args, connection, Stderr::Journal(stderr));
+    assert_eq!(
+        rest(client),
+        "This service is out of order; please try again later\n"
+    );
+    assert!(served.ended().success());
+    let log = rest(journal);
+    let expected = format!("<3>cannot execute: {script}: No such file or directory (user: uid ");
+    assert!(log.starts_with(&expected), "{log}");
 }
 
 #[test]

@@ -1,20 +1,30 @@
-//! `sockunit serve`: starts a program for each connection.
+//! serve: starts a program for each connection. `sockunit serve` is the command; units of `sockunit
+//! add` run the same code as a program of its own, which is linked statically and starts faster.
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Parser};
 
 use crate::log::JournalProtocol;
 use crate::server;
 use crate::startup;
 
+/// The program of the units.
+#[derive(Debug, Parser)]
+#[command(name = "serve", version, max_term_width = 80)]
+struct Program {
+    #[command(flatten)]
+    options: Options,
+}
+
+/// The options of `sockunit serve`.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "sockunit serve [OPTIONS] -- <PROGRAM> [ARG]...",
     // A process needs more memory than a session.
     mut_arg("max_connections", |limit| limit.default_value("256"))
 )]
-pub struct Options {
+pub(crate) struct Options {
     /// Write log entries with the identifier NAME (journalctl -t NAME) [default: the file name of the
     /// program]
     #[arg(long, value_name = "NAME", value_parser = identifier)]
@@ -33,7 +43,21 @@ fn identifier(text: &str) -> Result<String, &'static str> {
     Ok(text.into())
 }
 
-pub fn run(options: &Options) -> ExitCode {
+/// Runs the program.
+pub fn main() -> ExitCode {
+    match Program::try_parse() {
+        Ok(program) => run(&program.options),
+        Err(error) => usage_error(&error),
+    }
+}
+
+/// Reports a usage error of the program or the command.
+pub(crate) fn usage_error(error: &clap::Error) -> ExitCode {
+    startup::usage_error("sockunit", JournalProtocol::Native, error)
+}
+
+/// Serves until there is nothing to serve any more.
+pub(crate) fn run(options: &Options) -> ExitCode {
     let file_name = || server::file_name(&options.programs.command);
     let name = match identifier(&options.name.clone().unwrap_or_else(file_name)) {
         Ok(name) => name,
