@@ -109,15 +109,14 @@ pub fn serve_programs(
     };
     let failure_message = limits.messages.text(Refusal::Failure);
     if program_options.isolate {
-        match Isolation::set_up() {
-            Ok(isolation) => program.isolate(isolation),
-            Err(errno) => log.write(
-                Priority::Error,
-                &format!(
-                    "cannot isolate connections from each other: {}",
-                    errno.desc()
-                ),
-            ),
+        let isolation = Isolation::set_up();
+        let landlock = isolation.as_ref().map_err(|errno| *errno);
+        if let Err(errno) = landlock.and_then(Isolation::ruleset) {
+            let message = format!("cannot isolate connections completely: {}", errno.desc());
+            log.write(Priority::Error, &message);
+        }
+        if let Ok(isolation) = isolation {
+            program.isolate(isolation);
         }
     }
     let handler = |registry: &_| {

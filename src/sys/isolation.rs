@@ -99,13 +99,9 @@ pub(crate) fn ruleset() -> nix::Result<OwnedFd> {
     Ok(ruleset)
 }
 
-/// Keeps this process and all that it starts from reading and changing the resource limits of other
-/// processes (prlimit(2)): a limit on processor time would end them.
-///
-/// # Errors
-///
-/// The kernel has no system call filters, or the process may gain privileges (PR_SET_NO_NEW_PRIVS).
-pub(crate) fn deny_limits_of_others() -> nix::Result<()> {
+/// A system call filter that keeps a process from reading and changing the resource limits of others
+/// (prlimit(2)): a limit on processor time would end them.
+pub(crate) fn limits_filter() -> [libc::sock_filter; 8] {
     // Offsets in struct seccomp_data. The process ID is the low half of the first argument.
     const NUMBER: u32 = 0;
     const ARCHITECTURE: u32 = 4;
@@ -117,38 +113,20 @@ pub(crate) fn deny_limits_of_others() -> nix::Result<()> {
         k,
     };
     let load = |offset| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset);
-    let allow_unless = |value: u32, allow_in: u8| libc::sock_filter {
-        jf: allow_in,
+    let jump = |value, equal, other| libc::sock_filter {
+        jt: equal,
+        jf: other,
         ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value)
     };
     let action = |action| statement(libc::BPF_RET | libc::BPF_K, action);
-    let Ok(prlimit) = u32::try_from(libc::SYS_prlimit64) else {
-        return Err(Errno::EINVAL);
-    };
-    let mut filter = [
+    [
         load(ARCHITECTURE),
-        allow_unless(AUDIT_ARCHITECTURE, 5),
+        jump(AUDIT_ARCHITECTURE, 0, 5),
         load(NUMBER),
-        allow_unless(prlimit, 3),
+        jump(libc::SYS_prlimit64 as u32, 0, 3),
         load(PID),
-        libc::sock_filter {
-            jt: 1,
-            ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0)
-        },
+        jump(0, 1, 0),
         action(libc::SECCOMP_RET_ERRNO | Errno::EPERM as u32),
         action(libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog {
-        len: filter.len() as u16,
-        filter: filter.as_mut_ptr(),
-    };
-    // SAFETY: `program` and the filter are valid for reads and outlive the call.
-    let result = unsafe {
-        libc::prctl(
-            libc::PR_SET_SECCOMP,
-            libc::SECCOMP_MODE_FILTER as libc::c_ulong,
-            &raw const program,
-        )
-    };
-    Errno::result(result).map(drop)
+    ]
 }

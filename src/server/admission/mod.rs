@@ -189,9 +189,15 @@ impl Admission {
         }
     }
 
-    /// Until when the connections counted by the rate limiter matter.
-    pub fn rate_limit_until(&self, now: Instant) -> Option<Instant> {
-        self.rate.as_ref()?.counts_until(now)
+    /// Until when the rate limits and penalties matter. After that, a new process would accept the same
+    /// connections as this one.
+    pub fn limits_until(&self, now: Instant) -> Option<Instant> {
+        let rate = self.rate.as_ref().and_then(|rate| rate.counts_until(now));
+        let source_rate = self.source_rate.as_ref();
+        let source_rate = source_rate.and_then(SourceRateLimiter::counts_until);
+        let penalties = self.penalties.as_ref().and_then(Penalties::count_until);
+        let all = [rate, source_rate, penalties].into_iter().flatten();
+        all.filter(|until| now < *until).max()
     }
 
     /// The number of open connections.
@@ -358,6 +364,8 @@ mod tests {
         let third = peer("192.0.2.3:1");
         assert_eq!(admission.admit(third, now), Err(Refusal::SourceRate));
         assert!(admission.penalise(third, now).is_some());
+        let until = now + Duration::from_secs(60);
+        assert_eq!(admission.limits_until(now), Some(until));
         assert_eq!(admission.admit(third, now), Err(Refusal::Penalty));
         assert_eq!(admission.admit(peer("192.0.3.1:1"), now), Ok(()));
         let later = now + Duration::from_secs(60);

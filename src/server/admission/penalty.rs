@@ -74,6 +74,11 @@ impl Penalties {
         }
     }
 
+    /// Until when the penalties matter.
+    pub fn count_until(&self) -> Option<Instant> {
+        self.sources.until()
+    }
+
     /// A source exceeded a limit. `None` if it has a penalty already, or has no address.
     pub fn begin(&mut self, source: Source, now: Instant) -> Option<Penalty> {
         if source == Source::Unknown {

@@ -27,6 +27,11 @@ impl SourceRateLimiter {
         }
     }
 
+    /// Until when the counted connections matter.
+    pub fn counts_until(&self) -> Option<Instant> {
+        self.full_at.until()
+    }
+
     /// Counts a connection; returns false if the source has reached its limit.
     pub fn admit(&mut self, source: Source, now: Instant) -> bool {
         let full_at = self.full_at.get_mut(source, now).copied().unwrap_or(now);

@@ -59,6 +59,11 @@ impl<V> SourceTable<V> {
         self.entries.insert(source, (until, value));
     }
 
+    /// Until when a source is remembered.
+    pub fn until(&self) -> Option<Instant> {
+        self.order.last().map(|(until, _)| *until)
+    }
+
     fn remove_first(&mut self) {
         if let Some((_, source)) = self.order.pop_first() {
             self.entries.remove(&source);
@@ -81,6 +86,7 @@ mod tests {
         table.insert(source, 'a', start + SECOND, start);
         table.insert(source, 'b', start + SECOND * 2, start);
         assert_eq!(table.get_mut(source, start + SECOND), Some(&mut 'b'));
+        assert_eq!(table.until(), Some(start + SECOND * 2));
         assert_eq!(table.get_mut(source, start + SECOND * 2), None);
         let later = start + SECOND * 3;
         table.insert(Source::User(2), 'c', later + SECOND, later);

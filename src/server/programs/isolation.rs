@@ -2,30 +2,50 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+use nix::libc::sock_filter;
 use nix::sys::prctl::{set_dumpable, set_no_new_privs};
 
-use crate::sys::isolation;
+use crate::sys::isolation::{limits_filter, ruleset};
 
-/// A Landlock ruleset: the program of each connection gets a domain of it.
+/// What the program of each connection gets of its own.
 #[derive(Debug)]
-pub struct Isolation(OwnedFd);
+pub struct Isolation {
+    /// A Landlock ruleset.
+    ruleset: nix::Result<OwnedFd>,
+    /// A system call filter.
+    filter: [sock_filter; 8],
+}
 
 impl Isolation {
-    /// Isolates this process from the programs that it will start, and makes the ruleset.
+    /// Keeps the programs that this process will start from reading its memory, and from gaining
+    /// privileges.
     ///
     /// # Errors
     ///
-    /// The kernel lacks what this needs.
+    /// See prctl(2).
     pub fn set_up() -> nix::Result<Isolation> {
-        // Without Landlock, this keeps programs of the same user from reading the memory of this
-        // process at least.
         set_dumpable(false)?;
         set_no_new_privs()?;
-        isolation::deny_limits_of_others()?;
-        isolation::ruleset().map(Isolation)
+        Ok(Isolation {
+            ruleset: ruleset(),
+            filter: limits_filter(),
+        })
     }
 
-    pub fn ruleset(&self) -> RawFd {
-        self.0.as_raw_fd()
+    /// The ruleset.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has no Landlock, or one that is too old.
+    pub fn ruleset(&self) -> nix::Result<RawFd> {
+        self.ruleset
+            .as_ref()
+            .map(OwnedFd::as_raw_fd)
+            .map_err(|errno| *errno)
+    }
+
+    /// The filter.
+    pub fn filter(&self) -> &[sock_filter] {
+        &self.filter
     }
 }

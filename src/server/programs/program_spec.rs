@@ -134,6 +134,7 @@ impl ProgramSpec {
     ///
     /// Those of posix_spawn(3).
     pub fn start(&self, connection: RawFd, client: &[CString], tag: Tag) -> nix::Result<Pid> {
+        let isolation = self.isolation.as_ref();
         spawn(&NewProcess {
             path: &self.path,
             arguments: &self.arguments,
@@ -142,7 +143,8 @@ impl ProgramSpec {
             stderr: self.error_output.as_ref().map(OwnedFd::as_raw_fd),
             close: &self.inherited_fds,
             tag: Some(tag.0),
-            ruleset: self.isolation.as_ref().map(Isolation::ruleset),
+            ruleset: isolation.and_then(|isolation| isolation.ruleset().ok()),
+            filter: isolation.map(Isolation::filter),
         })
     }
 }

@@ -78,16 +78,18 @@ fn processes_that_fork_in_chains_are_killed_after_the_grace_period() {
          }}
          print qq(started\n)"
     );
-    let serve = Serve::start(&[SOON], &["perl", "-e", &program]);
-    let mut open = serve.connect();
-    assert_eq!(line(&mut open), "started");
-    serve.until_logged(" exited 0: ");
-    let deadline = Instant::now() + PATIENCE;
-    wait_until("no process of the chains is left", deadline, || {
-        // One look may miss a process that is just being forked.
-        let none = (0..50).all(|_| processes(&marker).is_empty());
-        none.then_some(())
-    });
+    for options in [&[SOON][..], &[SOON, "--isolate"]] {
+        let serve = Serve::start(options, &["perl", "-e", &program]);
+        let mut client = serve.connect();
+        assert_eq!(line(&mut client), "started");
+        serve.until_logged(" exited 0: ");
+        let deadline = Instant::now() + PATIENCE;
+        wait_until("no process of the chains is left", deadline, || {
+            // One look may miss a process that is just being forked.
+            let none = (0..50).all(|_| processes(&marker).is_empty());
+            none.then_some(())
+        });
+    }
 }
 
 #[test]
