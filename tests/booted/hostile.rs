@@ -184,8 +184,7 @@ fn a_strict_user_service_cannot_read_the_files_of_the_user(release: Release) {
         ));
         let found = permitted(&machine);
         ann("sockunit remove --user hostile");
-        // The kernel shows processes of the same user if the program may trace them: not from its own domain.
-        let mut expected = vec!["capabilities: 0000000000000000"];
+        let mut expected = vec!["capabilities: 0000000000000000", "see PID 1: yes"];
         if !has_signal_scopes() {
             expected.push("signal a daemon: yes");
         }
