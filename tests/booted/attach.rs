@@ -75,13 +75,8 @@ fn the_tutorials_steps_are_one_command_each(release: Release) {
         } else {
             "shared"
         };
-        // A command that is not behind sockunit serve is shown as its unit has it.
-        let program = match kind {
-            "shared" => "/home/you/hello.sh a b",
-            _ => "/home/you/hello.sh \"a b\"",
-        };
         let line = format!(
-            "greeter  127.0.0.1:4000,[::1]:4000  {kind:14}  strict   disabled  active    0    {program}"
+            "greeter  127.0.0.1:4000,[::1]:4000  {kind:14}  strict   disabled  active    0    /home/you/hello.sh a b"
         );
         wait_for("it is listed, without a connection", || {
             machine
@@ -405,7 +400,7 @@ fn after_add_or_remove_is_killed_at_any_call_remove_restores_the_tree(release: R
         "mkdir -p /root/tree/etc/systemd/system/sockets.target.wants /root/tree/usr/libexec/sockunit
          mkdir -p /etc/systemd/system/sockets.target.wants
          cp /etc/services /root/tree/etc
-         cp /usr/libexec/sockunit/hello /root/tree/usr/libexec/sockunit
+         cp /usr/libexec/sockunit/hello /usr/libexec/sockunit/serve /root/tree/usr/libexec/sockunit
          useradd --create-home you && systemctl start user@$(id -u you).service
          su - you -c 'mkdir -p .config/systemd/user/sockets.target.wants'",
     );

@@ -48,6 +48,7 @@ macro_rules! on_both_releases_in_both_modes {
 }
 
 mod attach;
+mod attached;
 mod check;
 mod client;
 mod connect;

@@ -130,7 +130,9 @@ fn removal_of_the_package_names_the_attached_services(release: Release) {
     machine.run("sockunit add one 4000 -- cat; sockunit add two 4001 --shared -- cat");
     let printed = machine.run("apt-get remove --yes sockunit 2>&1");
     assert!(
-        printed.contains("these attached services remain, and shared ones do not start without the package: one two"),
+        printed.contains(
+            "these attached services remain, and do not start without the package: one two"
+        ),
         "{printed}"
     );
     assert!(printed.contains("sockunit remove NAME"), "{printed}");

@@ -11,7 +11,7 @@ use serde_json::Value;
 use self::broken::Fixed::{self, By, ByItsCommands};
 use self::broken::{BROKEN, RELOAD, SHARED};
 use crate::machine::{Machine, Release};
-use crate::support::{Mode, expect};
+use crate::support::{Mode, expect, wait_for};
 
 on_both_releases!(
     the_problem_of_every_broken_service_is_found_and_its_fix_works,
@@ -295,6 +295,11 @@ fn a_shared_service_at_its_limit_is_found(release: Release) {
         machine.run(&format!(
             "sockunit add full {port} --shared {options} -- /bin/cat"
         ));
+        wait_for("the connection of add has ended", || {
+            machine
+                .property("full.service", "StatusText")
+                .starts_with("0 ")
+        });
         let mut client = machine.connect(&format!("127.0.0.1:{port}"));
         client.write_all(b"here\n").unwrap();
         expect(&mut client, "here\n");
