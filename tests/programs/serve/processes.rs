@@ -1,11 +1,8 @@
 //! The processes of a connection: they end with it, and are isolated from those of others.
 
-use std::fs;
 use std::io::Write;
-use std::time::Instant;
 
 use super::{Serve, line, path, rest, stat, until_ended};
-use crate::support::{PATIENCE, wait_until};
 
 const SOON: &str = "--grace=200ms";
 
@@ -52,44 +49,6 @@ fn a_process_outside_the_group_is_stopped_with_its_connection_and_not_before() {
     assert!(stat(kept).is_some_and(|fields| fields[0] != "Z"));
     drop(stays);
     until_ended(kept);
-}
-
-/// Processes whose command begins with this text.
-fn processes(text: &str) -> Vec<i32> {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &i32| {
-        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        command.starts_with(text.as_bytes())
-    })
-    .collect()
-}
-
-#[test]
-fn processes_that_fork_in_chains_are_killed_after_the_grace_period() {
-    let marker = format!("chain-of-{}", std::process::id());
-    // Each process of a chain ignores SIGTERM, and exits as soon as it has forked the next one.
-    let program = format!(
-        "use POSIX 'setsid'; $0 = '{marker}'; $SIG{{TERM}} = 'IGNORE';
-         for (1 .. 4) {{
-             next if fork;
-             setsid;
-             while (1) {{ exit if fork }}
-         }}
-         print qq(started\n)"
-    );
-    for options in [&[SOON][..], &[SOON, "--isolate"]] {
-        let serve = Serve::start(options, &["perl", "-e", &program]);
-        let mut client = serve.connect();
-        assert_eq!(line(&mut client), "started");
-        serve.until_logged(" exited 0: ");
-        let deadline = Instant::now() + PATIENCE;
-        wait_until("no process of the chains is left", deadline, || {
-            // One look may miss a process that is just being forked.
-            let none = (0..50).all(|_| processes(&marker).is_empty());
-            none.then_some(())
-        });
-    }
 }
 
 #[test]
