@@ -3,6 +3,9 @@
 //! This is the only module with unsafe code. Every function in it is safe to call with any
 //! arguments.
 
+pub(crate) mod isolation;
+pub(crate) mod spawn;
+
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};

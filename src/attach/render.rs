@@ -82,7 +82,10 @@ fn socket_text(attachment: &Attachment, scope: Scope) -> String {
         text += &format!(
             "Accept=yes\n\
              # Beyond these limits systemd closes a new connection at once.\n\
-             MaxConnections={max_connections}\nMaxConnectionsPerSource={per_source}\n"
+             MaxConnections={max_connections}\nMaxConnectionsPerSource={per_source}\n\
+             # Without a log entry for each, with which clients could fill the journal; systemctl show has the number\n\
+             # (NRefused=).\n\
+             LogLevelMax=err\n"
         );
     } else {
         text += "Accept=no\n";
@@ -191,6 +194,9 @@ fn serve_options(attachment: &Attachment) -> Vec<String> {
             words.extend(["--when-full", "refuse"].map(String::from));
         }
     }
+    if attachment.level.sandbox().unprivileged {
+        words.push("--isolate".into());
+    }
     words.extend(attachment.rules.arguments().unwrap_or_default());
     words
 }
@@ -251,7 +257,9 @@ KillMode=mixed
 TimeoutStopSec=30s
 StandardError=journal
 SyslogIdentifier={name}
-SyslogLevel=notice
+# journald limits the entries of a unit for each priority. What programs write to standard error is a warning, so that
+# it cannot suppress the entries of connections, which are notices.
+SyslogLevel=warning
 # Programs cannot choose the priority of their entries.
 SyslogLevelPrefix=no
 "

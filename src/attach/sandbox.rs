@@ -73,6 +73,7 @@ impl Level {
                     &CAPABILITIES,
                     &PRIVATE_NETWORK,
                     &LISTENER_ONLY,
+                    &PENDING_SIGNALS,
                     &SYSTEM_CALLS,
                     &NETWORK,
                     &CONTROL_GROUPS,
@@ -202,14 +203,18 @@ ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectControlGroups=yes
 RemoveIPC=yes
+LimitSIGPENDING=1024
 ",
 );
 
+const PENDING_SIGNALS: Group = of_kind(Kind::PerConnection, "LimitSIGPENDING=64\n");
+
 /// @aio includes io_uring, which makes sockets that RestrictAddressFamilies= does not see. Shared memory
-/// and its like would outlive the connection.
+/// and its like would outlive the connection. With PrivateUsers= the kernel counts inotify instances
+/// and pending signals for root too, so that a program could use up those of root's processes.
 const SYSTEM_CALLS: Group = always(
     "SystemCallFilter=~@aio @clock @cpu-emulation @debug @keyring @module @mount @obsolete @privileged @raw-io @reboot
-SystemCallFilter=~@resources @swap msgget semget shmget
+SystemCallFilter=~@resources @swap msgget semget shmget inotify_init inotify_init1
 SystemCallErrorNumber=EPERM
 ",
 );
@@ -230,10 +235,10 @@ const FILES: Group = always(
 PrivateUsers=yes
 # Homes and the files of running services are hidden, and the file system is read-only. ProtectSystem= alone leaves
 # /run writable, and on systemd 252 the homes, because /proc is mounted again (below). BindReadOnlyPaths= makes a path
-# visible, BindPaths= visible and writable.
+# visible, BindPaths= visible and writable. Without /dev/pts, the program cannot use up the terminals of the system.
 ProtectSystem=strict
 ProtectHome=tmpfs
-TemporaryFileSystem=/home:ro /root:ro /run:ro /run/user:ro /dev/shm:ro /tmp:ro /var/tmp:ro
+TemporaryFileSystem=/home:ro /root:ro /run:ro /run/user:ro /dev/shm:ro /dev/pts:ro /tmp:ro /var/tmp:ro
 LimitMSGQUEUE=0
 PrivateMounts=yes
 PrivateDevices=yes
@@ -323,9 +328,10 @@ RuntimeMaxSec=TIME
 const SHARED_LIMITS: Group = of_kind(
     Kind::Shared,
     "
-# For all connections together.
+# For all connections together. If the kernel kills one program for lack of memory, the others go on.
 TasksMax=TASKS
 MemoryMax=1G
+OOMPolicy=continue
 MemorySwapMax=0
 LimitNOFILE=16384
 LimitCORE=0

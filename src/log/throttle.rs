@@ -27,10 +27,7 @@ impl Throttle {
 
     /// Returns whether an entry may be written now. An entry that may not is counted.
     pub fn admit(&mut self, now: Instant) -> bool {
-        if now.duration_since(self.window_start) >= WINDOW {
-            self.window_start = now;
-            self.admitted = 0;
-        }
+        self.renew(now);
         let admit = self.admitted < self.per_second;
         if admit {
             self.admitted += 1;
@@ -38,6 +35,19 @@ impl Throttle {
             self.suppressed += 1;
         }
         admit
+    }
+
+    /// Counts an entry that is not written for another reason.
+    pub fn suppress(&mut self, now: Instant) {
+        self.renew(now);
+        self.suppressed += 1;
+    }
+
+    fn renew(&mut self, now: Instant) {
+        if now.duration_since(self.window_start) >= WINDOW {
+            self.window_start = now;
+            self.admitted = 0;
+        }
     }
 
     /// Returns how many entries were suppressed, and resets the count. `None` if there were none,

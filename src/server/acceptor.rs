@@ -155,8 +155,24 @@ impl Acceptor {
             traffic: Some(Traffic { received: 0, sent }),
             duration: Duration::ZERO,
         };
-        log.ended(id, summary, now);
+        self.log_end(id, summary, now, log);
         None
+    }
+
+    /// Logs how a connection ended, and begins a penalty of its source if it has to.
+    pub fn log_end(
+        &mut self,
+        id: ConnectionId,
+        summary: Summary<End>,
+        now: Instant,
+        log: &mut ConnectionLog<'_>,
+    ) {
+        log.ended(id, summary, now);
+        if summary.end.is_offence() {
+            if let Some(penalty) = self.admission.penalise(id.peer, now) {
+                log.penalty(id, penalty, summary.end, now);
+            }
+        }
     }
 
     /// A connection that was accepted has ended.
@@ -188,10 +204,10 @@ impl Acceptor {
     }
 
     /// Until when the process counts as busy though no connection is open: since the last one
-    /// ended, this time has to pass, and the rate limiter must have forgotten all connections.
+    /// ended, this time has to pass, and the limits must have forgotten all connections.
     pub fn idle_until(&self, idle_time: Duration, now: Instant) -> Instant {
-        let rate_limit = self.admission.rate_limit_until(now);
-        (self.idle_since + idle_time).max(rate_limit.unwrap_or(self.idle_since))
+        let limits = self.admission.limits_until(now);
+        (self.idle_since + idle_time).max(limits.unwrap_or(self.idle_since))
     }
 
     /// The open connections and their total.

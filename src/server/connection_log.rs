@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::admission::{Penalty, Refusal};
 use super::end::End;
 use crate::connection::{Peer, Summary, Traffic};
 use crate::log::{Count, Log, Priority, Throttle};
@@ -16,6 +17,9 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often an error that may concern every connection is logged.
 const ERROR_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a refusal is logged singly for each reason.
+const REFUSAL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A connection in the log. Its text is the journal field CONNECTION.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +42,8 @@ pub(super) struct ConnectionLog<'l> {
     log: &'l mut Log,
     throttle: Throttle,
     suppressed: Suppressed,
+    /// When the next refusal for each reason is logged singly.
+    next_refusal: Vec<(Refusal, Instant)>,
     next_report: Instant,
     next_error: Option<Instant>,
 }
@@ -49,6 +55,7 @@ struct Suppressed {
     ends: Vec<(End, u64)>,
     traffic: Traffic,
     exchanges: u64,
+    penalties: u64,
 }
 
 impl Suppressed {
@@ -87,7 +94,12 @@ impl fmt::Display for Suppressed {
                 Count(sent, "byte")
             )?;
         }
-        write!(f, ", {}", Count(self.exchanges, "exchange"))
+        write!(f, ", {}", Count(self.exchanges, "exchange"))?;
+        match self.penalties {
+            0 => Ok(()),
+            1 => f.write_str(", 1 penalty"),
+            penalties => write!(f, ", {penalties} penalties"),
+        }
     }
 }
 
@@ -97,6 +109,7 @@ impl<'l> ConnectionLog<'l> {
             log,
             throttle: Throttle::new(ENTRIES_PER_SECOND, now),
             suppressed: Suppressed::default(),
+            next_refusal: Vec::new(),
             next_report: now,
             next_error: None,
         }
@@ -106,7 +119,7 @@ impl<'l> ConnectionLog<'l> {
     pub fn exchange(&mut self, id: ConnectionId, exchange: impl fmt::Display, now: Instant) {
         self.write_due(now);
         if self.throttle.admit(now) {
-            self.write(id, None, &format!("{} {exchange}", id.peer));
+            self.write(id, None, &format!("{} {exchange}", id.peer), &[]);
         } else {
             self.suppressed.exchanges += 1;
         }
@@ -115,11 +128,54 @@ impl<'l> ConnectionLog<'l> {
     /// Logs that a connection ended.
     pub fn ended(&mut self, id: ConnectionId, summary: Summary<End>, now: Instant) {
         self.write_due(now);
+        if summary.end == End::Refused(Refusal::Penalty) {
+            // The entry of the next penalty has the number of these.
+            return;
+        }
+        if let End::Refused(reason) = summary.end {
+            if !self.may_log_refusal(reason, now) {
+                self.throttle.suppress(now);
+                self.suppressed.add(&summary);
+                return;
+            }
+        }
         if self.throttle.admit(now) {
-            self.write(id, Some(summary.end.event()), &summary.to_string());
+            self.write(id, Some(summary.end.event()), &summary.to_string(), &[]);
         } else {
             self.suppressed.add(&summary);
         }
+    }
+
+    /// Returns whether a refusal is logged singly: for each reason one per interval, so that
+    /// refusals never use up the entries of the connections that are served.
+    fn may_log_refusal(&mut self, reason: Refusal, now: Instant) -> bool {
+        let next = now + REFUSAL_INTERVAL;
+        match self.next_refusal.iter_mut().find(|(of, _)| *of == reason) {
+            Some((_, at)) if now < *at => false,
+            Some((_, at)) => {
+                *at = next;
+                true
+            }
+            None => {
+                self.next_refusal.push((reason, next));
+                true
+            }
+        }
+    }
+
+    /// Logs that a penalty begins, because a connection ended like this.
+    pub fn penalty(&mut self, id: ConnectionId, penalty: Penalty, end: End, now: Instant) {
+        if !self.throttle.admit(now) {
+            self.suppressed.penalties += 1;
+            return;
+        }
+        let source = penalty.source.to_string();
+        let seconds = penalty.length.as_secs_f64().to_string();
+        let fields = [
+            ("SOCKUNIT_SOURCE", source.as_str()),
+            ("SOCKUNIT_PENALTY_SEC", &seconds),
+        ];
+        self.write(id, Some("penalty"), &format!("{penalty}: {end}"), &fields);
     }
 
     /// Logs an error that belongs to no single connection and may recur with each: at most once
@@ -177,7 +233,13 @@ impl<'l> ConnectionLog<'l> {
         self.log.notice(&suppressed.to_string());
     }
 
-    fn write(&mut self, id: ConnectionId, event: Option<&str>, message: &str) {
+    fn write(
+        &mut self,
+        id: ConnectionId,
+        event: Option<&str>,
+        message: &str,
+        more: &[(&str, &str)],
+    ) {
         let connection = id.to_string();
         let (address, port) = match id.peer {
             Peer::Tcp(address) => (address.ip().to_string(), address.port().to_string()),
@@ -190,6 +252,7 @@ impl<'l> ConnectionLog<'l> {
             // `doctor` finds the entry by this field, which no client can forge.
             ("SOCKUNIT_EVENT", event.unwrap_or_default()),
         ];
+        let fields = [&fields, more].concat();
         self.log.write_with(Priority::Notice, message, &fields);
     }
 }
@@ -197,7 +260,9 @@ impl<'l> ConnectionLog<'l> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::JournalProtocol;
     use crate::session::SessionEnd;
+    use std::os::fd::AsFd;
 
     #[test]
     fn the_sum_has_the_ends_and_the_bytes() {
@@ -224,5 +289,21 @@ mod tests {
             "not logged singly: 4 connections (1 client gone, 3 served; 28 bytes received, 123 \
              bytes sent), 4 exchanges"
         );
+    }
+
+    #[test]
+    fn refusals_are_logged_once_per_reason_and_interval() {
+        let now = Instant::now();
+        let stderr = std::io::stderr();
+        let mut log = Log::open("test", false, stderr.as_fd(), JournalProtocol::Stream);
+        let mut log = ConnectionLog::new(&mut log, now);
+        let mut singly = |reason, after| {
+            (0..1000)
+                .filter(|_| log.may_log_refusal(reason, now + after))
+                .count()
+        };
+        assert_eq!(singly(Refusal::Full, Duration::ZERO), 1);
+        assert_eq!(singly(Refusal::Source, Duration::ZERO), 1);
+        assert_eq!(singly(Refusal::Full, REFUSAL_INTERVAL), 1);
     }
 }

@@ -24,6 +24,20 @@ pub(super) enum End {
 }
 
 impl End {
+    /// Returns whether the source of the connection may get a penalty.
+    pub fn is_offence(&self) -> bool {
+        match self {
+            End::Session(end) => {
+                matches!(end, SessionEnd::TimedOut | SessionEnd::WriteTimedOut)
+            }
+            End::Refused(reason) => reason.is_offence(),
+            End::Stopped(reason) | End::Exited(Some(reason), _) => {
+                *reason == StopReason::IdleTimeout
+            }
+            End::NotStarted(_) | End::Exited(None, _) => false,
+        }
+    }
+
     /// The value of the journal field SOCKUNIT_EVENT.
     pub fn event(&self) -> &'static str {
         match self {

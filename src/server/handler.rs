@@ -8,6 +8,8 @@ use nix::sys::signal::Signal;
 
 use super::acceptor::Acceptor;
 use super::connection_log::{ConnectionId, ConnectionLog};
+use super::end::End;
+use crate::connection::Summary;
 
 /// Serves accepted connections: with sessions in this process, or with a program for each.
 pub(super) trait Handler {
@@ -106,6 +108,13 @@ pub(super) struct Context<'c, 'l> {
     pub log: &'c mut ConnectionLog<'l>,
     /// Accepts connections; may be paused.
     pub acceptor: &'c mut Acceptor,
+}
+
+impl Context<'_, '_> {
+    /// Logs how a connection ended.
+    pub fn log_end(&mut self, id: ConnectionId, summary: Summary<End>) {
+        self.acceptor.log_end(id, summary, self.now, self.log);
+    }
 }
 
 /// What a connection waits for.

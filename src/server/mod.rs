@@ -33,10 +33,10 @@ use nix::unistd::{dup2_stdin, dup2_stdout};
 
 use self::admission::{Limits, RefusalMessages};
 use self::event_loop::Sockets;
-use self::programs::{ProgramHandler, ProgramSpec, Timeouts};
+use self::programs::{Isolation, ProgramHandler, ProgramSpec, Timeouts};
 use self::sessions::SessionHandler;
 use crate::connection::Stdio;
-use crate::log::Log;
+use crate::log::{Log, Priority};
 use crate::session::Service;
 
 /// The largest banner, in bytes. It has to fit into the send buffer of a new connection.
@@ -85,7 +85,7 @@ pub fn serve_programs(
             peer,
         ),
     };
-    let program = ProgramSpec::find(&program_options.command)?;
+    let mut program = ProgramSpec::find(&program_options.command)?;
     match &sockets {
         Sockets::Listeners(listeners) => listeners.iter().for_each(Listener::set_keep_alive),
         Sockets::Connection(socket, _) => listener::set_keep_alive(socket),
@@ -112,6 +112,17 @@ pub fn serve_programs(
         Sockets::Connection(..) => log.has_priority_prefixes(),
     };
     let failure_message = limits.messages.text(Refusal::Failure);
+    if program_options.isolate {
+        let isolation = Isolation::set_up();
+        let landlock = isolation.as_ref().map_err(|errno| *errno);
+        if let Err(errno) = landlock.and_then(Isolation::ruleset) {
+            let message = format!("cannot isolate connections completely: {}", errno.desc());
+            log.write(Priority::Error, &message);
+        }
+        if let Ok(isolation) = isolation {
+            program.isolate(isolation);
+        }
+    }
     let handler = |registry: &_| {
         ProgramHandler::new(
             program,

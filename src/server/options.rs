@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::admission::{Rate, SourcePrefix};
 use crate::clock;
 
 /// Options of every service program, for a process that serves many connections.
@@ -18,10 +19,23 @@ pub struct Options {
     /// Serve at most N connections at the same time; see --when-full
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_one)]
     pub max_connections: u32,
-    /// Refuse a connection if its remote address (for IPv6: its /64 network) has N connections
-    /// already [default: no limit]
+    /// Refuse a connection if its source has N connections already; see --source-prefix [default: no
+    /// limit]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub per_source: Option<u32>,
+    /// Refuse a connection if its source opened N connections within a second, or within DURATION
+    /// (20/1min); see --source-prefix [default: no limit]
+    #[arg(long, value_name = "N[/DURATION]")]
+    pub rate_per_source: Option<Rate>,
+    /// Treat addresses as one source if they have this many leading bits in common, for IPv4 and for
+    /// IPv6
+    #[arg(long, value_name = "V4,V6", default_value_t)]
+    pub source_prefix: SourcePrefix,
+    /// Refuse all connections of a source for this long after it exceeded --per-source or
+    /// --rate-per-source, or timed out; twice as long if it does so again soon, and at most 64 times as
+    /// long [default: no penalty]
+    #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
+    pub penalty: Option<Duration>,
     /// Choose what happens to new connections at the limit on connections, rate or load
     #[arg(long, value_enum, default_value_t)]
     pub when_full: WhenFull,
@@ -46,6 +60,9 @@ impl Default for Options {
             listen: Vec::new(),
             max_connections: 10_000,
             per_source: None,
+            rate_per_source: None,
+            source_prefix: SourcePrefix::default(),
+            penalty: None,
             when_full: WhenFull::default(),
             exit_idle_time: None,
             stop_timeout: Duration::from_secs(20),

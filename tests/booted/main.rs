@@ -54,6 +54,7 @@ mod client;
 mod connect;
 mod deb;
 mod doctor;
+mod flood;
 mod hostile;
 mod journal;
 mod lifecycle;

@@ -157,6 +157,15 @@ fn at_the_per_source_limit_clients_are_refused_with_a_message() {
 }
 
 #[test]
+fn a_source_that_times_out_gets_a_penalty() {
+    let (address, served) = share(CELEBS, &["--idle-timeout=300ms", "--penalty=1h"]);
+    assert!(rest(begin(address)).ends_with("Finished\n"));
+    let refused = "Your address is refused for some time; please try again later\n";
+    assert_eq!(rest(connect(address)), refused);
+    assert!(served.end().success());
+}
+
+#[test]
 fn after_sigterm_no_connection_is_accepted_and_sessions_may_end() {
     let (address, served) = share(CELEBS, &[]);
     let mut client = begin(address);

@@ -3,9 +3,12 @@
 mod access_times;
 mod load_limit;
 mod network;
+mod penalty;
 mod rate_limit;
 mod refusal;
 mod source;
+mod source_rate;
+mod source_table;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -15,13 +18,17 @@ use jiff::Timestamp;
 pub use self::access_times::TimeRange;
 pub use self::load_limit::load;
 pub use self::network::Network;
+pub use self::penalty::Penalty;
 pub use self::rate_limit::Rate;
 pub use self::refusal::{Refusal, RefusalMessage, RefusalMessages};
+pub use self::source::SourcePrefix;
 
 use self::access_times::AccessTimes;
 use self::load_limit::LoadLimit;
+use self::penalty::Penalties;
 use self::rate_limit::RateLimiter;
 use self::source::Source;
+use self::source_rate::SourceRateLimiter;
 use super::options::{Options, WhenFull};
 use crate::connection::Peer;
 
@@ -48,7 +55,10 @@ pub struct Limits {
 #[derive(Debug)]
 pub struct Admission {
     max: usize,
+    source_prefix: SourcePrefix,
     max_per_source: Option<u32>,
+    source_rate: Option<SourceRateLimiter>,
+    penalties: Option<Penalties>,
     when_full: WhenFull,
     open: usize,
     sources: HashMap<Source, u32>,
@@ -64,7 +74,10 @@ impl Admission {
     pub fn new(options: &Options, limits: Limits) -> Admission {
         Admission {
             max: options.max_connections as usize,
+            source_prefix: options.source_prefix,
             max_per_source: options.per_source,
+            source_rate: options.rate_per_source.map(SourceRateLimiter::new),
+            penalties: options.penalty.map(Penalties::new),
             when_full: options.when_full,
             open: 0,
             sources: HashMap::new(),
@@ -109,6 +122,11 @@ impl Admission {
     ///
     /// The reason to refuse it.
     pub fn admit(&mut self, peer: Peer, now: Instant) -> Result<(), Refusal> {
+        let source = self.source_prefix.source(peer);
+        let penalties = self.penalties.as_mut();
+        if penalties.is_some_and(|penalties| penalties.refuse(source, now)) {
+            return Err(Refusal::Penalty);
+        }
         if let Peer::Tcp(address) = peer {
             let listed =
                 |networks: &[Network]| networks.iter().any(|net| net.contains(address.ip()));
@@ -125,19 +143,30 @@ impl Admission {
         if let Some((_, reason)) = self.temporary_limit(now) {
             return Err(reason);
         }
-        // Without a limit, sources are not counted.
-        if let Some(max) = self.max_per_source {
-            let count = self.sources.entry(peer.into()).or_default();
-            if *count >= max {
-                return Err(Refusal::Source);
+        let count = self.sources.get(&source).copied().unwrap_or(0);
+        if self.max_per_source.is_some_and(|max| count >= max) {
+            return Err(Refusal::Source);
+        }
+        if let Some(rate) = &mut self.source_rate {
+            if !rate.admit(source, now) {
+                return Err(Refusal::SourceRate);
             }
-            *count += 1;
+        }
+        // Without a limit, connections are not counted by source.
+        if self.max_per_source.is_some() {
+            self.sources.insert(source, count + 1);
         }
         if let Some(rate) = &mut self.rate {
             rate.count(now);
         }
         self.open += 1;
         Ok(())
+    }
+
+    /// A source exceeded a limit of its own. Returns the penalty if one begins.
+    pub fn penalise(&mut self, peer: Peer, now: Instant) -> Option<Penalty> {
+        let source = self.source_prefix.source(peer);
+        self.penalties.as_mut()?.begin(source, now)
     }
 
     /// The message for a client that is refused.
@@ -151,7 +180,7 @@ impl Admission {
         if self.max_per_source.is_none() {
             return;
         }
-        let source = Source::from(peer);
+        let source = self.source_prefix.source(peer);
         if let Some(count) = self.sources.get_mut(&source) {
             *count -= 1;
             if *count == 0 {
@@ -160,9 +189,15 @@ impl Admission {
         }
     }
 
-    /// Until when the connections counted by the rate limiter matter.
-    pub fn rate_limit_until(&self, now: Instant) -> Option<Instant> {
-        self.rate.as_ref()?.counts_until(now)
+    /// Until when the rate limits and penalties matter. After that, a new process would accept the same
+    /// connections as this one.
+    pub fn limits_until(&self, now: Instant) -> Option<Instant> {
+        let rate = self.rate.as_ref().and_then(|rate| rate.counts_until(now));
+        let source_rate = self.source_rate.as_ref();
+        let source_rate = source_rate.and_then(SourceRateLimiter::counts_until);
+        let penalties = self.penalties.as_ref().and_then(Penalties::count_until);
+        let all = [rate, source_rate, penalties].into_iter().flatten();
+        all.filter(|until| now < *until).max()
     }
 
     /// The number of open connections.
@@ -183,6 +218,7 @@ mod tests {
             when_full,
             exit_idle_time: None,
             stop_timeout: Duration::ZERO,
+            ..Options::default()
         }
     }
 
@@ -310,5 +346,29 @@ mod tests {
         // Local clients have no address.
         let local = Peer::Unix { uid: 0, pid: 1 };
         assert_eq!(admission.admit(local, now), Ok(()));
+    }
+
+    #[test]
+    fn a_penalty_refuses_its_source_before_every_other_limit() {
+        let now = Instant::now();
+        let options = Options {
+            penalty: Some(Duration::from_secs(5)),
+            rate_per_source: Some("2/1min".parse().unwrap()),
+            source_prefix: "24,64".parse().unwrap(),
+            ..options(100, Some(10), WhenFull::Wait)
+        };
+        let mut admission = Admission::new(&options, Limits::default());
+        for address in ["192.0.2.1:1", "192.0.2.2:1"] {
+            assert_eq!(admission.admit(peer(address), now), Ok(()));
+        }
+        let third = peer("192.0.2.3:1");
+        assert_eq!(admission.admit(third, now), Err(Refusal::SourceRate));
+        assert!(admission.penalise(third, now).is_some());
+        let until = now + Duration::from_secs(60);
+        assert_eq!(admission.limits_until(now), Some(until));
+        assert_eq!(admission.admit(third, now), Err(Refusal::Penalty));
+        assert_eq!(admission.admit(peer("192.0.3.1:1"), now), Ok(()));
+        let later = now + Duration::from_secs(60);
+        assert_eq!(admission.admit(third, later), Ok(()));
     }
 }

@@ -1,11 +1,11 @@
-//! Networks in CIDR notation, for the allow and deny lists.
+//! Networks in CIDR notation, for the allow and deny lists and the sources of connections.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// An address, or a CIDR network such as `192.0.2.0/24`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network {
     address: IpAddr,
     /// The length of the prefix, in bits.
@@ -13,6 +13,21 @@ pub struct Network {
 }
 
 impl Network {
+    /// The network of an address, with the bits after the prefix cleared.
+    pub fn of(address: IpAddr, prefix: u32) -> Network {
+        let address = match address {
+            IpAddr::V4(v4) => {
+                let host_bits = u32::MAX.checked_shr(prefix).unwrap_or(0);
+                Ipv4Addr::from_bits(v4.to_bits() & !host_bits).into()
+            }
+            IpAddr::V6(v6) => {
+                let host_bits = u128::MAX.checked_shr(prefix).unwrap_or(0);
+                Ipv6Addr::from_bits(v6.to_bits() & !host_bits).into()
+            }
+        };
+        Network { address, prefix }
+    }
+
     /// Returns whether the network contains an address. IPv4-mapped IPv6 addresses are treated as
     /// IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -22,21 +37,21 @@ impl Network {
     }
 }
 
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = if self.address.is_ipv4() { 32 } else { 128 };
+        match self.prefix == bits {
+            true => self.address.fmt(f),
+            false => write!(f, "{}/{}", self.address, self.prefix),
+        }
+    }
+}
+
 /// The first `bits` bits of an address.
 fn prefix(address: IpAddr, bits: u32) -> u128 {
     match address {
         IpAddr::V4(v4) => u128::from(v4.to_bits().checked_shr(32 - bits).unwrap_or(0)),
         IpAddr::V6(v6) => v6.to_bits().checked_shr(128 - bits).unwrap_or(0),
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Network { address, prefix } = self;
-        match (address, prefix) {
-            (IpAddr::V4(_), 32) | (IpAddr::V6(_), 128) => address.fmt(f),
-            _ => write!(f, "{address}/{prefix}"),
-        }
     }
 }
 

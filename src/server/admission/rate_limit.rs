@@ -13,6 +13,16 @@ pub struct Rate {
     interval: Duration,
 }
 
+impl Rate {
+    pub fn max(self) -> u32 {
+        self.max
+    }
+
+    pub fn interval(self) -> Duration {
+        self.interval
+    }
+}
+
 impl FromStr for Rate {
     type Err = String;
 

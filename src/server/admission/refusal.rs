@@ -12,6 +12,10 @@ pub enum Refusal {
     Full,
     /// The per-source limit is reached.
     Source,
+    /// The rate limit of the source is reached.
+    SourceRate,
+    /// The source has a penalty.
+    Penalty,
     /// The rate limit is reached.
     Rate,
     /// The load limit is reached.
@@ -29,6 +33,8 @@ impl fmt::Display for Refusal {
         f.write_str(match self {
             Refusal::Full => "concurrency limit reached",
             Refusal::Source => "per-source limit reached",
+            Refusal::SourceRate => "per-source rate limit reached",
+            Refusal::Penalty => "penalty",
             Refusal::Rate => "rate limit reached",
             Refusal::Load => "load limit reached",
             Refusal::AccessTimes => "outside the access times",
@@ -39,11 +45,20 @@ impl fmt::Display for Refusal {
 }
 
 impl Refusal {
+    /// Returns whether the source exceeded a limit of its own, and may get a penalty.
+    pub fn is_offence(self) -> bool {
+        matches!(self, Refusal::Source | Refusal::SourceRate)
+    }
+
     /// The message that the client receives by default.
     fn default_message(self) -> &'static str {
         match self {
             Refusal::Full => "Too many connections; please try again later\n",
             Refusal::Source => "Too many connections from your address; please try again later\n",
+            Refusal::SourceRate => {
+                "Too many connections from your address in a short time; please try again later\n"
+            }
+            Refusal::Penalty => "Your address is refused for some time; please try again later\n",
             Refusal::Rate => "Too many connections in a short time; please try again later\n",
             Refusal::Load => "Too busy; please try again later\n",
             Refusal::AccessTimes => "This service is closed at this time of the day\n",
@@ -141,7 +156,9 @@ mod tests {
             b"Sorry.\nThis service is closed at this time of the day\n"
         );
         let error = "later=x".parse::<RefusalMessage>().unwrap_err();
-        assert!(error.contains("use full, source, rate, load, access-times, address, failure"));
+        assert!(error.contains(
+            "use full, source, source-rate, penalty, rate, load, access-times, address, failure"
+        ));
         assert!("full".parse::<RefusalMessage>().is_err());
     }
 }

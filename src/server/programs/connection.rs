@@ -9,8 +9,8 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
 use nix::unistd::Pid;
 
-use super::children;
 use super::stop_reason::StopReason;
+use super::tag::Tag;
 use crate::connection::{Discarded, LINGER, Linger, Peer, Summary, TcpInfo, Traffic};
 use crate::server::connection_log::ConnectionId;
 use crate::server::end::End;
@@ -36,8 +36,8 @@ pub struct ProgramConnection {
     socket: OwnedFd,
     id: ConnectionId,
     accepted: Instant,
-    /// The same time in clock ticks since boot, the unit of process start times.
-    accepted_ticks: i64,
+    /// The tag of its processes.
+    tag: Tag,
     pid: Option<Pid>,
     phase: Phase,
     /// Why the program was stopped.
@@ -84,7 +84,7 @@ impl ProgramConnection {
             socket,
             id,
             accepted: now,
-            accepted_ticks: children::now(),
+            tag: Tag::random(),
             pid: None,
             phase: Phase::Starting,
             reason: None,
@@ -94,9 +94,19 @@ impl ProgramConnection {
         }
     }
 
-    /// When the connection was accepted, in clock ticks since boot.
-    pub fn accepted_ticks(&self) -> i64 {
-        self.accepted_ticks
+    /// The tag of its processes.
+    pub fn tag(&self) -> Tag {
+        self.tag
+    }
+
+    /// When the processes that its program leaves receive SIGKILL, if it ends now: there is one grace
+    /// period for all of them.
+    pub fn kill_at(&self, timeouts: &Timeouts, now: Instant) -> Instant {
+        match self.phase {
+            Phase::Terminating(until) => until,
+            Phase::Killed => now,
+            _ => now + timeouts.grace,
+        }
     }
 
     /// Returns whether the client has closed both directions, or has reset the connection.
@@ -258,7 +268,7 @@ impl ProgramConnection {
             traffic,
             duration: context.now.saturating_duration_since(self.accepted),
         };
-        context.log.ended(self.id, summary, context.now);
+        context.log_end(self.id, summary);
     }
 
     /// The program has exited: closes the connection, even if other processes have descriptors of

@@ -5,15 +5,17 @@ mod children;
 mod client;
 mod connection;
 mod error_output;
+mod isolation;
 mod options;
 mod orphans;
 mod processes;
 mod program_spec;
 mod spawner;
 mod stop_reason;
+mod tag;
 mod wait;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,7 @@ use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::Signal;
 
 pub use self::connection::Timeouts;
+pub use self::isolation::Isolation;
 pub use self::options::{ConnectionRules, ProgramOptions};
 pub use self::program_spec::{ProgramError, ProgramSpec, file_name};
 pub use self::stop_reason::StopReason;
@@ -34,6 +37,7 @@ use self::error_output::ErrorOutput;
 use self::processes::{Processes, ProgramEvent};
 use self::program_spec::user;
 use self::spawner::Spawner;
+use self::tag::Tag;
 use super::acceptor::RESOURCE_PAUSE;
 use super::connection_log::{ConnectionId, ConnectionLog};
 use super::end::End;
@@ -59,8 +63,8 @@ pub(super) struct ProgramHandler {
     banner: Vec<u8>,
     /// Sent if the program cannot be started.
     failure_message: Vec<u8>,
-    /// The connections whose programs have not ended, by the time they were accepted.
-    oldest: BTreeSet<(i64, usize)>,
+    /// The tags of the connections whose programs have not ended.
+    open: HashSet<Tag>,
     /// The connections whose programs could not be started for lack of resources.
     delayed: VecDeque<usize>,
 }
@@ -98,7 +102,7 @@ impl ProgramHandler {
             timeouts,
             banner,
             failure_message,
-            oldest: BTreeSet::new(),
+            open: HashSet::new(),
             delayed: VecDeque::new(),
         })
     }
@@ -137,8 +141,7 @@ impl Handler for ProgramHandler {
             let _ = send_now(&socket, &self.banner);
         }
         let mut connection = ProgramConnection::new(socket, id, context.now);
-        self.oldest
-            .insert((connection.accepted_ticks(), context.key));
+        self.open.insert(connection.tag());
         let next = self.start(&mut connection, context);
         (connection, next)
     }
@@ -213,11 +216,11 @@ impl Handler for ProgramHandler {
             ProgramEvent::Ended(program) => {
                 // Closing comes first, so that the client does not have to wait for the rest.
                 let info = TcpInfo::of(connection.socket());
+                let kill_at = connection.kill_at(&self.timeouts, context.now);
                 let next = connection.close(info.as_ref(), context);
                 let traffic = info.map(|info| info.traffic());
-                self.oldest
-                    .remove(&(connection.accepted_ticks(), context.key));
-                let status = self.processes.wait_for(program);
+                self.open.remove(&connection.tag());
+                let status = self.processes.wait_for(program, connection.tag(), kill_at);
                 if let Some(output) = &mut self.error_output {
                     output.finish(context.log, context.now);
                 }
@@ -236,8 +239,7 @@ impl Handler for ProgramHandler {
         if let Some(output) = &mut self.error_output {
             output.log(log, now);
         }
-        let oldest = self.oldest.first().map(|(accepted, _)| *accepted);
-        self.processes.maintain(oldest, now);
+        self.processes.maintain(|tag| self.open.contains(&tag), now);
     }
 
     fn maintenance_due_at(&self, now: Instant) -> Option<Instant> {
@@ -247,7 +249,9 @@ impl Handler for ProgramHandler {
     }
 
     fn finish(&mut self, log: &mut ConnectionLog<'_>) {
-        self.processes.stop_all(self.timeouts.grace, KILL_TIMEOUT);
+        let is_open = |tag| self.open.contains(&tag);
+        self.processes
+            .stop_all(is_open, self.timeouts.grace, KILL_TIMEOUT);
         if let Some(output) = &mut self.error_output {
             output.finish(log, Instant::now());
         }
@@ -261,7 +265,10 @@ impl ProgramHandler {
         let fd = connection.socket().as_raw_fd();
         let client = client_environment(connection.id().peer, fd);
         connection.set_starting(None);
-        match self.processes.start(context.key, fd, client) {
+        match self
+            .processes
+            .start(context.key, fd, client, connection.tag())
+        {
             None => connection.check(&self.timeouts, context.now),
             Some(Ok(pid)) => connection.on_started(pid, &self.timeouts, context.now),
             Some(Err(errno)) => self.on_start_failed(connection, errno, context),
@@ -280,8 +287,7 @@ impl ProgramHandler {
             Errno::EAGAIN | Errno::ENOMEM | Errno::ENFILE | Errno::EMFILE
         );
         if !out_of_resources {
-            self.oldest
-                .remove(&(connection.accepted_ticks(), context.key));
+            self.open.remove(&connection.tag());
             let message = format!(
                 "cannot execute: {}: {} (user: {})",
                 self.program,
@@ -318,8 +324,7 @@ impl ProgramHandler {
         context: &mut Context<'_, '_>,
     ) -> Next {
         self.delayed.retain(|key| *key != context.key);
-        self.oldest
-            .remove(&(connection.accepted_ticks(), context.key));
+        self.open.remove(&connection.tag());
         connection.log_end(End::Stopped(reason), connection.traffic(), context);
         refuse(connection.socket(), b"", context.now);
         Next::Close

@@ -36,8 +36,8 @@ pub struct ConnectionRules {
     /// Refuse connections from this address or network, even if allowed; may be repeated
     #[arg(long, value_name = "NETWORK")]
     pub deny: Vec<Network>,
-    /// Send TEXT to clients that are refused for REASON (full, source, rate, load, access-times, address
-    /// or failure) instead of the default message; send nothing if TEXT is empty
+    /// Send TEXT to clients that are refused for REASON (full, source, source-rate, penalty, rate, load,
+    /// access-times, address or failure) instead of the default message; send nothing if TEXT is empty
     #[arg(long, value_name = "REASON=TEXT")]
     pub message: Vec<RefusalMessage>,
     /// Send this file to refused clients, before the message
@@ -64,6 +64,10 @@ pub struct ProgramOptions {
     /// after the same time again, SIGKILL
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = clock::duration)]
     pub grace: Duration,
+    /// Keep the programs of different connections from reading and tracing each other and this process
+    /// and, from Linux 6.12 on, from sending them signals; none of them can gain privileges
+    #[arg(long)]
+    pub isolate: bool,
     /// The program to start for each connection, and its arguments
     #[arg(value_name = "PROGRAM", required = true, last = true)]
     pub command: Vec<OsString>,

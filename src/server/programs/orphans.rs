@@ -1,10 +1,8 @@
-//! Orphaned processes: processes that programs started and that outlive them.
+//! The processes that programs leave.
 //!
-//! When a program has exited, its process group receives SIGTERM. A process that ignores the signal
-//! or has left the group becomes a child of this process (a subreaper) when its parent exits. The
-//! kernel does not tell which program such a process belongs to. But it cannot belong to a program
-//! that was started later than it. So it is stopped as soon as all connections that were open when
-//! it was started have ended.
+//! When a connection has ended, all processes with its tag receive SIGTERM and, after the grace period,
+//! SIGKILL, until none is left. A process with no connection's tag is found once its parent has exited:
+//! then it is a child of this process (a subreaper). It is stopped as well.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -13,31 +11,44 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::children::{self, Child};
+use super::tag::{Tag, tagged};
 use super::wait::wait_for_any;
 
 /// How often it is checked whether all processes have ended when the service stops.
 const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The shortest time between two searches.
+/// The longest time between two searches.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// A search that takes a time T is repeated after T times this factor at the earliest.
-const SEARCH_FACTOR: u32 = 20;
+/// The shortest time between two searches.
+const MIN_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Finds and stops orphaned processes.
+/// A search that takes a time T is repeated after T times this factor at the earliest.
+const SEARCH_FACTOR: u32 = 4;
+
+/// For how long SIGKILL is sent again and again to processes that fork. Other connections wait
+/// meanwhile.
+const KILL_TIME: Duration = Duration::from_millis(20);
+
+/// Finds and stops the processes that programs leave.
 #[derive(Debug)]
 pub struct Orphans {
     grace: Duration,
+    own_tag: Option<Tag>,
     /// Children that this process had before it started any program: of a process that executed
     /// this program.
     inherited: Vec<Child>,
-    /// The process groups of programs that have exited, until a search finds no member.
-    groups: HashSet<Pid>,
-    /// Processes that received SIGTERM, and when they will receive SIGKILL.
-    terminating: HashMap<Pid, Instant>,
-    /// A process ended, whose children may be orphans now.
+    /// The tags of connections that have ended, and when their processes receive SIGKILL. They are
+    /// forgotten when a search finds no process.
+    ended: HashMap<Tag, Instant>,
+    /// Processes that received SIGTERM.
+    terminated: HashSet<Pid>,
+    /// Processes of no connection that received SIGTERM, and when they will receive SIGKILL.
+    strays: HashMap<Pid, Instant>,
+    /// A process ended, whose children may be strays now.
     search: bool,
     next_search: Instant,
+    last_search: Instant,
 }
 
 impl Orphans {
@@ -45,38 +56,41 @@ impl Orphans {
     pub fn new(grace: Duration, now: Instant) -> Orphans {
         Orphans {
             grace,
+            own_tag: Tag::of(Pid::from_raw(0)),
             inherited: children::others(|_| false),
-            groups: HashSet::new(),
-            terminating: HashMap::new(),
+            ended: HashMap::new(),
+            terminated: HashSet::new(),
+            strays: HashMap::new(),
             search: false,
             next_search: now,
+            last_search: now,
         }
     }
 
-    /// A program has exited, and its process group received SIGTERM.
-    pub fn on_program_exit(&mut self, program: Pid) {
-        self.groups.insert(program);
+    /// A connection has ended. Its processes receive SIGKILL at this time.
+    pub fn on_end(&mut self, tag: Tag, kill_at: Instant) {
+        self.ended.insert(tag, kill_at);
+        let soon = kill_at.max(self.last_search + MIN_INTERVAL);
+        self.next_search = self.next_search.min(soon);
     }
 
     /// An orphaned process has ended.
-    pub fn on_exit(&mut self, pid: Pid) {
-        self.terminating.remove(&pid);
+    pub fn on_exit(&mut self) {
         self.search = true;
     }
 
     /// When [`Orphans::maintain`] has something to do.
     pub fn due_at(&self) -> Option<Instant> {
-        let any = self.search || !self.groups.is_empty() || !self.terminating.is_empty();
+        let any = self.search || !self.ended.is_empty() || !self.strays.is_empty();
         any.then_some(self.next_search)
     }
 
-    /// Finds orphaned processes and stops them, if a search is due. `is_program` returns whether a
-    /// process is a running program; `oldest` is when the oldest open connection was accepted, in
-    /// clock ticks since boot.
+    /// Finds processes and stops them, if a search is due. `is_program` returns whether a process is a
+    /// running program, `is_open` whether a tag is that of an open connection.
     pub fn maintain(
         &mut self,
         is_program: impl Fn(Pid) -> bool,
-        oldest: Option<i64>,
+        is_open: impl Fn(Tag) -> bool,
         now: Instant,
     ) {
         if self.due_at().is_none_or(|due| now < due) {
@@ -84,51 +98,81 @@ impl Orphans {
         }
         let search_start = Instant::now();
         self.search = false;
-        let others = self.others(&is_program);
-        let mut terminating = HashMap::new();
-        for child in &others {
-            let in_group = self.groups.contains(&child.group) && child.group != child.pid;
-            let of_ended_program = in_group && !is_program(child.group);
-            if !(of_ended_program || is_older(child, oldest)) {
-                continue;
-            }
-            let until = self.terminating.get(&child.pid).copied();
-            let signal = match until {
-                Some(until) if until <= now => Some(Signal::SIGKILL),
-                Some(_) => None,
-                None => Some(Signal::SIGTERM),
-            };
-            // No other process has the ID of a child that has not been waited for.
-            let _ = kill(child.pid, signal);
-            terminating.insert(child.pid, until.unwrap_or(now + self.grace));
+        let mut found = tagged(|tag| self.ended.contains_key(&tag));
+        if found.iter().any(|(_, tag)| self.ended[tag] <= now) {
+            kill_all(|tag| self.ended.get(&tag).is_some_and(|at| *at <= now));
+            found = tagged(|tag| self.ended.contains_key(&tag));
         }
-        self.groups
-            .retain(|group| others.iter().any(|child| child.group == *group));
-        self.groups.shrink_to(64);
-        self.terminating = terminating;
-        self.next_search = now + INTERVAL.max(search_start.elapsed() * SEARCH_FACTOR);
+        for (pid, _) in &found {
+            if !self.terminated.contains(pid) {
+                terminate(*pid);
+            }
+        }
+        self.terminated = found.iter().map(|(pid, _)| *pid).collect();
+        let left: HashSet<Tag> = found.iter().map(|(_, tag)| *tag).collect();
+        self.ended.retain(|tag, _| left.contains(tag));
+        self.ended.shrink_to(64);
+        self.stop_strays(is_program, is_open, now);
+        let next = self.ended.values().chain(self.strays.values()).min();
+        let next = next.map_or(INTERVAL, |at| at.saturating_duration_since(now));
+        self.last_search = Instant::now();
+        let least = MIN_INTERVAL.max(search_start.elapsed() * SEARCH_FACTOR);
+        self.next_search = now + next.clamp(least, INTERVAL.max(least));
     }
 
-    /// Stops all programs and orphaned processes: sends SIGTERM, and SIGKILL after `grace`. Returns
-    /// when all have ended, or `kill_timeout` after SIGKILL.
-    pub fn stop_all(&self, grace: Duration, kill_timeout: Duration) {
+    /// Stops children of this process that belong to no connection.
+    fn stop_strays(
+        &mut self,
+        is_program: impl Fn(Pid) -> bool,
+        is_open: impl Fn(Tag) -> bool,
+        now: Instant,
+    ) {
+        let mut strays = HashMap::new();
+        for child in self.others(is_program) {
+            let tag = Tag::of(child.pid);
+            // A process that is being started has no tag of its own yet.
+            if tag == self.own_tag
+                || tag.is_none_or(|tag| is_open(tag) || self.ended.contains_key(&tag))
+            {
+                continue;
+            }
+            let until = self.strays.get(&child.pid).copied();
+            match until {
+                // No other process has the ID of a child that has not been waited for.
+                Some(until) if until <= now => drop(kill(child.pid, Signal::SIGKILL)),
+                Some(_) => {}
+                None => terminate(child.pid),
+            }
+            strays.insert(child.pid, until.unwrap_or(now + self.grace));
+        }
+        self.strays = strays;
+    }
+
+    /// Stops all programs and what they left: sends SIGTERM, and SIGKILL after `grace`. Returns when
+    /// all have ended, or `kill_timeout` after SIGKILL. `is_open` is that of [`Orphans::maintain`].
+    pub fn stop_all(&self, is_open: impl Fn(Tag) -> bool, grace: Duration, kill_timeout: Duration) {
         let start = Instant::now();
         let mut terminated = HashSet::new();
         loop {
             while wait_for_any().is_some() {}
-            let others = self.others(|_| false);
+            let children = self.others(|_| false).into_iter().map(|child| child.pid);
+            let tagged = tagged(|tag| is_open(tag) || self.ended.contains_key(&tag));
+            let tagged = tagged.into_iter().map(|(pid, _)| pid);
+            let left: HashSet<Pid> = children.chain(tagged).collect();
             let elapsed = start.elapsed();
-            if others.is_empty() || elapsed >= grace + kill_timeout {
+            if left.is_empty() || elapsed >= grace + kill_timeout {
                 return;
             }
-            for child in others {
+            for pid in left {
                 if elapsed >= grace {
-                    let _ = kill(child.pid, Signal::SIGKILL);
-                } else if terminated.insert(child.pid) {
-                    let _ = kill(child.pid, Signal::SIGTERM);
+                    let _ = kill(pid, Signal::SIGKILL);
+                } else if terminated.insert(pid) {
+                    terminate(pid);
                 }
             }
-            std::thread::sleep(STOP_CHECK_INTERVAL);
+            if elapsed < grace {
+                std::thread::sleep(STOP_CHECK_INTERVAL);
+            }
         }
     }
 
@@ -144,25 +188,23 @@ impl Orphans {
     }
 }
 
-/// Returns whether a process is older than all open connections.
-fn is_older(child: &Child, oldest: Option<i64>) -> bool {
-    oldest.is_none_or(|oldest| child.started < oldest)
+fn terminate(pid: Pid) {
+    let _ = kill(pid, Signal::SIGTERM);
+    // A stopped process handles SIGTERM only once it continues.
+    let _ = kill(pid, Signal::SIGCONT);
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_that_may_belong_to_an_open_connection_is_kept() {
-        let child = Child {
-            pid: Pid::from_raw(7),
-            group: Pid::from_raw(7),
-            started: 100,
-        };
-        assert!(is_older(&child, None));
-        assert!(is_older(&child, Some(101)));
-        assert!(!is_older(&child, Some(100)));
-        assert!(!is_older(&child, Some(99)));
+/// Kills all processes with these tags. A process that forks and exits may be gone when it is found,
+/// so that this is repeated until none is found.
+fn kill_all(tags: impl Fn(Tag) -> bool) {
+    let start = Instant::now();
+    while start.elapsed() < KILL_TIME {
+        let found = tagged(&tags);
+        if found.is_empty() {
+            return;
+        }
+        for (pid, _) in found {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
     }
 }

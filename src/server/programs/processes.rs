@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 
 use super::orphans::Orphans;
 use super::spawner::Spawner;
+use super::tag::Tag;
 use super::wait::{
     ExitStatus, Zombie, find_zombie, wait_for, wait_for_any, was_killed_by_realtime_signal,
 };
@@ -76,13 +77,14 @@ impl Processes {
         key: usize,
         connection: RawFd,
         client: Vec<CString>,
+        tag: Tag,
     ) -> Option<nix::Result<Pid>> {
         if !(self.running.is_empty() && self.spawner.is_idle()) {
-            self.spawner.start(key, connection, client);
+            self.spawner.start(key, connection, client, tag);
             return None;
         }
         // No other connection has to wait for it, and it is faster than to wake another thread.
-        let started = self.spawner.start_now(connection, &client);
+        let started = self.spawner.start_now(connection, &client, tag);
         if let Ok(pid) = started {
             self.running.insert(pid, key);
         }
@@ -108,12 +110,12 @@ impl Processes {
         events
     }
 
-    /// Stops orphaned processes, if that is due. `oldest` is when the oldest connection with a
-    /// program was accepted, in clock ticks since boot.
-    pub fn maintain(&mut self, oldest: Option<i64>, now: Instant) {
+    /// Stops the processes that programs left, if that is due. `is_open` returns whether a tag is that
+    /// of a connection whose program has not ended.
+    pub fn maintain(&mut self, is_open: impl Fn(Tag) -> bool, now: Instant) {
         let running = &self.running;
         self.orphans
-            .maintain(|pid| running.contains_key(&pid), oldest, now);
+            .maintain(|pid| running.contains_key(&pid), is_open, now);
     }
 
     /// When [`Processes::maintain`] has something to do.
@@ -123,12 +125,17 @@ impl Processes {
 
     /// Kills all programs, and stops all orphaned processes. Returns when all have ended, or
     /// `grace` and `kill_timeout` have passed.
-    pub fn stop_all(&mut self, grace: Duration, kill_timeout: Duration) {
+    pub fn stop_all(
+        &mut self,
+        is_open: impl Fn(Tag) -> bool,
+        grace: Duration,
+        kill_timeout: Duration,
+    ) {
         self.spawner.stop();
         for pid in self.running.keys() {
             let _ = killpg(*pid, Signal::SIGKILL);
         }
-        self.orphans.stop_all(grace, kill_timeout);
+        self.orphans.stop_all(is_open, grace, kill_timeout);
     }
 
     /// Takes the results of the spawner.
@@ -183,7 +190,7 @@ impl Processes {
                 // Once it has been waited for, another process may get its ID.
                 self.unknown = None;
                 wait_for(pid);
-                self.orphans.on_exit(pid);
+                self.orphans.on_exit();
             } else if let Some((pid, status)) = wait_for_any() {
                 // This may be another child, which has ended since.
                 self.unknown = None;
@@ -192,11 +199,12 @@ impl Processes {
         }
     }
 
-    /// Sends SIGTERM to the process group of a program that has ended, and waits for the program.
-    pub fn wait_for(&mut self, program: EndedProgram) -> ExitStatus {
+    /// Sends SIGTERM to the process group of a program that has ended, and waits for the program. The
+    /// processes with this tag receive SIGKILL at this time.
+    pub fn wait_for(&mut self, program: EndedProgram, tag: Tag, kill_at: Instant) -> ExitStatus {
         // Until the program has been waited for, no other process group can have its ID.
         let _ = killpg(program.pid, Signal::SIGTERM);
-        self.orphans.on_program_exit(program.pid);
+        self.orphans.on_end(tag, kill_at);
         program.status.unwrap_or_else(|| wait_for(program.pid))
     }
 
@@ -206,7 +214,7 @@ impl Processes {
             let status = Some(status);
             events.push((key, ProgramEvent::Ended(EndedProgram { pid, status })));
         } else {
-            self.orphans.on_exit(pid);
+            self.orphans.on_exit();
             self.early.truncate(MAX_EARLY - 1);
             self.early.push_front((pid, status));
         }

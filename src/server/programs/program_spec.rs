@@ -9,10 +9,11 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
-use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{AccessFlags, Pid, access, geteuid};
+
+use super::isolation::Isolation;
+use super::tag::Tag;
+use crate::sys::spawn::{NewProcess, spawn};
 
 /// Prefixes of environment variables that programs do not inherit: those that systemd sets for this
 /// process, and those of the client, which are set for each program.
@@ -30,7 +31,7 @@ pub struct ProgramSpec {
     path: CString,
     arguments: Vec<CString>,
     environment: Vec<CString>,
-    attributes: PosixSpawnAttr,
+    isolation: Option<Isolation>,
     /// The standard error, unless the program inherits that of this process.
     error_output: Option<OwnedFd>,
     /// File descriptors that this process inherited and that programs would inherit too.
@@ -48,8 +49,6 @@ pub enum ProgramError {
     NotAFile(PathBuf),
     /// The path or an argument contains a NUL byte.
     NulByte,
-    /// There is not enough memory.
-    System(Errno),
 }
 
 impl fmt::Display for ProgramError {
@@ -79,7 +78,6 @@ impl fmt::Display for ProgramError {
                 write!(f, "cannot execute: {}: not a regular file", path.display())
             }
             ProgramError::NulByte => f.write_str("cannot execute: an argument contains a NUL byte"),
-            ProgramError::System(errno) => write!(f, "cannot prepare to start programs: {errno}"),
         }
     }
 }
@@ -104,10 +102,15 @@ impl ProgramSpec {
                 .map(|argument| c_string(argument))
                 .collect::<Result<_, _>>()?,
             environment: environment(),
-            attributes: attributes().map_err(ProgramError::System)?,
+            isolation: None,
             error_output: None,
             inherited_fds: inherited_fds(),
         })
+    }
+
+    /// Has the program start in a domain of its own for each connection.
+    pub fn isolate(&mut self, isolation: Isolation) {
+        self.isolation = Some(isolation);
     }
 
     /// The path, for messages.
@@ -123,29 +126,26 @@ impl ProgramSpec {
     }
 
     /// Starts the program with this connection as standard input and output, in its own process
-    /// group, with default signal handling. `client` is added to its environment.
+    /// group, with default signal handling: SIGPIPE too, which this process and services of systemd
+    /// ignore, but programs written for inetd expect to be killed by. `client` is added to its
+    /// environment.
     ///
     /// # Errors
     ///
     /// Those of posix_spawn(3).
-    pub fn start(&self, connection: RawFd, client: &[CString]) -> nix::Result<Pid> {
-        let mut actions = PosixSpawnFileActions::init()?;
-        actions.add_dup2(connection, 0)?;
-        actions.add_dup2(connection, 1)?;
-        if let Some(fd) = &self.error_output {
-            actions.add_dup2(fd.as_raw_fd(), 2)?;
-        }
-        for fd in &self.inherited_fds {
-            actions.add_close(*fd)?;
-        }
-        let environment: Vec<&CString> = self.environment.iter().chain(client).collect();
-        posix_spawn(
-            self.path.as_c_str(),
-            &actions,
-            &self.attributes,
-            &self.arguments,
-            &environment,
-        )
+    pub fn start(&self, connection: RawFd, client: &[CString], tag: Tag) -> nix::Result<Pid> {
+        let isolation = self.isolation.as_ref();
+        spawn(&NewProcess {
+            path: &self.path,
+            arguments: &self.arguments,
+            environment: [&self.environment, client],
+            stdio: connection,
+            stderr: self.error_output.as_ref().map(OwnedFd::as_raw_fd),
+            close: &self.inherited_fds,
+            tag: Some(tag.0),
+            ruleset: isolation.and_then(|isolation| isolation.ruleset().ok()),
+            filter: isolation.map(Isolation::filter),
+        })
     }
 }
 
@@ -193,24 +193,6 @@ fn environment() -> Vec<CString> {
 /// Returns `NAME=VALUE`; `None` if it contains a NUL byte.
 pub fn assignment(name: &[u8], value: &[u8]) -> Option<CString> {
     CString::new([name, b"=", value].concat()).ok()
-}
-
-/// A new process group, and no signal blocked or ignored. This includes SIGPIPE, which this process
-/// and services of systemd ignore: programs written for inetd expect it to kill them.
-fn attributes() -> nix::Result<PosixSpawnAttr> {
-    let mut attributes = PosixSpawnAttr::init()?;
-    attributes.set_flags(
-        PosixSpawnFlags::POSIX_SPAWN_SETPGROUP
-            | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK
-            | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF,
-    )?;
-    attributes.set_pgroup(Pid::from_raw(0))?;
-    attributes.set_sigmask(&SigSet::empty())?;
-    let mut all = SigSet::all();
-    all.remove(Signal::SIGKILL);
-    all.remove(Signal::SIGSTOP);
-    attributes.set_sigdefault(&all)?;
-    Ok(attributes)
 }
 
 /// File descriptors above 2 without FD_CLOEXEC. The descriptors that this process opens have it.

@@ -1,6 +1,6 @@
 //! Threads that start programs.
 //!
-//! posix_spawn(3) returns when the new process has called execve(2). On a busy machine the process
+//! Starting a program returns when the new process has called execve(2). On a busy machine the process
 //! waits for a processor before that. With one thread, a third as many programs start per second as
 //! with four; in the event loop, all connections would have to wait.
 
@@ -15,6 +15,7 @@ use mio::Waker;
 use nix::unistd::Pid;
 
 use super::program_spec::ProgramSpec;
+use super::tag::Tag;
 
 /// The number of threads.
 const THREADS: usize = 4;
@@ -28,6 +29,7 @@ struct Job {
     key: usize,
     connection: RawFd,
     client: Vec<CString>,
+    tag: Tag,
 }
 
 /// The result of a job.
@@ -92,13 +94,13 @@ impl Spawner {
     /// # Errors
     ///
     /// Those of posix_spawn(3).
-    pub fn start_now(&self, connection: RawFd, client: &[CString]) -> nix::Result<Pid> {
-        self.shared.program.start(connection, client)
+    pub fn start_now(&self, connection: RawFd, client: &[CString], tag: Tag) -> nix::Result<Pid> {
+        self.shared.program.start(connection, client, tag)
     }
 
     /// Queues the start of a program for a connection, which must stay open until
     /// [`Spawner::take_started`] returns the result.
-    pub fn start(&mut self, key: usize, connection: RawFd, client: Vec<CString>) {
+    pub fn start(&mut self, key: usize, connection: RawFd, client: Vec<CString>, tag: Tag) {
         self.last += 1;
         self.pending.insert(self.last);
         let job = Job {
@@ -106,6 +108,7 @@ impl Spawner {
             key,
             connection,
             client,
+            tag,
         };
         if self.threads.is_empty() {
             self.start_threads();
@@ -177,7 +180,7 @@ impl Shared {
     }
 
     fn do_job(&self, job: &Job) {
-        let pid = self.program.start(job.connection, &job.client);
+        let pid = self.program.start(job.connection, &job.client, job.tag);
         // SIGCHLD wakes the loop when a program ends, but nothing wakes it after a failure.
         let failed = pid.is_err();
         lock(&self.done).push(Started {

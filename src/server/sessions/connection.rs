@@ -124,7 +124,7 @@ impl<S: Session> SessionConnection<S> {
             pid: None,
             duration: now.saturating_duration_since(self.accepted),
         };
-        context.log.ended(self.id, summary, now);
+        context.log_end(self.id, summary);
         if self.driver.input_ended() {
             return Next::Close;
         }

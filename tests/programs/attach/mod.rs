@@ -170,7 +170,7 @@ fn a_dry_run_prints_every_file_and_writes_none() {
             "==> {}/sockets.target.wants/greeter.socket <==\na link to ../greeter.socket\n",
             folder.display()
         ),
-        "\nExecStart=-/usr/libexec/sockunit/serve --name greeter -- /home/you/hello.sh \"a b\"\n",
+        "\nExecStart=-/usr/libexec/sockunit/serve --name greeter --isolate -- /home/you/hello.sh \"a b\"\n",
         "\nBindReadOnlyPaths=\"/home/you/hello.sh\"\n",
         "\nListenStream=192.0.2.1:4000\nListenStream=[::]:4000\nBindIPv6Only=ipv6-only\n",
         "one more line:\ngreeter          4000/tcp                       # added by sockunit\n",

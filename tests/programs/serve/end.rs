@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
-use super::{Serve, line, path, rest, stat, until_ended};
+use super::{Serve, line, path, rest, until_ended};
 use crate::serving::{Served, stays_silent};
 use crate::support::{PATIENCE, reset, wait_until};
 use crate::tool::SOCKUNIT;
@@ -170,62 +170,6 @@ fn a_program_whose_af_unix_client_is_gone_is_stopped() {
 }
 
 #[test]
-fn the_process_group_of_a_program_is_stopped_with_it() {
-    for left in [
-        "sleep 1000",
-        "sh -c \"trap '' TERM; sleep 1000; sleep 1000\"",
-    ] {
-        let serve = Serve::script(&[SOON], &format!("{left} & echo $!"));
-        let mut client = serve.connect();
-        let pid = line(&mut client).parse().unwrap();
-        // The connection is closed even though a process has its descriptor.
-        assert_eq!(rest(client), "");
-        until_ended(pid);
-        serve.until_childless();
-    }
-}
-
-#[test]
-fn an_orphan_of_an_orphan_is_stopped() {
-    // The inner shell is found first; its child becomes an orphan when it has ended.
-    let script =
-        "setsid sh -c 'sleep 1000 >/dev/null & echo $!; exec >/dev/null; wait' & sleep 0.3";
-    let serve = Serve::script(&[SOON], script);
-    let mut client = serve.connect();
-    let pid = line(&mut client).parse().unwrap();
-    assert_eq!(rest(client), "");
-    until_ended(pid);
-    serve.until_childless();
-}
-
-#[test]
-fn a_process_outside_the_group_is_stopped_once_no_older_connection_is_open() {
-    let script = "read word; [ \"$word\" = stay ] && { echo $$; exec cat; }
-         setsid sh -c 'echo $$; trap \"\" TERM; exec >/dev/null; sleep 1000; sleep 1000' & wait";
-    let serve = Serve::script(&[SOON], &script.replace("& wait", "& sleep 0.3"));
-    let mut stays = serve.connect();
-    stays.write_all(b"stay\n").unwrap();
-    line(&mut stays);
-    let mut leaves = serve.connect();
-    leaves.write_all(b"leave\n").unwrap();
-    let pid: i32 = line(&mut leaves).parse().unwrap();
-    assert_eq!(rest(leaves), "");
-    // Searches run when other connections end, but the process may belong to the open one.
-    let until = Instant::now() + Duration::from_secs(3);
-    while Instant::now() < until {
-        let mut other = serve.connect();
-        other.write_all(b"stay\n").unwrap();
-        line(&mut other);
-        assert!(
-            stat(pid).is_some_and(|fields| fields[0] != "Z"),
-            "the process was stopped"
-        );
-    }
-    drop(stays);
-    until_ended(pid);
-}
-
-#[test]
 fn after_sigterm_no_connection_is_accepted_and_programs_may_end() {
     let mut serve = Serve::start(&[], &["/bin/cat"]);
     let mut client = serve.connect();
@@ -296,33 +240,6 @@ fn the_end_of_the_output_arrives_even_if_the_client_sends_meanwhile() {
     let mut received = Vec::new();
     client.read_to_end(&mut received).unwrap();
     assert_eq!(received.len(), SIZE);
-}
-
-#[test]
-fn a_program_that_leaves_its_process_group_is_stopped() {
-    let limits = ["--time-limit=200ms", "--grace=200ms"];
-    let program = "if (fork) { setpgrp(0, getpgrp(getppid)); $SIG{TERM} = 'IGNORE' } sleep 100";
-    let serve = Serve::start(&limits, &["perl", "-e", program]);
-    let _client = serve.connect();
-    serve.until_logged(" time limit reached, killed by SIGKILL: ");
-}
-
-#[test]
-fn inherited_child_processes_are_not_stopped() {
-    let by = ["sh", "-c", "sleep 100 & exec \"$@\"", "sh"];
-    let mut serve = Serve::start_by(&by, &[SOON], &["echo", "hello"]);
-    assert_eq!(serve.say(), "hello\n");
-    serve.until_logged(" exited 0: ");
-    let [sleeper] = serve.children()[..] else {
-        panic!("{:?}", serve.children());
-    };
-    assert!(serve.end().success());
-    assert_eq!(stat(sleeper).unwrap()[0], "S");
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(sleeper),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
 }
 
 #[test]

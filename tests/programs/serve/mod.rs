@@ -3,16 +3,21 @@
 mod end;
 mod limits;
 mod one;
+mod processes;
 mod program;
+mod sources;
 mod start;
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 
 use crate::serving::Served;
 use crate::support::{PATIENCE, rest, wait_until};
@@ -63,6 +68,26 @@ impl Serve {
         let client = TcpStream::connect(self.address).unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         client.set_write_timeout(Some(PATIENCE)).unwrap();
+        client
+    }
+
+    /// Connects from 127.0.0.SOURCE.
+    fn connect_from(&self, source: u8) -> TcpStream {
+        let fd = socket(
+            AddressFamily::Inet,
+            SockType::Stream,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )
+        .unwrap();
+        let source = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, source), 0);
+        bind(fd.as_raw_fd(), &SockaddrIn::from(source)).unwrap();
+        let SocketAddr::V4(address) = self.address else {
+            panic!("{}", self.address);
+        };
+        connect(fd.as_raw_fd(), &SockaddrIn::from(address)).unwrap();
+        let client = TcpStream::from(fd);
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
         client
     }
 

@@ -1,0 +1,61 @@
+//! Clients and programs that write much to the log.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpStream};
+
+use crate::machine::{CELEBS, Machine, Release};
+use crate::support::{PROMPT, expect, rest};
+
+on_both_releases!(
+    a_flood_on_standard_error_suppresses_no_entry_of_a_connection,
+    connections_that_systemd_refuses_are_not_logged,
+);
+
+fn a_flood_on_standard_error_suppresses_no_entry_of_a_connection(release: Release) {
+    let machine = Machine::serving(release);
+    machine.write(
+        "/usr/local/bin/flood",
+        r#"#!/usr/bin/perl
+my $lines = <STDIN>;
+print STDERR "line $_\n" for 1 .. $lines;
+print "done\n";
+"#,
+    );
+    machine.run(
+        "chmod 755 /usr/local/bin/flood; sockunit add --shared flood 4000 -- /usr/local/bin/flood",
+    );
+    let mut flooding = machine.connect("127.0.0.1:4000");
+    flooding.write_all(b"300000\n").unwrap();
+    for _ in 0..50 {
+        assert_eq!(machine.converse("127.0.0.1:4000", b"1\n"), b"done\n");
+    }
+    assert_eq!(rest(flooding), "done\n");
+    // The connection of `add` too.
+    let entries = |text: &str| text.matches(": pid ").count();
+    machine.journal_until("-t flood -o cat", "every connection", |text| {
+        entries(text) >= 52
+    });
+    let lines = machine.run("journalctl -t flood -o cat -g '^line ' | wc -l");
+    let lines: u32 = lines.trim().parse().unwrap();
+    assert!(lines < 300_000, "journald suppressed no entry: {lines}");
+}
+
+fn connections_that_systemd_refuses_are_not_logged(release: Release) {
+    let machine = Machine::serving(release);
+    let mut held: Vec<TcpStream> = Vec::new();
+    for _ in 0..64 {
+        held.push(machine.connect(CELEBS));
+    }
+    held.iter_mut().for_each(|client| expect(client, PROMPT));
+    for _ in 0..300 {
+        assert_eq!(rest(machine.connect(CELEBS)), "");
+    }
+    expect(
+        &mut machine.connect_from(Ipv4Addr::new(127, 0, 0, 2), CELEBS),
+        PROMPT,
+    );
+    let refused = machine.run("systemctl show --value -p NRefused celebs.socket");
+    assert_eq!(refused.trim(), "300");
+    let logged = machine.journal("-o cat -u celebs.socket -g dropping || :");
+    assert_eq!(logged, "");
+}
