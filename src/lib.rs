@@ -7,7 +7,7 @@
 //! * `startup`: how a service program starts and ends, and where errors become exit statuses
 //! * `session`: a service's protocol without I/O; `server`: many connections in one process;
 //!   `connection`: one connection; `connect`: the client
-//! * `attach`: add, remove and list; `doctor`: why a service does not work; `conflicts`: what uses a name
+//! * `attach`: add, remove, list and status; `doctor`: why a service does not work; `conflicts`: what uses a name
 //!   or a port; `executable`: may this user execute this file?
 //! * `superserver`: the configuration of xinetd and inetd
 //! * `systemd`: unit files, systemctl, journalctl, sd_notify; `services`: the file /etc/services

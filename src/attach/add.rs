@@ -281,9 +281,12 @@ fn run_as(place: &Place, attachment: &Attachment) -> Result<RunAs, Error> {
 /// See [`Error`]; what was done before the error is undone.
 pub fn add(place: &Place, attachment: &Attachment, replace: bool) -> Result<Added, Error> {
     let store = Store::open(place)?;
+    let manager = Manager::of(place);
+    if manager.is_none() && place.live() && place.scope == Scope::User {
+        return Err(Error::NoUserManager);
+    }
     remove::recover(place, &store, &attachment.name)?;
     let plan = plan(place, attachment)?;
-    let manager = Manager::of(place);
     let Some(attached) = &plan.attached else {
         let done = write(place, &store, &plan).and_then(|()| match &manager {
             Some(manager) => start(place, manager, attachment).map(Some),

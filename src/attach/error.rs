@@ -8,7 +8,7 @@ use crate::conflicts::{Finding, FindingKind, Location};
 use crate::executable::NotExecutable;
 use crate::hint::{Hint, ShellCommand};
 use crate::services;
-use crate::systemd::{ReadError, SystemctlError};
+use crate::systemd::{ReadError, Scope, SystemctlError};
 
 /// Why nothing was done. Its Display is the reason; [`Error::hint`] says how to go on.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub enum Error {
     Busy,
     /// The caller has no service manager.
     NoUserManager,
+    /// systemd does not run.
+    NoSystemManager,
     /// Root would write into the home of another user.
     HomeOfAnother(PathBuf),
     /// A file cannot be read or written.
@@ -51,6 +53,14 @@ impl Error {
         Error::Invalid {
             problem: problem.into(),
             hint: Hint::new(hint),
+        }
+    }
+
+    /// There is no service manager to ask.
+    pub(crate) fn no_manager(scope: Scope) -> Error {
+        match scope {
+            Scope::System => Error::NoSystemManager,
+            Scope::User => Error::NoUserManager,
         }
     }
 
@@ -93,7 +103,9 @@ impl Error {
             }
             Error::Units(error) => error.hint()?.into(),
             Error::Services(error) => error.hint()?.into(),
-            Error::Io(..) | Error::Systemctl(_) | Error::NoAnswer(_) => return None,
+            Error::NoSystemManager | Error::Io(..) | Error::Systemctl(_) | Error::NoAnswer(_) => {
+                return None;
+            }
         })
     }
 }
@@ -133,6 +145,7 @@ impl fmt::Display for Error {
             }
             Error::Busy => f.write_str("another sockunit command is running"),
             Error::NoUserManager => f.write_str("your user has no service manager here"),
+            Error::NoSystemManager => f.write_str("systemd does not run here"),
             Error::HomeOfAnother(path) => {
                 write!(f, "{}: belongs to another user", path.display())
             }

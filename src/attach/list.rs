@@ -2,11 +2,11 @@
 
 use super::render::RECORD;
 use super::signature::{Author, author};
+use super::status::{Status, status};
 use super::{Error, Kind, served};
 use crate::SHIPPED;
 use crate::root::read;
 use crate::services::ServiceName;
-use crate::systemd::notify::ConnectionCounts;
 use crate::systemd::{Enablement, Manager, Place, ReadError, State, Unit, command_lines};
 
 /// An attached service.
@@ -36,10 +36,17 @@ pub struct Listed {
 ///
 /// A unit cannot be read, or systemctl fails.
 pub fn list(place: &Place) -> Result<Vec<Listed>, Error> {
-    let manager = Manager::of(place);
-    own(place)?
-        .iter()
-        .map(|(name, unit)| listed(place, manager.as_ref(), unit, name))
+    let own = own(place)?;
+    let names: Vec<String> = own.iter().map(|(name, _)| name.to_string()).collect();
+    let status = match Manager::of(place) {
+        Some(manager) => status(place, &manager, &names)?,
+        None => Vec::new(),
+    };
+    own.iter()
+        .map(|(name, unit)| {
+            let status = status.iter().find(|status| status.name == name.to_string());
+            listed(place, unit, name, status)
+        })
         .collect()
 }
 
@@ -67,9 +74,9 @@ pub fn own(place: &Place) -> Result<Vec<(ServiceName, Unit)>, ReadError> {
 
 fn listed(
     place: &Place,
-    manager: Option<&Manager>,
     socket: &Unit,
     name: &ServiceName,
+    status: Option<&Status>,
 ) -> Result<Listed, Error> {
     let kind = match socket.flag("Socket", "Accept") {
         Some(true) => Kind::PerConnection,
@@ -77,32 +84,9 @@ fn listed(
     };
     let service = Unit::load(place, &kind.service(name))?;
     let listens = socket.listen_directives();
-    let mut addresses: Vec<String> = listens
-        .iter()
-        .map(|listen| listen.value.text.into())
-        .collect();
-    let (mut state, mut connections) = (None, None);
-    if let Some(manager) = manager {
-        let shown = manager.show(&socket.name, &["ActiveState", "NConnections", "Listen"])?;
-        state = Some(shown.get("ActiveState").to_owned());
-        if shown.get("ActiveState") == "active" {
-            // The file may have changed since the socket was opened.
-            addresses = shown.stream_addresses();
-        }
-        connections = match kind {
-            Kind::PerConnection => shown.get("NConnections").parse().ok(),
-            Kind::Shared => {
-                let shown = manager.show(&service.name, &["ActiveState", "StatusText"])?;
-                match shown.get("ActiveState") {
-                    "active" | "reloading" => {
-                        let counts: Option<ConnectionCounts> = shown.get("StatusText").parse().ok();
-                        counts.map(|counts| counts.open)
-                    }
-                    _ => Some(0),
-                }
-            }
-        };
-    }
+    let in_unit = || listens.iter().map(|listen| listen.value.text.into());
+    // The file may have changed since the socket was opened.
+    let live = status.filter(|status| status.state == "active");
     let command = service.value("Service", "ExecStart");
     let command = command.map_or("", |command| command.text);
     let program = command_lines(command)
@@ -111,14 +95,14 @@ fn listed(
         .map(|words| words.join(" "));
     Ok(Listed {
         name: name.to_string(),
-        listen: addresses,
+        listen: live.map_or_else(|| in_unit().collect(), |status| status.listen.clone()),
         kind,
         sandbox: service
             .value(RECORD, "Sandbox")
             .map(|level| level.text.to_owned()),
         enablement: socket.enablement(place)?,
-        state,
-        connections,
+        state: status.map(|status| status.state.clone()),
+        connections: status.map(|status| status.now),
         program: program.unwrap_or_else(|| command.trim_start_matches('-').to_owned()),
     })
 }

@@ -1,7 +1,7 @@
 //! Programs attached to ports.
 //!
 //! [`add`] checks an [`Attachment`], writes its units, starts the socket and connects once; [`remove`]
-//! undoes exactly that; [`list`] lists what is attached.
+//! undoes exactly that; [`list`] lists what is attached, and [`status`] the open connections.
 
 mod add;
 mod error;
@@ -16,6 +16,7 @@ mod replace;
 mod rules;
 mod sandbox;
 mod signature;
+mod status;
 mod store;
 
 use std::fmt;
@@ -28,8 +29,9 @@ pub use list::{Listed, list, own};
 pub use listen::{ListenAddress, connect_arguments};
 pub(crate) use lookup::absolute_path;
 pub use probe::{Then, receive};
-pub use remove::remove;
+pub use remove::{Stopping, remove};
 pub use sandbox::Level;
+pub use status::{Connection, Remote, Status, Totals, status};
 
 use crate::server::{ConnectionRules, WhenFull};
 use crate::services::ServiceName;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -13,8 +14,8 @@ use super::{Attachment, Error};
 use crate::connect::dial;
 use crate::connection::poll_timeout;
 use crate::log::escape;
-use crate::systemd::Place;
 use crate::systemd::journalctl::{self, Filter};
+use crate::systemd::{Place, Unit};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,6 +42,8 @@ pub struct Answer {
     pub entries: Vec<String>,
     /// Why there is no connection. An address may exist only later.
     pub unreachable: Option<String>,
+    /// A drop-in that has the socket listen elsewhere.
+    pub elsewhere: Option<PathBuf>,
 }
 
 /// What followed the first bytes of a service.
@@ -57,8 +60,16 @@ pub enum Then {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Answer { address, then, .. } = self;
-        if let Some(why) = &self.unreachable {
-            return write!(f, "not reachable yet: {why}");
+        match (&self.unreachable, &self.elsewhere) {
+            (Some(_), Some(path)) => {
+                let path = path.display();
+                return write!(
+                    f,
+                    "{address}: nothing listens there, because {path} sets other addresses"
+                );
+            }
+            (Some(why), None) => return write!(f, "not reachable yet: {why}"),
+            (None, _) => {}
         }
         match (self.bytes.is_empty(), then) {
             (true, Then::Closed) => {
@@ -75,10 +86,11 @@ impl fmt::Display for Answer {
         for line in text.lines().take(MAX_LINES) {
             write!(f, "\n    {}", escape(line.as_bytes()))?;
         }
-        for line in &self.entries {
+        for line in self.entries.iter().take(MAX_LINES) {
             write!(f, "\n    {}", escape(line.as_bytes()))?;
         }
-        match *then == Then::GoesOn || text.lines().count() > MAX_LINES {
+        let more = text.lines().count().max(self.entries.len()) > MAX_LINES;
+        match *then == Then::GoesOn || more {
             true => f.write_str("\n    ..."),
             false => Ok(()),
         }
@@ -96,11 +108,13 @@ pub fn connect_once(place: &Place, attachment: &Attachment, since: &str) -> Resu
         then: Then::Closed,
         entries: Vec::new(),
         unreachable: None,
+        elsewhere: None,
     };
     let stream = match dial(&target, CONNECT_TIMEOUT) {
         Ok(stream) => stream,
         Err(error) => {
             answer.unreachable = Some(error.to_string());
+            answer.elsewhere = elsewhere(place, attachment)?;
             return Ok(answer);
         }
     };
@@ -120,6 +134,17 @@ pub fn connect_once(place: &Place, attachment: &Attachment, since: &str) -> Resu
         answer.entries = journalctl::last(place, Filter::Identifier(&name), Some(since)).messages;
     }
     Ok(answer)
+}
+
+/// The drop-in, of an administrator or left by an earlier service, that sets the addresses of the socket.
+fn elsewhere(place: &Place, attachment: &Attachment) -> Result<Option<PathBuf>, Error> {
+    let unit = Unit::load(place, &format!("{}.socket", attachment.name))?;
+    let mut drop_ins = unit.sources.iter().skip(1);
+    let found = drop_ins.find(|source| {
+        let mut assignments = source.file.assignments.iter();
+        assignments.any(|a| a.section == "Socket" && a.key == "ListenStream")
+    });
+    Ok(found.map(|source| source.path.clone()))
 }
 
 /// Whether a message of systemd's begins with a unit of the service.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::render::RECORD;
 use super::signature::{Author, author};
+use super::status::status;
 use super::store::{Store, read_unit};
 use super::{Error, Kind};
 use crate::services::{self, Entry, Outcome, Run, ServiceName};
@@ -25,13 +26,18 @@ pub struct Removed {
 }
 
 /// Stops a service and removes what [`super::add`] wrote; with `force` also files that were changed
-/// since.
+/// since. `stopping` is called before its open connections are ended, if there are any.
 ///
 /// # Errors
 ///
 /// See [`Error`]. If its files were changed, nothing is removed. That there is no such service is no
 /// error.
-pub fn remove(place: &Place, name: &ServiceName, force: bool) -> Result<Removed, Error> {
+pub fn remove(
+    place: &Place,
+    name: &ServiceName,
+    force: bool,
+    stopping: impl FnOnce(Stopping),
+) -> Result<Removed, Error> {
     let store = Store::open(place)?;
     let own = Own::find(place, name)?;
     if own.files.is_empty() {
@@ -44,7 +50,35 @@ pub fn remove(place: &Place, name: &ServiceName, force: bool) -> Result<Removed,
     if !changed.is_empty() && !force {
         return Err(Error::Changed(changed));
     }
+    if let Some(manager) = Manager::of(place) {
+        Stopping::of(place, &manager, name).map(stopping);
+    }
     dismantle(place, &store, name)
+}
+
+/// Connections that end when their service is stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopping {
+    /// How many are open.
+    pub connections: u64,
+    /// How long systemd waits for them, as it prints it: `20s`. `None` if they end at once.
+    pub timeout: Option<String>,
+}
+
+impl Stopping {
+    /// `None` if there are none, or that is not known.
+    fn of(place: &Place, manager: &Manager, name: &ServiceName) -> Option<Stopping> {
+        let status = status(place, manager, &[name.to_string()]).ok()?.pop()?;
+        let timeout = || {
+            let unit = Kind::Shared.service(name);
+            let shown = manager.show(&unit, &["TimeoutStopUSec"]).ok()?;
+            Some(shown.get("TimeoutStopUSec").to_owned())
+        };
+        (status.now > 0).then(|| Stopping {
+            connections: status.now,
+            timeout: (status.kind == Kind::Shared).then(timeout).flatten(),
+        })
+    }
 }
 
 /// Removes what a killed `add` has left.

@@ -1,6 +1,6 @@
 //! Listening sockets, and the processes that have them open.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
@@ -39,7 +39,7 @@ pub(super) fn find(
         return;
     }
     let mut owners = SocketOwners::default();
-    if let Err(error) = owners.search(&sockets) {
+    if let Err(error) = owners.search(sockets.iter().map(|socket| socket.inode)) {
         findings.push(Finding::unread(Path::new("/proc"), &error));
     }
     for Socket {
@@ -48,7 +48,7 @@ pub(super) fn find(
         inode,
     } in sockets
     {
-        let processes: Vec<_> = owners.by_inode.remove(&inode).unwrap_or_default();
+        let processes = owners.by_inode.remove(&inode).unwrap_or_default();
         // Another process may listen on an address that an active socket unit also has.
         let systemd = |process: &Process| process.pid == 1 || process.command == "systemd";
         let by_systemd = processes.is_empty() || processes.iter().any(systemd);
@@ -109,20 +109,19 @@ fn other_file(place: &Place, path: &str, query: Query<'_>, findings: &mut Vec<Fi
 }
 
 /// The processes that have sockets open.
-#[derive(Default)]
-struct SocketOwners {
-    by_inode: HashMap<u64, Vec<Process>>,
+#[derive(Debug, Default)]
+pub(crate) struct SocketOwners {
+    /// The processes that have each socket open, by its inode number.
+    pub(crate) by_inode: HashMap<u64, Vec<Process>>,
     /// Whether there are processes whose file descriptors the caller may not see.
-    hidden: bool,
+    pub(crate) hidden: bool,
 }
 
 impl SocketOwners {
     /// Searches /proc for the processes that have one of the sockets open.
-    fn search(&mut self, sockets: &[Socket]) -> io::Result<()> {
-        let mut inode_of_link = BTreeMap::new();
-        for socket in sockets {
-            inode_of_link.insert(format!("socket:[{}]", socket.inode), socket.inode);
-        }
+    pub(crate) fn search(&mut self, inodes: impl Iterator<Item = u64>) -> io::Result<()> {
+        let link = |inode| (format!("socket:[{inode}]"), inode);
+        let inode_of_link: HashMap<String, u64> = inodes.map(link).collect();
         let mut pids: Vec<u32> = fs::read_dir("/proc")?
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .collect();

@@ -12,6 +12,7 @@ use std::path::Path;
 
 pub(crate) use finding::{Claim, Finding, FindingKind, Location, Process, ProcessUnit};
 pub(crate) use json::json;
+pub(crate) use listening::SocketOwners;
 
 use finding::{ConflictingUnit, Severity};
 

@@ -79,6 +79,14 @@ impl fmt::Display for DialError {
 impl std::error::Error for DialError {}
 
 impl DialError {
+    /// Whether the AF_UNIX socket's mode keeps this user from connecting.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(
+            &self.kind,
+            DialErrorKind::Unix(Errno::EACCES | Errno::EPERM)
+        )
+    }
+
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match &self.kind {

@@ -12,4 +12,5 @@ mod relay;
 mod relay_error;
 
 pub(crate) use dial::{Target, dial};
+pub(crate) use dial_error::DialError;
 pub(crate) use relay::{RelayOptions, relay};

@@ -1,5 +1,6 @@
 //! Connections: what standard input and output are, the peer, and how bytes move.
 
+pub mod diag;
 mod linger;
 mod peer;
 mod per_connection;

@@ -26,7 +26,7 @@ pub fn serve<S: Service>(
     let mut driver = Driver::start(&mut service, write_timeout, start);
     if driver.has_session() {
         stream.receive_urgent_inline();
-        log.write(Priority::Debug, &format!("{peer} connected"));
+        log.write(Priority::Info, &format!("{peer} connected"));
     }
     let mut exchanges = ExchangeLog {
         peer,

@@ -46,7 +46,13 @@ impl TcpInfo {
     /// Asks the kernel. `None` if this is not a TCP socket, or the kernel is older than 4.19.
     pub fn of(socket: &impl AsFd) -> Option<TcpInfo> {
         let mut info = [0; LENGTH];
-        if sys::tcp_info(socket, &mut info).ok()? < LENGTH {
+        let length = sys::tcp_info(socket, &mut info).ok()?;
+        TcpInfo::parse(&info[..length])
+    }
+
+    /// Parses the kernel's `struct tcp_info`. `None` if the kernel is older than 4.19.
+    pub(super) fn parse(info: &[u8]) -> Option<TcpInfo> {
+        if info.len() < LENGTH {
             return None;
         }
         let bytes = |at: usize| {

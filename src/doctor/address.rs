@@ -9,7 +9,7 @@ use nix::sys::socket::{
 };
 
 use super::subject::Subject;
-use super::{Problem, Report};
+use super::{Problem, Report, overlap};
 use crate::systemd::{ListenDirective, Scope};
 
 /// An address of a socket unit.
@@ -88,7 +88,7 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
             }
         }
     }
-    overlapping(subject, &streams)?;
+    overlap::check(subject, &streams)?;
     for (listen, address) in &streams {
         if let Address::Tcp(address) = address {
             bindable(subject, listen, *address)?;
@@ -101,6 +101,7 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
             _ => None,
         })
         .collect();
+    moved(subject, &listens, report);
     let written: Vec<&str> = listens.iter().map(|listen| listen.value.text).collect();
     report.ok(format!(
         "{unit} listens on {}{}",
@@ -108,6 +109,30 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
         reach(&tcp)
     ));
     Ok(())
+}
+
+/// Notes the drop-in that replaces the addresses of the unit file.
+fn moved(subject: &Subject<'_>, listens: &[ListenDirective<'_>], report: &mut Report<'_>) {
+    let Some((fragment, drop_ins)) = subject.socket.sources.split_first() else {
+        return;
+    };
+    let own = |path: &Path| drop_ins.iter().any(|drop_in| drop_in.path == path);
+    let addressed = fragment.file.assignments.iter();
+    let addressed =
+        addressed.filter(|found| found.section == "Socket" && found.key.starts_with("Listen"));
+    let kept = listens
+        .iter()
+        .any(|listen| listen.value.path == fragment.path);
+    if addressed.count() == 0 || kept {
+        return;
+    }
+    if let Some(listen) = listens.iter().find(|listen| own(listen.value.path)) {
+        report.note(format!(
+            "{} replaces the addresses of {}",
+            line(listen),
+            fragment.path.display()
+        ));
+    }
 }
 
 /// Which clients can connect to these addresses.
@@ -133,59 +158,11 @@ fn reach(addresses: &[SocketAddr]) -> String {
     ": reachable from the network".into()
 }
 
-/// Checks for two lines of the unit that cannot both be bound.
-fn overlapping(
-    subject: &Subject<'_>,
-    streams: &[(&ListenDirective<'_>, Address)],
-) -> Result<(), Problem> {
-    if subject.socket.flag("Socket", "ReusePort") == Some(true) {
-        return Ok(());
-    }
-    let only_v6 = subject.only_v6();
-    for (index, (listen, address)) in streams.iter().enumerate() {
-        for (earlier, other) in &streams[..index] {
-            let clash = match (address, other) {
-                (Address::Tcp(a), Address::Tcp(b)) => {
-                    a.port() == b.port() && overlap(a.ip(), b.ip(), only_v6)
-                }
-                (a, b) => a == b,
-            };
-            if !clash {
-                continue;
-            }
-            let unit = &subject.socket.name;
-            let port = listen
-                .port()
-                .map_or(listen.value.text.to_string(), |port| format!("port {port}"));
-            let problem = Problem::new(
-                format!("{unit} listens on {port} twice, and the first socket keeps the second from it"),
-                "put an empty ListenStream= before the later line, which removes all earlier addresses",
-            )
-            .evidence([line(earlier), line(listen)]);
-            let value = listen.value;
-            let fixer = subject.fixer();
-            return Err(fixer.by_reset(problem, "ListenStream", value.line, value.path));
-        }
-    }
-    Ok(())
-}
-
-/// Whether two sockets cannot both have these addresses with one port. With `only_v6`, IPv6 addresses
-/// accept no IPv4 connections.
-pub fn overlap(a: IpAddr, b: IpAddr, only_v6: bool) -> bool {
-    let covers = |wide: IpAddr, other: IpAddr| match wide {
-        IpAddr::V4(wide) => wide.is_unspecified() && other.is_ipv4(),
-        // It accepts IPv4 connections too.
-        IpAddr::V6(wide) => wide.is_unspecified() && (other.is_ipv6() || !only_v6),
-    };
-    a == b || covers(a, b) || covers(b, a)
-}
-
 fn at(listen: &ListenDirective<'_>) -> String {
     format!("{}:{}", listen.value.path.display(), listen.value.line)
 }
 
-fn line(listen: &ListenDirective<'_>) -> String {
+pub fn line(listen: &ListenDirective<'_>) -> String {
     format!("{}: {}={}", at(listen), listen.key, listen.value.text)
 }
 
@@ -291,20 +268,5 @@ mod tests {
             Some("127.0.0.1:3".parse().unwrap())
         );
         assert_eq!(Address::parse("/run/x").near(true), None);
-    }
-
-    #[test]
-    fn the_unspecified_address_overlaps_with_all_of_its_family() {
-        let ip = |text: &str| text.parse().unwrap();
-        for (a, b, only_v6, clash) in [
-            ("::", "127.0.0.1", false, true),
-            ("::", "127.0.0.1", true, false),
-            ("127.0.0.1", "0.0.0.0", false, true),
-            ("0.0.0.0", "::1", false, false),
-            ("127.0.0.1", "127.0.0.2", false, false),
-            ("::1", "::1", true, true),
-        ] {
-            assert_eq!(overlap(ip(a), ip(b), only_v6), clash, "{a} {b}");
-        }
     }
 }

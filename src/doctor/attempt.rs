@@ -1,5 +1,6 @@
 //! A real connection to the service.
 
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use nix::sys::socket::{SockaddrStorage, getsockname};
 
 use super::address::Address;
 use super::subject::Subject;
-use super::{Problem, Report, ended, symptom};
+use super::{Problem, Report, access, ended, kind, symptom};
 use crate::attach::{Then, receive};
 use crate::connect::{Target, dial};
 use crate::connection::table;
@@ -31,16 +32,17 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
         return Ok(());
     };
     let since = journalctl::now();
-    let stream = dial(&target, TIMEOUT).map_err(|error| {
-        Problem::new(
-            error.to_string(),
-            "see whether a packet filter drops the connection: nft list ruleset",
-        )
-    })?;
+    let own = own_address(&target);
+    let stream = match dial(&target, TIMEOUT) {
+        Ok(stream) => stream,
+        Err(error) => return Err(access::unreachable(subject, own, &error)),
+    };
+    access::without_effect(subject, own, report);
     let (bytes, then) = receive(&stream);
     if bytes.is_empty() && then == Then::Waits {
         accepted(subject)?;
     }
+    access::refused(subject, own)?;
     refused(subject, &target, stream.as_fd().as_raw_fd(), &since)?;
     drop(stream);
     let entries = journalctl::last(
@@ -48,6 +50,9 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
         Filter::Unit(&subject.services()),
         Some(&since),
     );
+    if bytes.is_empty() && then == Then::Closed && by_descriptor(subject, &target, report) {
+        return Ok(());
+    }
     if bytes.is_empty() && then == Then::Closed {
         return Err(closed(subject, &target, &entries));
     }
@@ -78,6 +83,14 @@ fn target(subject: &Subject<'_>) -> Option<Target> {
             Some(Target::new(&ip, &port))
         }
     })
+}
+
+/// The address that a client on this machine has, which is that of the service.
+fn own_address(target: &Target) -> Option<IpAddr> {
+    match target {
+        Target::Tcp { host, .. } => host.parse().ok(),
+        Target::Unix(_) => None,
+    }
 }
 
 /// Checks that a shared service has accepted the connection.
@@ -167,6 +180,20 @@ fn refused(
         ),
     )
     .evidence(entries.quoted()))
+}
+
+/// Whether the program takes the connection as file descriptor 3. What it does with it is its own affair.
+fn by_descriptor(subject: &Subject<'_>, target: &Target, report: &mut Report<'_>) -> bool {
+    let own = subject.accept
+        && subject.setting("StandardInput") != "socket"
+        && kind::takes_descriptors(subject);
+    if own {
+        report.note(format!(
+            "{target} accepts the connection and closes it without a byte; the program takes it as file descriptor 3, and \
+             may wait for clients of another kind"
+        ));
+    }
+    own
 }
 
 fn closed(subject: &Subject<'_>, target: &Target, entries: &Entries) -> Problem {

@@ -51,12 +51,10 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
             ));
             continue;
         };
-        executable(subject, &line, &program)?;
-        report.ok(format!("{} can be executed", program.display()));
+        executable(subject, &line, &program, report)?;
         let served = attach::served(command).and_then(|words| absolute(subject, words.first()?));
         if let Some(program) = served {
-            executable(subject, &line, &program)?;
-            report.ok(format!("{} can be executed", program.display()));
+            executable(subject, &line, &program, report)?;
         }
     }
     Ok(())
@@ -98,7 +96,12 @@ fn absolute(subject: &Subject<'_>, program: &str) -> Option<PathBuf> {
     Some(found.unwrap_or_else(|| Path::new("/usr/bin").join(program)))
 }
 
-fn executable(subject: &Subject<'_>, line: &str, program: &Path) -> Result<(), Problem> {
+fn executable(
+    subject: &Subject<'_>,
+    line: &str,
+    program: &Path,
+    report: &mut Report<'_>,
+) -> Result<(), Problem> {
     let unit = &subject.service;
     let root = root(subject);
     let bound = bound(unit);
@@ -111,12 +114,22 @@ fn executable(subject: &Subject<'_>, line: &str, program: &Path) -> Result<(), P
             .is_some_and(|value| value.text == "native"),
     };
     let found = executable::check(&root, program, &run_as(subject), visible);
-    let found = found.map_err(|error| Problem {
-        what: error.problem,
-        evidence: vec![line.to_string()],
-        impact: Some(CLOSED.into()),
-        hint: error.hint,
-    })?;
+    let found = match found {
+        Ok(found) => found,
+        Err(error) if error.denied => {
+            report.unchecked(format!("{} ({})", error.problem, error.hint.text));
+            return Ok(());
+        }
+        Err(error) => {
+            return Err(Problem {
+                what: error.problem,
+                evidence: vec![line.to_string()],
+                impact: Some(CLOSED.into()),
+                hint: error.hint,
+                ..Problem::default()
+            });
+        }
+    };
     match (found.bind, hiding_homes(unit)) {
         (Some(path), Some(hiding)) if !is_bound(&path) => {
             let shown = path.display().to_string();
@@ -132,7 +145,10 @@ fn executable(subject: &Subject<'_>, line: &str, program: &Path) -> Result<(), P
             let fixer = subject.fixer();
             Err(fixer.by_drop_in(problem, &unit.name, "Service", &[&bind]))
         }
-        _ => Ok(()),
+        _ => {
+            report.ok(format!("{} can be executed", program.display()));
+            Ok(())
+        }
     }
 }
 

@@ -1,27 +1,24 @@
 //! The unit files: present, and without lines that systemd ignores.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::fix::Fixer;
 use super::subject::Subject;
-use super::{Problem, Report};
+use super::{Problem, Report, verify};
 use crate::hint::ShellCommand;
 use crate::systemd::{Manager, Place, Properties, State, SyntaxProblemKind, Unit, UnitName};
 
 /// What clients see if nothing listens.
 pub const REFUSED: &str = "Clients see \"Connection refused\".";
 
-/// Finds the units of a service on disk.
+/// Finds the socket unit of a service on disk.
 ///
 /// # Errors
 ///
-/// The first unit that is missing, masked or unreadable.
-pub fn open<'a>(
-    place: &'a Place,
-    name: &str,
-    report: &mut Report<'_>,
-) -> Result<Subject<'a>, Problem> {
+/// It is missing, masked or unreadable.
+pub fn socket(place: &Place, name: &str, report: &mut Report<'_>) -> Result<Unit, Problem> {
     let socket_name = format!("{name}.socket");
     if UnitName::parse(&socket_name).is_none() {
         return Err(Problem::new(
@@ -37,7 +34,22 @@ pub fn open<'a>(
     }
     well_formed(&socket)?;
     report.ok(shown(&socket));
+    verify::check(place, &socket, report);
+    Ok(socket)
+}
 
+/// Finds the service that the socket starts.
+///
+/// # Errors
+///
+/// It is missing, masked or unreadable.
+pub fn open<'a>(
+    place: &'a Place,
+    name: &str,
+    socket: Unit,
+    report: &mut Report<'_>,
+) -> Result<Subject<'a>, Problem> {
+    let socket_name = format!("{name}.socket");
     let accept = socket.flag("Socket", "Accept").unwrap_or(false);
     let manager = Manager::of(place);
     let service_name = wanted(&socket, &socket_name, accept);
@@ -50,7 +62,13 @@ pub fn open<'a>(
     match service.state {
         State::Found => {}
         State::Masked => return Err(masked(place, &service)),
-        State::Missing => return Err(no_service(place, &socket, &service_name, accept)),
+        State::Missing => {
+            let drop_ins = service.sources.iter();
+            let drop_ins: Vec<String> = drop_ins
+                .map(|drop_in| format!("{} is only a drop-in for it", drop_in.path.display()))
+                .collect();
+            return Err(no_service(place, &socket, &service_name, accept).evidence(drop_ins));
+        }
     }
     if accept {
         if let Some(explicit) = socket.value("Socket", "Service") {
@@ -71,6 +89,7 @@ pub fn open<'a>(
         "one process for all connections"
     };
     report.ok(format!("{}, {kind}", shown(&service)));
+    verify::check(place, &service, report);
     Ok(Subject {
         place,
         manager,
@@ -104,14 +123,15 @@ fn triggered(manager: Manager, socket: &str) -> Option<String> {
 
 fn load(place: &Place, name: &str) -> Result<Unit, Problem> {
     Unit::load(place, name).map_err(|error| {
-        Problem::new(
-            format!(
-                "{name} cannot be read: {}: {}",
-                error.path.display(),
-                error.error
-            ),
-            "run this as root, or make it a readable file",
-        )
+        let what = format!(
+            "{name} cannot be read: {}: {}",
+            error.path.display(),
+            error.error
+        );
+        match error.error.kind() {
+            ErrorKind::PermissionDenied => Problem::unchecked(what, "run this as root"),
+            _ => Problem::new(what, "put a unit file there"),
+        }
     })
 }
 
@@ -148,16 +168,18 @@ fn masked(place: &Place, unit: &Unit) -> Problem {
     })
 }
 
-/// Checks for lines that systemd ignores, which are mistakes.
+/// Checks that systemd reads the whole unit file; it does not load a unit of which it cannot.
 fn well_formed(unit: &Unit) -> Result<(), Problem> {
-    let Some((path, problem)) = unit.syntax_problems().next() else {
+    let mut problems = unit.syntax_problems();
+    let found = problems
+        .find(|(path, problem)| problem.kind.ends_reading() && Some(*path) == unit.fragment());
+    let Some((path, problem)) = found else {
         return Ok(());
     };
     Err(Problem::new(
         format!("{}:{}: {}", path.display(), problem.line, problem.kind),
         match problem.kind {
             SyntaxProblemKind::Header => "write the ] at the end of that line",
-            SyntaxProblemKind::NoSection => "put a section such as [Socket] or [Service] above it",
             _ => "correct the line, or put a # before it",
         },
     ))
@@ -202,7 +224,10 @@ fn no_socket(place: &Place, name: &str, socket: &Unit) -> Problem {
         .impact(REFUSED),
         None => Problem::new(
             what,
-            "check the spelling (systemctl list-unit-files '*.socket'), or attach a program: sockunit add NAME PORT -- PROGRAM",
+            format!(
+                "check the spelling (systemctl list-unit-files '*.socket'), or attach a program: \
+                 sockunit add {name} PORT -- PROGRAM"
+            ),
         ),
     }
 }

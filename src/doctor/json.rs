@@ -9,6 +9,7 @@ pub fn json(result: &CheckResult) -> Value {
     match result {
         CheckResult::Ok(text) => json!({"verdict": "ok", "text": text}),
         CheckResult::Note(text) => json!({"verdict": "note", "text": text}),
+        CheckResult::Unchecked(text) => json!({"verdict": "unchecked", "text": text}),
         CheckResult::Problem(problem) => json!({
             "verdict": "problem",
             "text": problem.what,

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::subject::{OF_SERVICE, OF_SOCKET, Subject};
-use super::{Problem, Report};
+use super::{Problem, Report, verify};
 use crate::log::escape;
-use crate::systemd::{Manager, Properties};
-use crate::systemd::{Place, Scope, Unit};
+use crate::systemd::{Manager, Place, Properties, Unit};
 
 /// An instance whose properties are asked for, and which is never started.
 const INSTANCE: &str = "doctor";
@@ -44,7 +42,13 @@ fn same(subject: &Subject<'_>, unit: &Unit, loaded: &Properties) -> Result<(), P
         let problem = Problem::new(what, "have systemd read the unit files again");
         subject.fixer().by_reload(problem)
     };
-    if loaded.get("NeedDaemonReload") == "yes" {
+    // systemd leaves out a drop-in that it cannot read to its end, and then says that it is to read it.
+    let unreadable: BTreeSet<&Path> = unit
+        .syntax_problems()
+        .filter(|(_, problem)| problem.kind.ends_reading())
+        .map(|(path, _)| path)
+        .collect();
+    if loaded.get("NeedDaemonReload") == "yes" && unreadable.is_empty() {
         return Err(reload(format!(
             "{} has changed on disk since systemd read it: the change has no effect yet",
             unit.name
@@ -69,7 +73,7 @@ fn same(subject: &Subject<'_>, unit: &Unit, loaded: &Properties) -> Result<(), P
                 why.trim_matches('"')
             );
             let hint = "correct the lines that it names, then have systemd read them: systemctl daemon-reload";
-            return Err(Problem::new(what.trim(), hint).evidence(verify(subject.place, &unit.name)));
+            return Err(Problem::new(what.trim(), hint).evidence(about(subject.place, &unit.name)));
         }
     }
     let known: BTreeSet<PathBuf> = loaded
@@ -81,6 +85,7 @@ fn same(subject: &Subject<'_>, unit: &Unit, loaded: &Properties) -> Result<(), P
         .sources
         .iter()
         .skip(1)
+        .filter(|source| !unreadable.contains(source.path.as_path()))
         .find(|source| !known.contains(&real(&source.path)));
     match unread {
         Some(source) => Err(reload(format!(
@@ -97,14 +102,8 @@ fn real(path: &Path) -> PathBuf {
 }
 
 /// The lines of systemd-analyze(1) about a unit.
-fn verify(place: &Place, unit: &str) -> Vec<String> {
-    let mut command = Command::new("systemd-analyze");
-    if place.scope == Scope::User {
-        command.arg("--user");
-    }
-    let output = command.args(["verify", "--man=no", "--", unit]).output();
-    let stderr = output.map(|output| output.stderr).unwrap_or_default();
-    let stderr = String::from_utf8_lossy(&stderr);
-    let lines = stderr.lines().filter(|line| line.contains(unit));
-    lines.take(5).map(|line| escape(line.as_bytes())).collect()
+fn about(place: &Place, unit: &str) -> Vec<String> {
+    let lines = verify::lines(place, unit).unwrap_or_default();
+    let own = lines.iter().filter(|line| line.contains(unit));
+    own.take(5).map(|line| escape(line.as_bytes())).collect()
 }

@@ -7,6 +7,7 @@
 //! The journal's text is written by clients and programs. It is quoted as evidence and selects at most
 //! one of a fixed list of hints; no verdict and no command is made from it.
 
+mod access;
 mod address;
 mod attempt;
 mod command;
@@ -14,24 +15,30 @@ mod database;
 mod ended;
 mod files;
 mod fix;
+mod inactive;
 mod json;
+mod kind;
 mod limits;
 mod loaded;
+mod overlap;
 mod report;
 mod socket;
 mod streams;
 mod subject;
 mod symptom;
 mod users;
+mod verify;
 
 pub use json::json;
-pub use report::{CheckResult, Problem};
+pub use report::{CheckResult, Outcome, Problem};
 
-use crate::systemd::Place;
+use self::subject::Subject;
+use crate::systemd::{Place, journalctl};
 
 /// Passes each result on as soon as it is known.
 pub struct Report<'t> {
     to: &'t mut dyn FnMut(&CheckResult),
+    outcome: Outcome,
 }
 
 impl Report<'_> {
@@ -41,6 +48,11 @@ impl Report<'_> {
 
     fn note(&mut self, text: String) {
         (self.to)(&CheckResult::Note(text));
+    }
+
+    fn unchecked(&mut self, text: String) {
+        self.outcome = self.outcome.max(Outcome::Unchecked);
+        (self.to)(&CheckResult::Unchecked(text));
     }
 }
 
@@ -61,20 +73,24 @@ pub enum Selection {
     All,
 }
 
-/// Checks the service `name` and passes each result to `to`. A problem is the last result; returns
-/// whether there is none.
+/// Checks the service `name` and passes each result to `to`. A problem is the last result.
 pub fn examine(
     place: &Place,
     name: &str,
     selection: Selection,
     to: &mut dyn FnMut(&CheckResult),
-) -> bool {
-    let mut report = Report { to };
+) -> Outcome {
+    let outcome = Outcome::Works;
+    let mut report = Report { to, outcome };
     match check(place, name_of(name), selection, &mut report) {
-        Ok(()) => true,
+        Ok(()) => report.outcome,
+        Err(problem) if problem.unchecked => {
+            report.unchecked(format!("{} ({})", problem.what, problem.hint.text));
+            report.outcome
+        }
         Err(problem) => {
             (report.to)(&CheckResult::Problem(problem));
-            false
+            Outcome::Problem
         }
     }
 }
@@ -85,7 +101,14 @@ fn check(
     selection: Selection,
     report: &mut Report<'_>,
 ) -> Result<(), Problem> {
-    let mut subject = files::open(place, name, report)?;
+    let socket = files::socket(place, name, report)?;
+    if !kind::has_streams(&socket, report) {
+        return Ok(());
+    }
+    let mut subject = files::open(place, name, socket, report)?;
+    if kind::is_of_systemd(&subject, report) {
+        return Ok(());
+    }
     // What files show ...
     address::check(&subject, report)?;
     database::check(&subject, report)?;
@@ -97,9 +120,23 @@ fn check(
     if !socket::check(&subject, selection, report)? {
         return Ok(());
     }
+    if kind::is_flushed(&subject, report) {
+        return Ok(());
+    }
     limits::check(&subject, report)?;
     ended::check(&subject, report)?;
-    attempt::check(&subject, report)
+    attempt::check(&subject, report)?;
+    journal(&subject, report);
+    Ok(())
+}
+
+/// Reports whether the caller could not see what the program logs.
+fn journal(subject: &Subject<'_>, report: &mut Report<'_>) {
+    if subject.of_system() && subject.manager.is_some() && !journalctl::is_readable() {
+        report.unchecked(
+            "what the program writes to the journal (run this as root, or join the group systemd-journal)".into(),
+        );
+    }
 }
 
 #[cfg(test)]

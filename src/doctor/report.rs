@@ -10,10 +10,23 @@ use crate::log::Plain;
 pub enum CheckResult {
     /// Nothing is wrong.
     Ok(String),
-    /// Clients are served; or it could not be checked.
+    /// Clients are served, and this is worth knowing.
     Note(String),
+    /// It could not be checked, and why not.
+    Unchecked(String),
     /// Clients are not served.
     Problem(Problem),
+}
+
+/// What the checks of a service have shown, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// There is no problem.
+    Works,
+    /// No problem was found, and something could not be checked.
+    Unchecked,
+    /// There is a problem.
+    Problem,
 }
 
 /// What keeps clients from being served.
@@ -24,9 +37,11 @@ pub struct Problem {
     /// Lines of files and of the journal that show it. Those of the journal are quoted.
     pub evidence: Vec<String>,
     /// What clients see, if that is not obvious.
-    pub impact: Option<String>,
+    pub impact: Option<Box<str>>,
     /// How to fix it.
     pub hint: Hint,
+    /// The caller may not see whether it is a problem.
+    pub unchecked: bool,
 }
 
 impl Problem {
@@ -48,9 +63,17 @@ impl Problem {
 
     /// Adds what clients see.
     #[must_use]
-    pub fn impact(mut self, impact: impl Into<String>) -> Problem {
+    pub fn impact(mut self, impact: impl Into<Box<str>>) -> Problem {
         self.impact = Some(impact.into());
         self
+    }
+
+    /// What keeps the caller from checking, and what to do about that.
+    pub fn unchecked(what: impl Into<String>, hint: impl Into<String>) -> Problem {
+        Problem {
+            unchecked: true,
+            ..Problem::new(what, hint)
+        }
     }
 
     /// Adds a command that fixes it, to be run after those added before.
@@ -66,6 +89,7 @@ impl fmt::Display for CheckResult {
         match self {
             CheckResult::Ok(text) => write!(f, "ok: {}", Plain(text)),
             CheckResult::Note(text) => write!(f, "note: {}", Plain(text)),
+            CheckResult::Unchecked(text) => write!(f, "not checked: {}", Plain(text)),
             CheckResult::Problem(problem) => write!(f, "problem: {problem}"),
         }
     }

@@ -28,7 +28,7 @@ pub struct Subject<'a> {
 }
 
 /// The properties of the socket.
-pub const OF_SOCKET: [&str; 21] = [
+pub const OF_SOCKET: [&str; 23] = [
     "LoadState",
     "LoadError",
     "FragmentPath",
@@ -50,6 +50,8 @@ pub const OF_SOCKET: [&str; 21] = [
     "TriggerLimitBurst",
     "Triggers",
     "FreeBind",
+    "IPAddressAllow",
+    "IPAddressDeny",
 ];
 
 /// The properties of the service.

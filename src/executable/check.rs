@@ -59,6 +59,8 @@ pub struct NotExecutable {
     pub problem: String,
     /// The file or directory does not exist.
     pub missing: bool,
+    /// The caller may not look.
+    pub denied: bool,
     /// How to fix it.
     pub hint: Hint,
 }
@@ -82,6 +84,7 @@ pub(super) fn failed_with<T>(problem: impl Into<String>, hint: Hint) -> Result<T
     Err(NotExecutable {
         problem: problem.into(),
         missing: false,
+        denied: false,
         hint,
     })
 }
@@ -208,6 +211,7 @@ impl Check<'_> {
         NotExecutable {
             problem,
             missing,
+            denied: why.kind() == io::ErrorKind::PermissionDenied,
             hint: Hint::new(hint),
         }
     }

@@ -32,10 +32,12 @@ impl Check<'_> {
         let file = match opened {
             Ok(file) => file,
             Err(why) => {
-                return failed(
-                    format!("{shown} cannot be read: {why}"),
-                    "run this as root, or as the program's owner",
-                );
+                return Err(NotExecutable {
+                    problem: format!("{shown} cannot be read: {why}"),
+                    missing: false,
+                    denied: why.kind() == io::ErrorKind::PermissionDenied,
+                    hint: Hint::new("run this as root, or as the program's owner"),
+                });
             }
         };
         if start.is_empty() {
@@ -159,6 +161,7 @@ impl Check<'_> {
         let broken = || NotExecutable {
             problem: format!("{shown} is a damaged or truncated ELF file"),
             missing: false,
+            denied: false,
             hint: Hint::new("build or copy it again"),
         };
         let elf = Elf::read(start).ok_or_else(broken)?;

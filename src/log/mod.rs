@@ -35,8 +35,9 @@ pub enum Priority {
     Error = 3,
     /// The entries of every connection.
     Notice = 5,
-    /// For diagnosis: written only if DEBUG_INVOCATION=1 is set, which systemd sets too.
-    Debug = 7,
+    /// For diagnosis: written only if DEBUG_INVOCATION=1 is set, which systemd sets too. With
+    /// LogLevelMax=debug, systemd 257 and 252 would add dozens of entries of their own.
+    Info = 6,
 }
 
 /// How a program whose standard error is the journal's stream writes its entries.
@@ -97,7 +98,7 @@ impl Log {
             identifier,
             sink,
             max_priority: match debug {
-                true => Priority::Debug,
+                true => Priority::Info,
                 false => Priority::Notice,
             },
             dropped: 0,

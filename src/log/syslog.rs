@@ -35,7 +35,7 @@ impl SyslogSocket {
         match priority {
             Priority::Error => self.0.err(message),
             Priority::Notice => self.0.notice(message),
-            Priority::Debug => self.0.debug(message),
+            Priority::Info => self.0.info(message),
         }
         .is_ok()
     }

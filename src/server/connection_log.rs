@@ -137,6 +137,16 @@ impl<'l> ConnectionLog<'l> {
         self.log.try_notice(message)
     }
 
+    /// Logs that the process waits for open connections before it exits.
+    pub fn draining(&mut self, open: u64, timeout: Duration) {
+        if open > 0 {
+            let open = Count(open, "connection");
+            self.log.notice(&format!(
+                "stopping: waiting up to {timeout:?} for {open} to end; a second SIGINT (Ctrl-C) or SIGTERM ends the wait"
+            ));
+        }
+    }
+
     /// Writes the sums that are due.
     pub fn write_due(&mut self, now: Instant) {
         if self.throttle.take_due(now).is_some() {

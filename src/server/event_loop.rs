@@ -228,6 +228,8 @@ impl<H: Handler> EventLoop<'_, H> {
                     self.shutdown = Shutdown::Draining(now + self.options.stop_timeout);
                     self.acceptor.close_listeners(self.poll.registry());
                     self.notifier.stopping(self.acceptor.counts());
+                    self.log
+                        .draining(self.acceptor.counts().open, self.options.stop_timeout);
                 }
                 // A second signal ends the connections at once.
                 Shutdown::AfterLast | Shutdown::Draining(_) => self.shut_down(now),

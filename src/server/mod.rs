@@ -21,9 +21,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+pub(crate) use admission::Network;
 pub use admission::Refusal;
 pub use error::Error;
 pub use listener::Listener;
+pub(crate) use options::at_least_one;
 pub use options::{Options, WhenFull};
 pub use programs::{ConnectionRules, ProgramOptions, file_name};
 

@@ -16,11 +16,11 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Vec<String>,
     /// Serve at most N connections at the same time; see --when-full
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_one)]
     pub max_connections: u32,
     /// Refuse a connection if its remote address (for IPv6: its /64 network) has N connections
     /// already [default: no limit]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub per_source: Option<u32>,
     /// Choose what happens to new connections at the limit on connections, rate or load
     #[arg(long, value_enum, default_value_t)]
@@ -32,6 +32,12 @@ pub struct Options {
     /// On SIGTERM, wait this long for open sessions to end, then end them
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = clock::duration)]
     pub stop_timeout: Duration,
+}
+
+/// Parses a number of connections.
+pub(crate) fn at_least_one(text: &str) -> Result<u32, &'static str> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or("give a whole number of at least 1")
 }
 
 impl Default for Options {

@@ -87,7 +87,7 @@ pub fn last(place: &Place, filter: Filter<'_>, since: Option<&str>) -> Entries {
 }
 
 /// Whether the caller may read the system's entries. journald gives the file to root and to a group.
-fn is_readable() -> bool {
+pub(crate) fn is_readable() -> bool {
     ["/run/log/journal", "/var/log/journal"]
         .iter()
         .filter_map(|directory| Path::new(directory).read_dir().ok())

@@ -1,7 +1,6 @@
 //! Notifications to the service manager: readiness, status, watchdog, stopping.
 
 use std::fmt;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
@@ -25,27 +24,6 @@ impl fmt::Display for ConnectionCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ConnectionCounts { open, total } = self;
         write!(f, "{} now, {total} in total", Count(*open, "connection"))
-    }
-}
-
-/// The text is not one that [`ConnectionCounts`] displays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotCounts;
-
-impl FromStr for ConnectionCounts {
-    type Err = NotCounts;
-
-    fn from_str(text: &str) -> Result<ConnectionCounts, NotCounts> {
-        let parse = || {
-            let (now, total) = text.split_once(" now, ")?;
-            let (open, _) = now.split_once(" connection")?;
-            let counts = ConnectionCounts {
-                open: open.parse().ok()?,
-                total: total.strip_suffix(" in total")?.parse().ok()?,
-            };
-            (counts.to_string() == text).then_some(counts)
-        };
-        parse().ok_or(NotCounts)
     }
 }
 
@@ -117,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_are_read_from_their_own_text() {
+    fn the_status_has_singular_and_plural() {
         for (open, total, text) in [
             (0, 0, "0 connections now, 0 in total"),
             (1, 5, "1 connection now, 5 in total"),
@@ -125,20 +103,6 @@ mod tests {
         ] {
             let counts = ConnectionCounts { open, total };
             assert_eq!(counts.to_string(), text);
-            assert_eq!(text.parse(), Ok(counts));
-        }
-    }
-
-    #[test]
-    fn another_status_has_no_counts() {
-        for text in [
-            "",
-            "Ready",
-            "Stopping: waiting for 1 connection",
-            "1 connections now, 5 in total",
-            "1 connection now, 5 in total, or so",
-        ] {
-            assert_eq!(text.parse::<ConnectionCounts>(), Err(NotCounts), "{text}");
         }
     }
 }

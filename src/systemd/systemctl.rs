@@ -115,13 +115,13 @@ impl Manager {
     }
 
     /// Properties of several units at once, of each name and of each loaded one that matches a
-    /// pattern. `Id` says whose, where it is asked for.
+    /// pattern. `Id` says whose, where it is asked for. Times are `@` and seconds since 1970.
     pub fn show_all(
         &self,
         units: &[&str],
         properties: &[&str],
     ) -> Result<Vec<Properties>, SystemctlError> {
-        let mut arguments = vec!["show"];
+        let mut arguments = vec!["show", "--timestamp=unix"];
         arguments.extend(properties.iter().flat_map(|name| ["--property", name]));
         arguments.push("--");
         arguments.extend(units);

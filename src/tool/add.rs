@@ -12,7 +12,7 @@ use crate::attach::{
     self, Added, Attachment, Change, Kind, Level, ListenAddress, Plan, Then, Variable,
 };
 use crate::hint::ShellCommand;
-use crate::server::{ConnectionRules, WhenFull};
+use crate::server::{ConnectionRules, WhenFull, at_least_one};
 use crate::services::ServiceName;
 use crate::systemd::{Place, Scope};
 
@@ -59,10 +59,10 @@ pub struct Options {
     sandbox: Level,
     /// Serve at most N connections at once; systemd closes further ones, and with --shared
     /// --when-full says what happens to them
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
     max_connections: u32,
     /// Serve at most N connections from one address at once, and close further ones
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
     per_source: u32,
     /// Choose what happens to new connections at the limit on connections, rate or load; for --shared
     #[arg(long, value_enum, default_value_t)]
@@ -176,7 +176,9 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
     for unit in &added.plan.units {
         let _ = writeln!(text, "{}: written", folder.join(&unit.name).display());
     }
-    if added.plan.line.is_some() {
+    let attached = added.plan.attached.as_ref();
+    let before = attached.and_then(|attached| attached.line.as_ref());
+    if added.plan.line.is_some() && added.plan.line.as_ref() != before {
         let path = place.path("/etc/services");
         let _ = writeln!(text, "{}: added {name} {port}/tcp", path.display());
     }

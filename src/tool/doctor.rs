@@ -1,12 +1,14 @@
 //! `sockunit doctor`: why does a service not work?
 
+use std::process::ExitCode;
+
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::place::PlaceOptions;
 use super::{say, say_json};
 use crate::attach;
-use crate::doctor::{self, CheckResult, Selection};
+use crate::doctor::{self, CheckResult, Outcome, Selection};
 use crate::systemd::Place;
 
 #[derive(Debug, Args)]
@@ -21,8 +23,11 @@ pub struct Options {
     json: bool,
 }
 
-/// Returns whether no problem was found.
-pub fn run(options: &Options) -> anyhow::Result<bool> {
+/// The exit status if something could not be checked.
+const UNCHECKED: u8 = 3;
+
+/// Returns the exit status.
+pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let place = options.place.place();
     let (names, selection) = match &options.name {
         Some(name) => (vec![name.clone()], Selection::Named),
@@ -32,41 +37,51 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
             (names, Selection::All)
         }
     };
-    if options.json {
-        return as_json(&place, &names, selection);
-    }
-    let mut works = true;
+    let outcome = match options.json {
+        true => as_json(&place, &names, selection)?,
+        false => as_text(&place, &names, selection)?,
+    };
+    Ok(match outcome {
+        Outcome::Works => ExitCode::SUCCESS,
+        Outcome::Unchecked => ExitCode::from(UNCHECKED),
+        Outcome::Problem => ExitCode::FAILURE,
+    })
+}
+
+fn as_text(place: &Place, names: &[String], selection: Selection) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::Works;
     for (index, name) in names.iter().enumerate() {
         if names.len() > 1 {
             let gap = if index > 0 { "\n" } else { "" };
             say(&format!("{gap}{name}\n"))?;
         }
         let mut written = Ok(());
-        works &= doctor::examine(&place, name, selection, &mut |result| {
+        outcome = outcome.max(doctor::examine(place, name, selection, &mut |result| {
             if written.is_ok() {
                 written = say(&format!("{result}\n"));
             }
-        });
+        }));
         written?;
     }
     if names.is_empty() {
         say("no service of sockunit is installed here; name another: sockunit doctor NAME\n")?;
     }
-    Ok(works)
+    Ok(outcome)
 }
 
-fn as_json(place: &Place, names: &[String], selection: Selection) -> anyhow::Result<bool> {
-    let mut works = true;
+fn as_json(place: &Place, names: &[String], selection: Selection) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::Works;
     let mut services = Vec::new();
     for name in names {
         let mut checks: Vec<Value> = Vec::new();
-        let service_works = doctor::examine(place, name, selection, &mut |result: &CheckResult| {
+        let of_service = doctor::examine(place, name, selection, &mut |result: &CheckResult| {
             checks.push(doctor::json(result))
         });
-        works &= service_works;
-        services
-            .push(json!({"name": doctor::name_of(name), "works": service_works, "checks": checks}));
+        outcome = outcome.max(of_service);
+        let works = of_service != Outcome::Problem;
+        services.push(json!({"name": doctor::name_of(name), "works": works, "checks": checks}));
     }
+    let works = outcome != Outcome::Problem;
     say_json(&json!({"works": works, "services": services}))?;
-    Ok(works)
+    Ok(outcome)
 }

@@ -1,17 +1,12 @@
 //! `sockunit list`: what is attached.
 
-use std::io::{self, IsTerminal};
-
 use clap::Args;
 use serde_json::json;
 
 use super::place::PlaceOptions;
+use super::table::{Align, Row, table};
 use super::{say, say_json, with_hint};
 use crate::attach::{self, Listed};
-use crate::log::Plain;
-
-/// The number of columns that a line may have on a terminal.
-const TERMINAL_WIDTH: usize = 80;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -31,7 +26,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         let list: Vec<_> = listed.iter().map(object).collect();
         return say_json(&json!(list));
     }
-    say(&table(&listed))
+    say(&text(&listed))
 }
 
 fn object(listed: &Listed) -> serde_json::Value {
@@ -47,48 +42,32 @@ fn object(listed: &Listed) -> serde_json::Value {
     })
 }
 
-/// A table that fits the width of a terminal: its last column is cut.
-fn table(listed: &[Listed]) -> String {
-    let heads = [
-        "NAME", "LISTENS", "KIND", "SANDBOX", "ENABLED", "STATE", "NOW", "PROGRAM",
-    ];
-    let mut rows = vec![heads.map(str::to_owned)];
+fn text(listed: &[Listed]) -> String {
     let unknown = || "-".to_owned();
-    rows.extend(listed.iter().map(|listed| {
-        let row = [
-            listed.name.clone(),
-            listed.listen.join(","),
-            listed.kind.to_string(),
-            listed.sandbox.clone().unwrap_or_else(unknown),
-            listed.enablement.to_string(),
-            listed.state.clone().unwrap_or_else(unknown),
-            listed.connections.map_or_else(unknown, |n| n.to_string()),
-            listed.program.clone(),
-        ];
-        // Units and programs may have any text.
-        row.map(|cell| Plain(&cell).to_string())
-    }));
-    let width = |cell: &String| cell.chars().count();
-    let widths: [usize; 8] = std::array::from_fn(|column| {
-        rows.iter()
-            .map(|row| width(&row[column]))
-            .max()
-            .unwrap_or(0)
-    });
-    let limit = if io::stdout().is_terminal() {
-        TERMINAL_WIDTH
-    } else {
-        usize::MAX
-    };
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(widths);
-        let line: Vec<String> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        let line: String = line.join("  ").chars().take(limit).collect();
-        text += line.trim_end();
-        text.push('\n');
-    }
-    text
+    let rows: Vec<Row<6>> = listed
+        .iter()
+        .map(|listed| Row {
+            cells: [
+                listed.name.clone(),
+                listed.kind.to_string(),
+                listed.sandbox.clone().unwrap_or_else(unknown),
+                listed.enablement.to_string(),
+                listed.state.clone().unwrap_or_else(unknown),
+                listed.connections.map_or_else(unknown, |n| n.to_string()),
+            ],
+            lines: vec![
+                format!("listens: {}", listed.listen.join(" ")),
+                format!("runs: {}", listed.program),
+            ],
+        })
+        .collect();
+    let columns = [
+        ("NAME", Align::Left),
+        ("KIND", Align::Left),
+        ("SANDBOX", Align::Left),
+        ("ENABLED", Align::Left),
+        ("STATE", Align::Left),
+        ("NOW", Align::Right),
+    ];
+    table(columns, &rows)
 }

@@ -9,6 +9,8 @@ mod list;
 mod place;
 mod remove;
 mod services;
+mod status;
+mod table;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -59,6 +61,8 @@ enum Command {
     /// Add or remove a line in /etc/services
     #[command(subcommand)]
     Services(services::Command),
+    /// Show the open connections of services, and what systemd has counted
+    Status(Deferred<status::Options>),
 }
 
 /// The command line, for the manual pages and the completions.
@@ -93,10 +97,14 @@ pub fn main() -> ExitCode {
         Command::Add(Deferred(options)) => add::run(*options).map(|()| true),
         Command::Check(Deferred(options)) => check::run(&options),
         Command::Connect(Deferred(options)) => connect::run(&options).map(|()| true),
-        Command::Doctor(Deferred(options)) => doctor::run(&options),
+        Command::Doctor(Deferred(options)) => match doctor::run(&options) {
+            Ok(status) => return status,
+            Err(error) => Err(error),
+        },
         Command::List(Deferred(options)) => list::run(&options).map(|()| true),
         Command::Remove(Deferred(options)) => remove::run(&options).map(|()| true),
         Command::Services(command) => services::run(command).map(|()| true),
+        Command::Status(Deferred(options)) => status::run(&options).map(|()| true),
         Command::Serve(Deferred(options)) => return serve::run(&options),
     };
     match done {

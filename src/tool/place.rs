@@ -1,7 +1,9 @@
 //! The options that say on whose units a subcommand works.
 
+use std::fs;
 use std::path::PathBuf;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
 use crate::systemd::{Place, Scope};
@@ -9,12 +11,22 @@ use crate::systemd::{Place, Scope};
 #[derive(Debug, Args)]
 pub struct PlaceOptions {
     /// Work on the system in this directory
-    #[arg(long, value_name = "DIR", default_value = "/", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", default_value = "/", value_hint = ValueHint::DirPath, value_parser = root())]
     pub root: PathBuf,
     /// Work on the service manager of the calling user; with --root, on the units for all users of
     /// that system
     #[arg(long)]
     pub user: bool,
+}
+
+/// Parses the root directory of a system, which has to exist: without it, every answer would be that
+/// nothing is there.
+pub fn root() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match fs::metadata(&path) {
+        Ok(found) if found.is_dir() => Ok(path),
+        Ok(_) => Err("it is not a directory".to_string()),
+        Err(error) => Err(error.to_string()),
+    })
 }
 
 impl PlaceOptions {

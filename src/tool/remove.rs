@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::place::PlaceOptions;
 use super::{say, with_hint};
-use crate::attach;
+use crate::attach::{self, Stopping};
+use crate::log::Count;
 use crate::services::ServiceName;
 
 #[derive(Debug, Args)]
@@ -22,7 +23,11 @@ pub struct Options {
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let place = options.place.place();
-    let removed = attach::remove(&place, &options.name, options.force).map_err(|error| {
+    let removed = attach::remove(&place, &options.name, options.force, |stopping| {
+        // If nobody can read it, the service is removed all the same.
+        let _ = say(&waiting(&options.name, &stopping));
+    });
+    let removed = removed.map_err(|error| {
         let hint = error.hint();
         with_hint(format!("cannot remove {}: {error}", options.name), hint)
     })?;
@@ -59,4 +64,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         );
     }
     say(&text)
+}
+
+/// Why the command takes its time.
+fn waiting(name: &ServiceName, stopping: &Stopping) -> String {
+    let open = Count(stopping.connections, "connection");
+    match &stopping.timeout {
+        Some(timeout) => format!("{name}: stopping; waiting up to {timeout} for {open} to end\n"),
+        None => format!("{name}: stopping; ending {open}\n"),
+    }
 }

@@ -23,7 +23,7 @@ pub struct Line {
     #[arg(value_parser = super::port)]
     port: NonZeroU16,
     /// Work on the system in this directory
-    #[arg(long, value_name = "DIR", default_value = "/", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", default_value = "/", value_hint = ValueHint::DirPath, value_parser = super::place::root())]
     root: PathBuf,
     /// Print what would be done, and change nothing
     #[arg(long)]

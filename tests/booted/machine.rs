@@ -55,19 +55,32 @@ pub struct Machine {
 impl Machine {
     /// Boots a fresh machine.
     pub fn start(release: Release) -> Machine {
+        Machine::start_image(release.name())
+    }
+
+    fn start_image(image: &str) -> Machine {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         // tests/run removes the machines with its own number, also after this process was killed.
         let run =
             std::env::var("SOCKUNIT_TEST_RUN").unwrap_or_else(|_| std::process::id().to_string());
         let name = format!("test-{run}-{count}");
-        let leader = stdout_of(Command::new(tool()).args(["start", &name, release.name()]));
+        let leader = stdout_of(Command::new(tool()).args(["start", &name, image]));
         Machine { name, leader }
     }
 
     /// Boots a fresh machine and installs the package in it. Starts no socket.
     pub fn installed(release: Release) -> Machine {
-        let machine = Machine::start(release);
+        Machine::start(release).with_package()
+    }
+
+    /// As `installed`, with Debian packages that ship socket units.
+    pub fn with_socket_packages(release: Release) -> Machine {
+        Machine::start_image(&format!("{}-sockets", release.name())).with_package()
+    }
+
+    fn with_package(self) -> Machine {
+        let machine = self;
         // dpkg takes half a second less than apt-get, and most tests do not test the installation.
         let there = machine.copy_in(deb());
         machine.run(&format!("dpkg --install --force-unsafe-io {there}"));

@@ -66,8 +66,10 @@ mod sandbox;
 mod serve;
 mod session;
 mod shared;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod sweep;
+mod terminal;
 mod units;
 mod xinetd;

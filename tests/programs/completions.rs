@@ -1,8 +1,9 @@
 //! The shell completions, as bash runs them.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 #[path = "../../packaging/docs.d/completions.rs"]
 #[allow(dead_code)]
@@ -64,11 +65,62 @@ fn remove_and_doctor_are_offered_the_attached_services() {
         offered(&folder, &["doctor", "--root", root, "h"]),
         ["hello"]
     );
-    let all = offered(&folder, &["remove", "--root", root, ""]);
-    assert!(
-        all.iter()
-            .all(|word| word == "greeter" || word.starts_with('-')),
-        "{all:?}"
+    assert_eq!(
+        offered(&folder, &["status", "--user", "--root", root, ""]),
+        ["hello", "celebs"]
+    );
+    assert_eq!(
+        offered(&folder, &["remove", "--root", root, ""]),
+        ["greeter"]
+    );
+}
+
+/// The words that a command gets when this is typed into bash, tabs included.
+fn typed(folder: &Path, line: &str) -> Vec<String> {
+    let script = folder.join("sockunit.bash");
+    let [(_, text), ..] = script::completions();
+    fs::write(&script, text).unwrap();
+    let words = folder.join("words");
+    let _ = fs::remove_file(&words);
+    let input = format!(
+        ". {}\nsockunit() {{ printf '%s\\n' \"$@\" >{}; }}\n{line}\nexit\n",
+        script.display(),
+        words.display()
+    );
+    let mut bash = Command::new("script")
+        .args(["-qec", "bash --norc --noprofile -i", "/dev/null"])
+        .env("TERM", "dumb")
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    bash.stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    bash.wait().unwrap();
+    let words = fs::read_to_string(words).unwrap();
+    words.lines().map(Into::into).collect()
+}
+
+#[test]
+fn a_tab_inserts_neither_a_dash_nor_a_blank_after_a_directory() {
+    let folder = folder("completions-typed");
+    fs::create_dir_all(folder.join("tree/etc")).unwrap();
+    // No service is attached in this system.
+    assert_eq!(
+        typed(&folder, "sockunit remove --root tree \tx"),
+        ["remove", "--root", "tree", "x"]
+    );
+    assert_eq!(
+        typed(&folder, "sockunit list --root tr\te\t--json"),
+        ["list", "--root", "tree/etc/--json"]
+    );
+    assert_eq!(
+        typed(&folder, "sockunit remove --fo\tx"),
+        ["remove", "--force", "x"]
     );
 }
 

@@ -161,7 +161,7 @@ fn mistakes_in_unit_files_are_reported_by_line() {
             TEMPLATE,
             "[Service]\n",
             "",
-            "/etc/systemd/system/tick@.service:1: an assignment before the first section header",
+            "tick@.service sets no ExecStart=",
         ),
         (
             "accept",
@@ -248,11 +248,11 @@ fn mistakes_in_unit_files_are_reported_by_line() {
             "tick@.service sets StandardOutput=journal",
         ),
         (
-            "stderr",
-            TEMPLATE,
-            "StandardError=journal\n",
-            "",
-            "tick@.service does not set StandardError=journal",
+            "families",
+            SOCKET,
+            "127.0.0.1:4000",
+            "[::]:4000\nListenStream=0.0.0.0:4000",
+            "tick.socket listens on port 4000 twice",
         ),
     ] {
         let printed = problem(name, |tree| replace(tree, path, from, to));
@@ -261,6 +261,86 @@ fn mistakes_in_unit_files_are_reported_by_line() {
             "{expected}: {printed}"
         );
     }
+}
+
+#[test]
+fn a_line_without_effect_and_a_matter_of_taste_are_notes() {
+    for (name, path, from, to, expected) in [
+        (
+            "stderr",
+            TEMPLATE,
+            "StandardError=journal\n",
+            "",
+            "note: tick@.service does not set StandardError=journal: the program's error messages go to the client",
+        ),
+        (
+            "key",
+            TEMPLATE,
+            "User",
+            "ExecStrat=x\nUser",
+            "note: /etc/systemd/system/tick@.service:3: ExecStrat=x: systemd reports \"Unknown key",
+        ),
+        (
+            "section",
+            SOCKET,
+            "[Unit]",
+            "[Unti]",
+            "note: /etc/systemd/system/tick.socket:1: systemd reports \"Unknown section 'Unti'",
+        ),
+    ] {
+        let tree = tree(&format!("note-{name}"));
+        replace(&tree, path, from, to);
+        let printed = printed_by(&tree, &["tick"]);
+        let noted = printed.lines().any(|line| line.starts_with(expected));
+        assert!(noted && !printed.contains("problem: "), "{printed}");
+    }
+    let moved = tree("moved");
+    moved.write(
+        "etc/systemd/system/tick.socket.d/port.conf",
+        "[Socket]\nListenStream=\nListenStream=127.0.0.1:4001\n",
+    );
+    let printed = printed_by(&moved, &["tick"]);
+    let note = "note: /etc/systemd/system/tick.socket.d/port.conf:3: ListenStream=127.0.0.1:4001 replaces the addresses of \
+                /etc/systemd/system/tick.socket\n";
+    assert!(printed.contains(note), "{printed}");
+}
+
+#[test]
+fn a_socket_of_another_kind_is_named_and_not_judged() {
+    for (key, value) in [
+        ("ListenDatagram", "/run/tick"),
+        ("ListenSequentialPacket", "/run/tick"),
+        ("ListenFIFO", "/run/tick"),
+        ("ListenNetlink", "audit 1"),
+        ("ListenSpecial", "/dev/rfkill"),
+        ("ListenMessageQueue", "/tick"),
+    ] {
+        let tree = tree("kind");
+        replace(
+            &tree,
+            SOCKET,
+            "ListenStream=127.0.0.1:4000\nAccept=yes",
+            &format!("{key}={value}"),
+        );
+        fs::remove_file(tree.path(TEMPLATE)).unwrap();
+        let expected = format!(
+            "ok: /etc/systemd/system/tick.socket\n\
+             note: tick.socket has {key}=: doctor checks stream sockets only, and stops here\n"
+        );
+        assert_eq!(printed_by(&tree, &["tick"]), expected);
+    }
+    let tree = tree("of-systemd");
+    replace(&tree, SOCKET, "Description=x", "DefaultDependencies=no");
+    replace(
+        &tree,
+        TEMPLATE,
+        "/usr/local/bin/tick",
+        "/usr/lib/systemd/systemd-tick",
+    );
+    let printed = printed_by(&tree, &["tick"]);
+    let note =
+        "note: tick.socket and tick@.service are a part of systemd: doctor does not check them\n";
+    assert!(printed.ends_with(note), "{printed}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn exchange_lossy(mut client: TcpStream, input: &[u8]) {
 }
 
 #[test]
-fn debug_entries_are_written_only_with_debug_invocation() {
+fn entries_for_diagnosis_are_written_only_with_debug_invocation() {
     for (setting, wanted) in [("1", true), ("0", false)] {
         let setting = format!("DEBUG_INVOCATION={setting}");
         let (client, journal, served) = start("/usr/bin/env", &[&setting, CELEBS]);
@@ -43,7 +43,7 @@ fn debug_entries_are_written_only_with_debug_invocation() {
         exchange_lossy(client, b"quit\n");
         assert!(served.end().success());
         let text = rest(journal);
-        let entry = format!("<7>{peer} connected\n");
+        let entry = format!("<6>{peer} connected\n");
         assert_eq!(text.starts_with(&entry), wanted, "{text}");
     }
 }

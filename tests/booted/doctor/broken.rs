@@ -55,12 +55,6 @@ pub const BROKEN: &[Broken] = &[
         fixed: By("sed -i 's/^\\[Socket/[Socket]/' UNITS/NAME.socket && systemctl daemon-reload && systemctl restart NAME.socket"),
     },
     Broken {
-        how: "echo 'StandardInput socket' >>UNITS/NAME@.service && systemctl daemon-reload",
-        problem: "neither [Section] nor Key=value",
-        held: 0,
-        fixed: By("sed -i '$d' UNITS/NAME@.service && systemctl daemon-reload"),
-    },
-    Broken {
         how: "sed -i /Accept/d UNITS/NAME.socket && systemctl daemon-reload && systemctl restart NAME.socket || :",
         problem: "NAME.socket does not set Accept=yes",
         held: 0,
@@ -238,12 +232,6 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         how: "echo StandardOutput=journal >>UNITS/NAME@.service; systemctl daemon-reload",
         problem: "NAME@.service sets StandardOutput=journal",
-        held: 0,
-        fixed: ByItsCommands,
-    },
-    Broken {
-        how: "sed -i /StandardError/d UNITS/NAME@.service; systemctl daemon-reload",
-        problem: "NAME@.service does not set StandardError=journal",
         held: 0,
         fixed: ByItsCommands,
     },

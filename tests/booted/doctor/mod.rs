@@ -3,6 +3,9 @@
 //! All are made in one machine per release, one after the other. Each begins as a working service.
 
 mod broken;
+mod sockets;
+mod statements;
+mod units;
 
 use std::io::Write;
 
@@ -98,7 +101,7 @@ impl Report {
 /// Everything that doctor could change: files, and the states of the service's units, without the instances that any
 /// client leaves.
 const STATE: &str =
-    "find /etc /home /root /srv /tmp /usr/local -xdev -printf '%p %M %U %G %s %T@ %l\\n' | sort
+    "find /etc /home /root /srv /tmp /usr/local -xdev -mindepth 1 -printf '%p %M %U %G %s %T@ %l\\n' | sort
      systemctl list-units --all --plain --no-legend --full 'NAME*' | grep -v @ || true";
 
 const EXAMINE: &str = "sockunit doctor --json NAME && echo 0 || echo $?";
@@ -129,7 +132,7 @@ fn the_problem_of_every_broken_service_is_found_and_its_fix_works(release: Relea
     // SOCKUNIT_CASE=case7 runs one case only.
     let only = std::env::var("SOCKUNIT_CASE").ok();
     let mut examined = 0;
-    for (index, broken) in BROKEN.iter().enumerate() {
+    for (index, broken) in BROKEN.iter().chain(units::BROKEN).enumerate() {
         let case = Case::of(index);
         if only.as_ref().is_some_and(|only| *only != case.name) {
             continue;
@@ -384,11 +387,46 @@ fn a_users_own_services_are_checked_without_root(release: Release) {
     // What belongs to the system he may look at too, but for the journal.
     machine.run("systemctl start hello.socket");
     let fourth = as_you("sockunit doctor hello");
-    assert!(
-        fourth.status.success(),
-        "{}",
-        String::from_utf8_lossy(&fourth.stdout)
-    );
+    let report = String::from_utf8_lossy(&fourth.stdout);
+    assert_eq!(fourth.status.code(), Some(3), "{report}");
+    assert!(report.contains("answers \"Hello World:"), "{report}");
+    let last = "not checked: what the program writes to the journal (run this as root, or join the group systemd-journal)\n";
+    assert!(report.ends_with(last), "{report}");
+    // What is not for his eyes is no problem.
+    for (change, shown) in [
+        (
+            "chmod 600 UNITS/secret.socket",
+            "not checked: secret.socket cannot be read: UNITS/secret.socket: Permission denied",
+        ),
+        (
+            "chmod 600 UNITS/secret@.service",
+            "not checked: secret@.service cannot be read: ",
+        ),
+        (
+            "install -m 711 /bin/echo PROGRAM",
+            "not checked: PROGRAM cannot be read: ",
+        ),
+        (
+            "printf 'ListenStream=\\nListenStream=/run/secret.sock\\nSocketMode=0600\\n' >>UNITS/secret.socket; RELOAD",
+            "not checked: cannot connect: /run/secret.sock: permission denied",
+        ),
+    ] {
+        let case = Case {
+            name: "secret".into(),
+            port: 4010,
+        };
+        machine.run("rm -f /etc/systemd/system/secret* /usr/local/bin/secret");
+        machine.run(&format!(
+            "{}\n{}",
+            attach(&machine, &case),
+            case.fill(change)
+        ));
+        let output = as_you("sockunit doctor secret");
+        let report = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(3), "{change}: {report}");
+        assert!(report.contains(&case.fill(shown)), "{change}: {report}");
+        assert!(!report.contains("problem: "), "{change}: {report}");
+    }
 }
 
 /// What a client can have logged, and what an attached program can write.

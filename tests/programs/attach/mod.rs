@@ -295,10 +295,16 @@ fn list_shows_what_is_attached_and_the_services_of_the_package() {
     assert_eq!(
         done.stdout,
         "\
-NAME     LISTENS                    KIND            SANDBOX  ENABLED   STATE  NOW  PROGRAM
-all      4001                       shared          off      disabled  -      -    /bin/sh
-greeter  127.0.0.1:4000,[::1]:4000  per-connection  strict   enabled   -      -    /home/you/hello.sh --loud
-hello    127.0.0.1:3333,[::1]:3333  per-connection  -        disabled  -      -    /usr/libexec/sockunit/hello
+NAME     KIND            SANDBOX  ENABLED   STATE  NOW
+all      shared          off      disabled  -        -
+    listens: 4001
+    runs: /bin/sh
+greeter  per-connection  strict   enabled   -        -
+    listens: 127.0.0.1:4000 [::1]:4000
+    runs: /home/you/hello.sh --loud
+hello    per-connection  -        disabled  -        -
+    listens: 127.0.0.1:3333 [::1]:3333
+    runs: /usr/libexec/sockunit/hello
 "
     );
     let done = tree.run("list", &["--json"]);

@@ -324,3 +324,27 @@ fn inherited_child_processes_are_not_stopped() {
     )
     .unwrap();
 }
+
+#[test]
+fn a_first_interrupt_says_what_is_waited_for_and_a_second_one_ends_the_wait() {
+    let mut serve = Serve::start(&["--stop-timeout=5min"], &["cat"]);
+    let mut clients = [serve.connect(), serve.connect()];
+    for client in &mut clients {
+        client.write_all(b"x\n").unwrap();
+        assert_eq!(line(&mut *client), "x");
+    }
+    let pid = nix::unistd::Pid::from_raw(serve.served.pid().try_into().unwrap());
+    let interrupt = || nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    interrupt();
+    let entry = serve.until_logged("stopping: ");
+    assert_eq!(
+        entry,
+        "cat: stopping: waiting up to 300s for 2 connections to end; a second SIGINT (Ctrl-C) or \
+         SIGTERM ends the wait"
+    );
+    interrupt();
+    for client in clients {
+        assert_eq!(rest(client), "");
+    }
+    assert!(serve.served.wait().success());
+}

@@ -1,0 +1,126 @@
+//! Rules of the service itself about which clients may connect.
+
+use std::net::IpAddr;
+
+use super::subject::Subject;
+use super::{Problem, Report};
+use crate::connect::DialError;
+use crate::server::Network;
+use crate::systemd::command_lines;
+
+/// Why there is no connection from this machine, whose address is `own`.
+pub fn unreachable(subject: &Subject<'_>, own: Option<IpAddr>, error: &DialError) -> Problem {
+    if error.is_denied() {
+        return Problem::unchecked(error.to_string(), "run this as root");
+    }
+    let Some(ip) = own.filter(|ip| is_denied(subject, *ip)) else {
+        return Problem::new(
+            error.to_string(),
+            "see whether a packet filter drops the connection: nft list ruleset",
+        );
+    };
+    let unit = &subject.socket.name;
+    let lines = lines(subject);
+    let everybody = if ip.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
+    let denied = subject.loaded.get("IPAddressDeny").split_whitespace();
+    let allowed = subject.loaded.get("IPAddressAllow");
+    if denied.into_iter().any(|network| network == everybody) && allowed.is_empty() {
+        return Problem::new(
+            format!("{unit} accepts no client: its IPAddressDeny= denies all, and there is no IPAddressAllow="),
+            "name the clients in IPAddressAllow=, or remove the lines",
+        )
+        .evidence(lines)
+        .impact("The packets of a denied client are dropped: it waits until it gives up.");
+    }
+    Problem::unchecked(
+        format!(
+            "{unit} denies {ip}, and doctor cannot connect as a client: {}",
+            lines.join("; ")
+        ),
+        "connect from an address that it allows",
+    )
+}
+
+/// Notes that the unit's rules have no effect here: it denies this machine, and the connection was
+/// accepted.
+pub fn without_effect(subject: &Subject<'_>, own: Option<IpAddr>, report: &mut Report<'_>) {
+    if let Some(ip) = own.filter(|ip| is_denied(subject, *ip)) {
+        report.note(format!(
+            "{} denies {ip}, and that address was accepted: this system does not apply IPAddressDeny=, which needs \
+             cgroup BPF ({})",
+            subject.socket.name,
+            lines(subject).join("; ")
+        ));
+    }
+}
+
+/// Checks that the rules of `sockunit serve` allow this machine, whose address is `own`.
+///
+/// # Errors
+///
+/// They do not: the connection shows nothing about others.
+pub fn refused(subject: &Subject<'_>, own: Option<IpAddr>) -> Result<(), Problem> {
+    let (Some(ip), Some(options)) = (own, serve_options(subject)) else {
+        return Ok(());
+    };
+    let networks = |name: &str| -> Vec<Network> {
+        let values = options.windows(2).filter_map(|pair| {
+            let joined = pair[1]
+                .strip_prefix(name)
+                .and_then(|end| end.strip_prefix('='));
+            joined.or_else(|| (pair[0] == name).then_some(pair[1].as_str()))
+        });
+        values.filter_map(|value| value.parse().ok()).collect()
+    };
+    let (allow, deny) = (networks("--allow"), networks("--deny"));
+    let has = |list: &[Network]| list.iter().any(|network| network.contains(ip));
+    if !has(&deny) && (allow.is_empty() || has(&allow)) {
+        return Ok(());
+    }
+    Err(Problem::unchecked(
+        format!(
+            "{} refuses {ip}, and doctor cannot connect as a client: {}",
+            subject.service.name,
+            subject.command()
+        ),
+        "connect from an address that --allow and --deny allow",
+    ))
+}
+
+/// The words of `sockunit serve` before the program that it starts.
+fn serve_options(subject: &Subject<'_>) -> Option<Vec<String>> {
+    if !subject.serves_by_tool() {
+        return None;
+    }
+    let line = subject.service.value("Service", "ExecStart")?;
+    let commands = command_lines(line.text).ok()?;
+    let mut words = commands.first()?.argv();
+    words.truncate(words.iter().position(|word| word == "--")?);
+    Some(words)
+}
+
+/// Whether the socket unit denies an address. What is allowed wins over what is denied.
+fn is_denied(subject: &Subject<'_>, ip: IpAddr) -> bool {
+    let has = |key: &str| {
+        let networks = subject.loaded.get(key).split_whitespace();
+        let mut networks = networks.filter_map(|network| network.parse::<Network>().ok());
+        networks.any(|network| network.contains(ip))
+    };
+    has("IPAddressDeny") && !has("IPAddressAllow")
+}
+
+/// The lines with the rules, each with its place.
+fn lines(subject: &Subject<'_>) -> Vec<String> {
+    let rules = subject.socket.section("Socket");
+    let rules = rules.filter(|(key, _)| ["IPAddressAllow", "IPAddressDeny"].contains(key));
+    rules
+        .map(|(key, value)| {
+            format!(
+                "{}:{}: {key}={}",
+                value.path.display(),
+                value.line,
+                value.text
+            )
+        })
+        .collect()
+}
