@@ -425,10 +425,9 @@ fn several_addresses_are_added_again_replaced_listed_and_removed() {
     let again = add(&["::1", "127.0.0.1:4001", "/run/greeter.sock"]);
     assert!(again.stdout.starts_with("unchanged: "), "{}", again.stderr);
     let listed = tree.run("list", &[]).stdout;
-    assert!(
-        listed.contains("[::1]:4000,127.0.0.1:4001,/run/greeter.sock"),
-        "{listed}"
-    );
+    for address in ["[::1]:4000", "127.0.0.1:4001", "/run/greeter.sock"] {
+        assert!(listed.contains(address), "{listed}");
+    }
     let other = add(&["::1", "127.0.0.1:4001", "/run/greeter"]);
     assert_eq!(other.status, Some(1));
     for line in [
