@@ -101,7 +101,7 @@ fn what_a_program_sends_to_syslog_is_in_the_journal_at_every_priority_and_level(
                     |journal| journal.contains(&format!("{word} {priority}")),
                 );
             }
-            machine.journal_until("-t job -p 5..5 -o cat", "standard error", |journal| {
+            machine.journal_until("-t job -p 4..5 -o cat", "standard error", |journal| {
                 journal.contains(&format!("{word} on standard error"))
             });
             drop(client);

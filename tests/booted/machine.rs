@@ -75,6 +75,7 @@ impl Machine {
     }
 
     /// As `installed`, with Debian packages that ship socket units.
+    #[cfg(feature = "sockets")]
     pub fn with_socket_packages(release: Release) -> Machine {
         Machine::start_image(&format!("{}-sockets", release.name())).with_package()
     }

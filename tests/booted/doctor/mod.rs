@@ -3,6 +3,7 @@
 //! All are made in one machine per release, one after the other. Each begins as a working service.
 
 mod broken;
+#[cfg(feature = "sockets")]
 mod sockets;
 mod statements;
 mod units;
