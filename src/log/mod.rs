@@ -33,6 +33,8 @@ pub fn is_journal(fd: BorrowedFd<'_>) -> bool {
 pub enum Priority {
     /// The program failed.
     Error = 3,
+    /// What a program writes to standard error.
+    Warning = 4,
     /// The entries of every connection.
     Notice = 5,
     /// For diagnosis: written only if DEBUG_INVOCATION=1 is set, which systemd sets too. With
@@ -166,10 +168,10 @@ impl Log {
         self.write(Priority::Notice, message);
     }
 
-    /// Writes an entry at priority notice, and returns false if the sink does not accept it now.
-    pub fn try_notice(&mut self, message: &str) -> bool {
+    /// Writes an entry at priority warning, and returns false if the sink does not accept it now.
+    pub fn try_warning(&mut self, message: &str) -> bool {
         self.report_dropped();
-        self.put(Priority::Notice, message, &[])
+        self.put(Priority::Warning, message, &[])
     }
 
     /// Returns false if the sink did not accept the entry.

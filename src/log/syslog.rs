@@ -34,6 +34,7 @@ impl SyslogSocket {
     pub fn put(&mut self, priority: Priority, message: &str) -> bool {
         match priority {
             Priority::Error => self.0.err(message),
+            Priority::Warning => self.0.warning(message),
             Priority::Notice => self.0.notice(message),
             Priority::Info => self.0.info(message),
         }

@@ -189,8 +189,8 @@ impl<'l> ConnectionLog<'l> {
 
     /// Logs a message that its writer keeps to a rate of its own. Returns false if the log does not
     /// accept it now.
-    pub fn try_notice(&mut self, message: &str) -> bool {
-        self.log.try_notice(message)
+    pub fn try_warning(&mut self, message: &str) -> bool {
+        self.log.try_warning(message)
     }
 
     /// Logs that the process waits for open connections before it exits.

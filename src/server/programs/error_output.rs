@@ -1,7 +1,7 @@
 //! The standard error of the program of a single connection.
 //!
 //! The standard error of this process is a stream to the journal on which each line starts with its
-//! priority. The program gets a pipe instead: its lines become entries at priority notice, and it cannot
+//! priority. The program gets a pipe instead: its lines become entries at priority warning, and it cannot
 //! choose another priority. It also cannot crowd out the entry of the connection, because journald accepts
 //! 10,000 entries in 30 seconds from a service. While journald accepts none, the program has to wait.
 
@@ -117,7 +117,7 @@ impl ErrorOutput {
     /// Writes entries; returns false if the log does not accept all of them.
     fn write(&mut self, log: &mut ConnectionLog<'_>) -> bool {
         while let Some(entry) = self.entries.front() {
-            if !log.try_notice(entry) {
+            if !log.try_warning(entry) {
                 return false;
             }
             self.entries.pop_front();

@@ -116,7 +116,7 @@ fn a_program_that_does_not_exist_is_an_error_in_the_log() {
 }
 
 #[test]
-fn what_the_program_writes_to_standard_error_is_logged_at_notice_before_the_end() {
+fn what_the_program_writes_to_standard_error_is_logged_as_a_warning_before_the_end() {
     let (client, journal, served) = start(
         &[],
         "printf '<0>alarm\n\nhalf' >&2; printf ' a line\nno end' >&2; echo \"${JOURNAL_STREAM-none}\"",
@@ -130,7 +130,7 @@ fn what_the_program_writes_to_standard_error_is_logged_at_notice_before_the_end(
     };
     assert_eq!(
         (alarm, half, no_end),
-        ("<5><0>alarm", "<5>half a line", "<5>no end")
+        ("<4><0>alarm", "<4>half a line", "<4>no end")
     );
     assert!(end.contains(" exited 0: pid "), "{log}");
 }
@@ -146,7 +146,7 @@ fn a_program_that_floods_its_standard_error_cannot_drown_the_entry_of_the_connec
     let logged = log.lines().filter(|line| line[3..].parse::<u32>().is_ok());
     let logged = logged.count() as u64;
     let sums = log.lines().filter_map(|line| {
-        line.strip_prefix("<5>not logged: ")?
+        line.strip_prefix("<4>not logged: ")?
             .split(' ')
             .next()?
             .parse::<u64>()
