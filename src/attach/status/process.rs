@@ -57,6 +57,10 @@ impl Server {
         let (server, since) = match (unit.contains('@'), program) {
             (true, _) => (main, main_origin.and_then(Origin::time)),
             (false, Some((program, origin))) => (program, origin.and_then(Origin::time)),
+            // The caller may not see `serve --isolate`, which has started it.
+            (false, None) if main_origin.is_some_and(Origin::is_program) => {
+                (main, main_origin.and_then(Origin::time))
+            }
             (false, None) => (main, None),
         };
         Some(Server {
@@ -90,6 +94,12 @@ impl Origin {
             parent: fields.get(1)?.parse().ok()?,
             started: fields.get(19)?.parse().ok()?,
         })
+    }
+
+    /// Whether something else than a service manager has started it.
+    fn is_program(self) -> bool {
+        let parent = fs::read_to_string(format!("/proc/{}/comm", self.parent));
+        parent.is_ok_and(|name| name.trim_end() != "systemd")
     }
 
     /// The time of its start.
