@@ -10,7 +10,7 @@ variant() {
         options+=("$1")
         shift
     done
-    shift || true
+    [ $# -eq 0 ] || shift # --
     port=$((port + 1))
     inside sockunit add --no-services "${options[@]}" "v$port" "$port" -- /usr/local/bin/hello-c-static >/dev/null
     if [ $# -gt 0 ]; then

@@ -70,10 +70,6 @@ fetch() { # PACKAGE PATTERN: PATTERN matches the dependencies that the image lac
 }
 
 inetd() { # -R: starts per minute; 0 does not mean unlimited
-    if ! fetch openbsd-inetd 'lib(event|tirpc).*'; then
-        say "NOT MEASURED: openbsd-inetd: the download failed (messages above)"
-        return
-    fi
     printf '127.0.0.1:%s stream tcp4 nowait _sockunit %s hello\n' "$1" "$2" | put "/etc/bench-inetd-$1.conf"
     background "bench-inetd-$1" /opt/openbsd-inetd/usr/sbin/inetd -i -R 1000000 "/etc/bench-inetd-$1.conf"
     contenders+=("openbsd-inetd=127.0.0.1:$1")
