@@ -10,8 +10,11 @@ use crate::support::rest;
 on_both_releases!(
     rsync_serves_a_module_on_its_registered_port,
     git_daemon_serves_a_clone_on_its_registered_port,
+    a_web_server_svnserve_and_nrpe_serve_from_the_default_sandbox,
+    repositories_are_written_as_their_owner,
     a_program_gets_its_directories_group_and_environment,
     options_are_replaced_under_load_without_a_refused_connection,
+    ansible_attaches_a_service_twice_and_sees_that_nothing_changed,
     removal_of_the_package_names_the_attached_services,
     servers_that_start_as_root_serve_sessions_of_their_users,
 );
@@ -56,6 +59,88 @@ fn git_daemon_serves_a_clone_on_its_registered_port(release: Release) {
              sockunit remove git"
         ));
     }
+}
+
+/// Waits until a service has logged the end of this many connections that exited with status 0.
+fn ended_well(machine: &Machine, service: &str, count: usize) {
+    machine.journal_until(&format!("-t {service} -o cat"), "an end", |journal| {
+        journal.matches(" exited 0: pid ").count() >= count
+    });
+}
+
+fn a_web_server_svnserve_and_nrpe_serve_from_the_default_sandbox(release: Release) {
+    let machine = Machine::installed(release);
+    machine.run(
+        "mkdir /srv/web && head -c 3000000 /dev/urandom >/srv/web/data && svnadmin create /srv/svn
+         svn mkdir --quiet --message one file:///srv/svn/trunk && chmod -R a+rX /srv
+         echo 'command[words]=/bin/echo it works' >/etc/nagios/nrpe.d/words.cfg",
+    );
+    for kind in KINDS {
+        machine.run(&format!(
+            "sockunit add {kind} web 8080 -- micro-httpd /srv/web
+             curl --silent --show-error --max-time 30 -o /tmp/data http://127.0.0.1:8080/data && cmp /tmp/data /srv/web/data
+             sockunit add {kind} svn 3690 -- svnserve -i -r /srv/svn
+             rm -rf /tmp/copy && svn checkout --quiet svn://127.0.0.1/ /tmp/copy && [ -d /tmp/copy/trunk ]
+             sockunit add {kind} nrpe 5666 -- nrpe -c /etc/nagios/nrpe.cfg -i"
+        ));
+        let answer = machine.run("/usr/lib/nagios/plugins/check_nrpe -H 127.0.0.1 -c words");
+        assert_eq!(answer, "it works");
+        for service in ["web", "svn", "nrpe"] {
+            ended_well(&machine, service, 1);
+            machine.run(&format!("sockunit remove {service}"));
+        }
+        machine.run("journalctl --quiet --rotate --vacuum-time=1s 2>/dev/null");
+    }
+}
+
+fn repositories_are_written_as_their_owner(release: Release) {
+    let machine = Machine::installed(release);
+    machine.run(
+        "useradd --system --create-home --home-dir /srv/keeper keeper && cd /srv/keeper
+         svnadmin create svn && printf '[general]\nanon-access = write\n' >svn/conf/svnserve.conf
+         git init --quiet --bare git/tale.git && git -C git/tale.git config daemon.receivepack true
+         chown -R keeper: . && git config --global user.name you && git config --global user.email you@example.org",
+    );
+    for kind in KINDS {
+        let add = format!("sockunit add {kind} --user-name keeper --sandbox standard");
+        machine.run(&format!(
+            "{add} svn 3690 -- svnserve -i -r /srv/keeper/svn
+             {add} git 9418 -- git daemon --inetd --export-all --base-path=/srv/keeper/git
+             rm -rf /tmp/copy /tmp/tale && svn checkout --quiet svn://127.0.0.1/ /tmp/copy && cd /tmp/copy
+             echo once >story{kind} && svn add --quiet story{kind} && svn commit --quiet --message one
+             svn cat svn://127.0.0.1/story{kind} | grep -q once
+             git clone --quiet git://127.0.0.1/tale.git /tmp/tale 2>&1 && cd /tmp/tale
+             echo once >story{kind} && git add . && git commit --quiet -m one && git push --quiet origin HEAD 2>&1
+             git clone --quiet git://127.0.0.1/tale.git /tmp/tale/again && grep -q once again/story{kind}
+             sockunit remove svn && sockunit remove git"
+        ));
+    }
+}
+
+fn ansible_attaches_a_service_twice_and_sees_that_nothing_changed(release: Release) {
+    let machine = Machine::installed(release);
+    let playbook = r"
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  tasks:
+    - command: sockunit add echo 4000 -- cat
+      register: added
+      changed_when: not added.stdout.startswith('unchanged')
+";
+    machine.write("/root/echo.yml", playbook);
+    let play = || machine.run("LC_ALL=C.UTF-8 ansible-playbook /root/echo.yml");
+    let first = play();
+    assert!(
+        first.contains("changed=1") && first.contains("failed=0"),
+        "{first}"
+    );
+    let second = play();
+    assert!(
+        second.contains("changed=0") && second.contains("failed=0"),
+        "{second}"
+    );
+    assert_eq!(machine.converse("127.0.0.1:4000", b"here"), b"here");
 }
 
 fn a_program_gets_its_directories_group_and_environment(release: Release) {
