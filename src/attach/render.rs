@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::listen::{Endpoint, endpoints};
 use super::{Attachment, Kind, SERVE, sandbox, signature};
-use crate::server::WhenFull;
 use crate::systemd::Scope;
 use crate::systemd::quote::{environment_word, exec_word, path_word};
 
@@ -190,9 +189,7 @@ fn serve_options(attachment: &Attachment) -> Vec<String> {
             "--per-source".into(),
             per_source,
         ]);
-        if attachment.when_full == WhenFull::Refuse {
-            words.extend(["--when-full", "refuse"].map(String::from));
-        }
+        words.extend(attachment.shared.arguments());
     }
     if attachment.level.sandbox().unprivileged {
         words.push("--isolate".into());

@@ -3,19 +3,19 @@
 use super::{Attachment, Error, Kind};
 use crate::executable::{self, RunAs, Visibility};
 use crate::log::Plain;
-use crate::server::{MAX_BANNER, Refusal, WhenFull};
+use crate::server::MAX_BANNER;
 use crate::systemd::Place;
 
 /// Checks the rules for connections, and returns them as arguments.
 pub fn check(attachment: &Attachment) -> Result<Vec<String>, Error> {
     let rules = &attachment.rules;
-    let counts =
-        |reason: &Refusal| [Refusal::Full, Refusal::Source, Refusal::Rate].contains(reason);
-    let message = rules.message.iter().find(|own| counts(&own.reason()));
+    let mut messages = rules.message.iter();
+    let message = messages.find(|own| own.reason().needs_all_connections());
+    let mut shared = attachment.shared.arguments().into_iter();
     let of_all = if rules.rate.is_some() {
         Some("--rate".to_owned())
-    } else if attachment.when_full != WhenFull::default() {
-        Some("--when-full".to_owned())
+    } else if let Some(option) = shared.next() {
+        Some(option)
     } else {
         message.map(|message| format!("--message {}", Plain(&message.to_string())))
     };

@@ -26,7 +26,7 @@ pub use admission::Refusal;
 pub use error::Error;
 pub use listener::Listener;
 pub(crate) use options::at_least_one;
-pub use options::{Options, WhenFull};
+pub use options::{Options, SharedLimits};
 pub use programs::{ConnectionRules, ProgramOptions, file_name};
 
 use nix::unistd::{dup2_stdin, dup2_stdout};

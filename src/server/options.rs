@@ -5,7 +5,52 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::admission::{Rate, SourcePrefix};
-use crate::clock;
+use crate::clock::{self, duration_word};
+
+/// Limits that a process for one connection cannot apply, because it does not know the others. `sockunit add` has
+/// them too.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[group(skip)]
+pub struct SharedLimits {
+    /// Refuse a connection if its source opened N connections within a second, or within DURATION
+    /// (20/1min); see --source-prefix [default: no limit]
+    #[arg(long, value_name = "N[/DURATION]")]
+    pub rate_per_source: Option<Rate>,
+    /// Treat addresses as one source if they have this many leading bits in common, for IPv4 and for
+    /// IPv6
+    #[arg(long, value_name = "V4,V6", default_value_t)]
+    pub source_prefix: SourcePrefix,
+    /// Refuse all connections of a source for this long after it exceeded --per-source or
+    /// --rate-per-source, or timed out; twice as long if it does so again soon, and at most 64 times as
+    /// long [default: no penalty]
+    #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
+    pub penalty: Option<Duration>,
+    /// Choose what happens to new connections at the limit on connections, rate or load
+    #[arg(long, value_enum, default_value_t)]
+    pub when_full: WhenFull,
+}
+
+impl SharedLimits {
+    /// The limits that are not the default, as arguments of `sockunit serve`.
+    pub fn arguments(&self) -> Vec<String> {
+        let defaults = SharedLimits::default();
+        let mut words = Vec::new();
+        let mut push = |option: &str, value: String| words.extend([option.to_owned(), value]);
+        if let Some(rate) = self.rate_per_source {
+            push("--rate-per-source", rate.to_string());
+        }
+        if self.source_prefix != defaults.source_prefix {
+            push("--source-prefix", self.source_prefix.to_string());
+        }
+        if let Some(penalty) = self.penalty {
+            push("--penalty", duration_word(penalty));
+        }
+        if self.when_full == WhenFull::Refuse {
+            push("--when-full", "refuse".to_owned());
+        }
+        words
+    }
+}
 
 /// Options of every service program, for a process that serves many connections.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -23,22 +68,8 @@ pub struct Options {
     /// limit]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub per_source: Option<u32>,
-    /// Refuse a connection if its source opened N connections within a second, or within DURATION
-    /// (20/1min); see --source-prefix [default: no limit]
-    #[arg(long, value_name = "N[/DURATION]")]
-    pub rate_per_source: Option<Rate>,
-    /// Treat addresses as one source if they have this many leading bits in common, for IPv4 and for
-    /// IPv6
-    #[arg(long, value_name = "V4,V6", default_value_t)]
-    pub source_prefix: SourcePrefix,
-    /// Refuse all connections of a source for this long after it exceeded --per-source or
-    /// --rate-per-source, or timed out; twice as long if it does so again soon, and at most 64 times as
-    /// long [default: no penalty]
-    #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
-    pub penalty: Option<Duration>,
-    /// Choose what happens to new connections at the limit on connections, rate or load
-    #[arg(long, value_enum, default_value_t)]
-    pub when_full: WhenFull,
+    #[command(flatten)]
+    pub shared: SharedLimits,
     /// Exit if there was no connection for this long; systemd starts the service again for the next
     /// one [default: never]
     #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
@@ -60,10 +91,7 @@ impl Default for Options {
             listen: Vec::new(),
             max_connections: 10_000,
             per_source: None,
-            rate_per_source: None,
-            source_prefix: SourcePrefix::default(),
-            penalty: None,
-            when_full: WhenFull::default(),
+            shared: SharedLimits::default(),
             exit_idle_time: None,
             stop_timeout: Duration::from_secs(20),
         }

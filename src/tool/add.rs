@@ -12,7 +12,7 @@ use crate::attach::{
     self, Added, Attachment, Change, Kind, Level, ListenAddress, Plan, Then, Variable,
 };
 use crate::hint::ShellCommand;
-use crate::server::{ConnectionRules, WhenFull, at_least_one};
+use crate::server::{ConnectionRules, SharedLimits, at_least_one};
 use crate::services::ServiceName;
 use crate::systemd::{Place, Scope};
 
@@ -64,9 +64,6 @@ pub struct Options {
     /// Serve at most N connections from one address at once, and close further ones
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
     per_source: u32,
-    /// Choose what happens to new connections at the limit on connections, rate or load; for --shared
-    #[arg(long, value_enum, default_value_t)]
-    when_full: WhenFull,
     #[command(flatten)]
     rules: ConnectionRules,
     /// Start the socket at every boot as well
@@ -81,6 +78,8 @@ pub struct Options {
     dry_run: bool,
     #[command(flatten)]
     place: PlaceOptions,
+    #[command(flatten, next_help_heading = "Options of a service with --shared")]
+    limits: SharedLimits,
 }
 
 pub fn run(options: Options) -> anyhow::Result<()> {
@@ -111,7 +110,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         level: options.sandbox,
         max_connections: options.max_connections,
         per_source: options.per_source,
-        when_full: options.when_full,
+        shared: options.limits,
         rules,
         program,
         arguments: command.collect(),

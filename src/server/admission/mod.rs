@@ -74,11 +74,11 @@ impl Admission {
     pub fn new(options: &Options, limits: Limits) -> Admission {
         Admission {
             max: options.max_connections as usize,
-            source_prefix: options.source_prefix,
+            source_prefix: options.shared.source_prefix,
             max_per_source: options.per_source,
-            source_rate: options.rate_per_source.map(SourceRateLimiter::new),
-            penalties: options.penalty.map(Penalties::new),
-            when_full: options.when_full,
+            source_rate: options.shared.rate_per_source.map(SourceRateLimiter::new),
+            penalties: options.shared.penalty.map(Penalties::new),
+            when_full: options.shared.when_full,
             open: 0,
             sources: HashMap::new(),
             rate: limits
@@ -209,16 +209,19 @@ impl Admission {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::SharedLimits;
 
     fn options(max: u32, per_source: Option<u32>, when_full: WhenFull) -> Options {
         Options {
             listen: Vec::new(),
             max_connections: max,
             per_source,
-            when_full,
+            shared: SharedLimits {
+                when_full,
+                ..SharedLimits::default()
+            },
             exit_idle_time: None,
             stop_timeout: Duration::ZERO,
-            ..Options::default()
         }
     }
 
@@ -351,11 +354,12 @@ mod tests {
     #[test]
     fn a_penalty_refuses_its_source_before_every_other_limit() {
         let now = Instant::now();
-        let options = Options {
+        let mut options = options(100, Some(10), WhenFull::Wait);
+        options.shared = SharedLimits {
             penalty: Some(Duration::from_secs(5)),
             rate_per_source: Some("2/1min".parse().unwrap()),
             source_prefix: "24,64".parse().unwrap(),
-            ..options(100, Some(10), WhenFull::Wait)
+            when_full: WhenFull::Wait,
         };
         let mut admission = Admission::new(&options, Limits::default());
         for address in ["192.0.2.1:1", "192.0.2.2:1"] {

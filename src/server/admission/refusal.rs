@@ -50,6 +50,19 @@ impl Refusal {
         matches!(self, Refusal::Source | Refusal::SourceRate)
     }
 
+    /// Returns whether other connections are the reason, of which a process for one connection knows
+    /// nothing.
+    pub fn needs_all_connections(self) -> bool {
+        match self {
+            Refusal::Full
+            | Refusal::Source
+            | Refusal::SourceRate
+            | Refusal::Penalty
+            | Refusal::Rate => true,
+            Refusal::Load | Refusal::AccessTimes | Refusal::Address | Refusal::Failure => false,
+        }
+    }
+
     /// The message that the client receives by default.
     fn default_message(self) -> &'static str {
         match self {

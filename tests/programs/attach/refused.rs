@@ -361,6 +361,9 @@ fn rules_that_count_connections_need_one_process_for_all() {
     for (options, option) in [
         (&["--rate", "25"][..], "--rate"),
         (&["--when-full", "refuse"], "--when-full"),
+        (&["--rate-per-source", "5"], "--rate-per-source"),
+        (&["--penalty", "5s"], "--penalty"),
+        (&["--source-prefix", "24,64"], "--source-prefix"),
         (&["--message", "source=No"], "--message source=No"),
     ] {
         let words = ["greeter", "4000", "--", "/bin/sh"];
