@@ -72,7 +72,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         false => JournalProtocol::Native,
     };
     startup::run_logged(name.leak(), protocol, |client, log| {
-        server::serve_programs(&options.server, &options.programs, client, log)?;
-        Ok(())
+        let code = server::serve_programs(&options.server, &options.programs, client, log)?;
+        Ok(ExitCode::from(code))
     })
 }

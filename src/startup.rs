@@ -47,7 +47,9 @@ pub fn run<P: ServiceProgram>(name: &'static str) -> ExitCode {
     };
     let protocol = JournalProtocol::Stream;
     match parsed {
-        Ok(program) => run_logged(name, protocol, |client, log| serve(&program, client, log)),
+        Ok(program) => run_logged(name, protocol, |client, log| {
+            serve(&program, client, log).map(|()| ExitCode::SUCCESS)
+        }),
         Err(error) => usage_error(name, protocol, &error),
     }
 }
@@ -57,7 +59,7 @@ pub fn run<P: ServiceProgram>(name: &'static str) -> ExitCode {
 pub fn run_logged(
     name: &'static str,
     protocol: JournalProtocol,
-    work: impl FnOnce(Option<BorrowedFd<'_>>, &mut Log) -> anyhow::Result<()>,
+    work: impl FnOnce(Option<BorrowedFd<'_>>, &mut Log) -> anyhow::Result<ExitCode>,
 ) -> ExitCode {
     let (stdin, stdout) = (io::stdin(), io::stdout());
     let client = client_socket(stdin.as_fd(), stdout.as_fd());
@@ -68,7 +70,7 @@ pub fn run_logged(
         open_log().write(Priority::Error, &panic.to_string());
     }));
     match work(client, &mut log) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             log.write(Priority::Error, &format!("{error:#}"));
             ExitCode::from(FAILED)

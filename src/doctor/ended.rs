@@ -100,6 +100,8 @@ fn not_restarting(subject: &Subject<'_>, unit: &Properties) -> Result<(), Proble
 /// Explains a `Result=` of systemd.
 fn how(result: &str, status: &str) -> String {
     let meaning = match status {
+        "126" => "a program cannot be executed",
+        "127" => "a program was not found",
         "200" => "the working directory cannot be entered (CHDIR)",
         "203" => "the program cannot be executed (EXEC)",
         "208" | "209" => "standard input or output cannot be set up",
@@ -111,7 +113,14 @@ fn how(result: &str, status: &str) -> String {
         "228" => "the system call filter cannot be installed",
         _ => "",
     };
+    // A shell and sockunit serve exit like this if their program was killed.
+    let number: u8 = status.parse().unwrap_or(0);
+    let signal = number.checked_sub(128).filter(|n| (1..=64).contains(n));
     match (result, meaning) {
+        ("exit-code", "") if signal.is_some() => format!(
+            "exit status {status}: its program was killed by signal {}",
+            signal.unwrap_or_default()
+        ),
         ("exit-code", "") => format!("its program ended with exit status {status}"),
         ("exit-code", meaning) => format!("exit status {status}: {meaning}"),
         ("signal" | "core-dump", _) => format!("its program was killed by signal {status}"),
@@ -130,6 +139,10 @@ mod tests {
         assert_eq!(
             how("exit-code", "1"),
             "its program ended with exit status 1"
+        );
+        assert_eq!(
+            how("exit-code", "139"),
+            "exit status 139: its program was killed by signal 11"
         );
         assert!(how("exit-code", "203").contains("cannot be executed"));
         assert_eq!(how("signal", "9"), "its program was killed by signal 9");

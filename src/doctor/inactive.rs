@@ -207,8 +207,6 @@ fn in_use(subject: &Subject<'_>) -> Option<Problem> {
         else {
             continue;
         };
-        let shown = finding.to_string();
-        let shown = shown.strip_prefix("taken: ").unwrap_or(&shown).to_string();
         let problem = Problem::new(
             format!(
                 "port {} is in use: {unit} cannot listen on {}",
@@ -217,7 +215,7 @@ fn in_use(subject: &Subject<'_>) -> Option<Problem> {
             ),
             "stop the other service, or use another port",
         )
-        .evidence([shown])
+        .evidence([finding.message()])
         .evidence(
             socket
                 .as_deref()

@@ -38,6 +38,17 @@ impl End {
         }
     }
 
+    /// The exit status of a process that served this connection alone, as a shell has it. What this
+    /// process or the client decided is no failure of the program: systemd too counts SIGPIPE as success.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            End::Exited(None, status) if !status.is_broken_pipe() => status.code(),
+            End::NotStarted(Errno::ENOENT) => 127,
+            End::NotStarted(_) => 126,
+            End::Exited(..) | End::Session(_) | End::Refused(_) | End::Stopped(_) => 0,
+        }
+    }
+
     /// The value of the journal field SOCKUNIT_EVENT.
     pub fn event(&self) -> &'static str {
         match self {

@@ -42,7 +42,8 @@ pub(super) enum Sockets {
 }
 
 /// Serves connections until SIGTERM or SIGINT, or until there was none for `--exit-idle-time`; a
-/// single connection until it has ended.
+/// single connection until it has ended. Returns the handler.
+///
 /// `handler` makes the handler; the signals are blocked before, so that its threads inherit that.
 ///
 /// # Errors
@@ -55,7 +56,7 @@ pub(super) fn run<H: Handler, E: From<EventLoopError>>(
     options: &Options,
     limits: Limits,
     log: &mut Log,
-) -> Result<(), E> {
+) -> Result<H, E> {
     raise_descriptor_limit(options.max_connections);
     let poll = Poll::new().map_err(EventLoopError::SetUp)?;
     let signals = signals::<H>(&poll).map_err(EventLoopError::SetUp)?;
@@ -88,7 +89,8 @@ pub(super) fn run<H: Handler, E: From<EventLoopError>>(
     let result = event_loop.run();
     event_loop.handler.finish(&mut event_loop.log);
     event_loop.log.finish();
-    Ok(result.map_err(EventLoopError::Poll)?)
+    result.map_err(EventLoopError::Poll)?;
+    Ok(event_loop.handler)
 }
 
 /// Raises the soft limit on file descriptors as far as needed. Not further: programs inherit it,

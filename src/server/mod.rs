@@ -58,12 +58,14 @@ pub fn serve_sessions<S: Service>(
     let handler = SessionHandler::new(service, write_timeout);
     let limits = Limits::default();
     let sockets = Sockets::Listeners(listeners);
-    event_loop::run(|_| Ok(handler), sockets, options, limits, log)
+    event_loop::run(|_| Ok(handler), sockets, options, limits, log).map(drop)
 }
 
 /// Starts a program for each connection, until SIGTERM or SIGINT, or until there was no connection
 /// for `--exit-idle-time`. Listens on the addresses of `--listen`, or else on the sockets that
 /// systemd passed; without either it serves `client`, the connection on standard input and output.
+///
+/// Returns the exit status: for one connection that of its program, otherwise 0.
 ///
 /// # Errors
 ///
@@ -74,7 +76,7 @@ pub fn serve_programs(
     program_options: &ProgramOptions,
     client: Option<BorrowedFd<'_>>,
     log: &mut Log,
-) -> Result<(), Error> {
+) -> Result<u8, Error> {
     let listeners = Listener::find(&options.listen)?;
     let sockets = match (listeners.is_empty(), Stdio::identify(client)) {
         (false, _) => Sockets::Listeners(listeners),
@@ -107,6 +109,7 @@ pub fn serve_programs(
         grace: program_options.grace,
     };
     let banner = read_banner(rules.banner.as_deref())?;
+    let one = matches!(sockets, Sockets::Connection(..));
     let logs_error_output = match &sockets {
         Sockets::Listeners(_) => false,
         Sockets::Connection(..) => log.has_priority_prefixes(),
@@ -134,7 +137,11 @@ pub fn serve_programs(
         )
         .map_err(Error::from)
     };
-    event_loop::run(handler, sockets, options, limits, log)
+    let handler = event_loop::run(handler, sockets, options, limits, log)?;
+    Ok(match one {
+        true => handler.last_exit_code(),
+        false => 0,
+    })
 }
 
 /// Takes the connection from standard input and output, so that closing it closes the last

@@ -67,6 +67,8 @@ pub(super) struct ProgramHandler {
     open: HashSet<Tag>,
     /// The connections whose programs could not be started for lack of resources.
     delayed: VecDeque<usize>,
+    /// How the last program ended, as an exit status.
+    last_exit_code: u8,
 }
 
 impl ProgramHandler {
@@ -104,7 +106,13 @@ impl ProgramHandler {
             failure_message,
             open: HashSet::new(),
             delayed: VecDeque::new(),
+            last_exit_code: 0,
         })
+    }
+
+    /// How the program of the connection that ended last has ended, as an exit status of a shell.
+    pub fn last_exit_code(&self) -> u8 {
+        self.last_exit_code
     }
 }
 
@@ -225,6 +233,7 @@ impl Handler for ProgramHandler {
                     output.finish(context.log, context.now);
                 }
                 let end = End::Exited(connection.reason(), status);
+                self.last_exit_code = end.exit_code();
                 connection.log_end(end, traffic, context);
                 next
             }
@@ -296,7 +305,9 @@ impl ProgramHandler {
             );
             context.log.error(&message, context.now);
             let traffic = connection.traffic();
-            connection.log_end(End::NotStarted(errno), traffic, context);
+            let end = End::NotStarted(errno);
+            self.last_exit_code = end.exit_code();
+            connection.log_end(end, traffic, context);
             refuse(connection.socket(), &self.failure_message, context.now);
             return Next::Close;
         }

@@ -18,6 +18,23 @@ use crate::sys;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ExitStatus(i32);
 
+impl ExitStatus {
+    /// The status as a shell has it: 128 and the number of the signal that killed the process.
+    pub fn code(self) -> u8 {
+        let ExitStatus(status) = self;
+        // Both fit into eight bits.
+        match WIFSIGNALED(status) {
+            true => 128 + WTERMSIG(status) as u8,
+            false => WEXITSTATUS(status) as u8,
+        }
+    }
+
+    /// Whether the process was killed by SIGPIPE.
+    pub fn is_broken_pipe(self) -> bool {
+        WIFSIGNALED(self.0) && WTERMSIG(self.0) == Signal::SIGPIPE as i32
+    }
+}
+
 impl fmt::Display for ExitStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ExitStatus(status) = *self;
@@ -79,15 +96,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exit_status_has_a_text() {
-        for (status, text) in [
-            (0, "exited 0"),
-            (3 << 8, "exited 3"),
-            (15, "killed by SIGTERM"),
-            (11 | 0x80, "killed by SIGSEGV"),
-            (34, "killed by signal 34"),
+    fn an_exit_status_has_a_text_and_the_code_of_a_shell() {
+        for (status, text, code) in [
+            (0, "exited 0", 0),
+            (3 << 8, "exited 3", 3),
+            (255 << 8, "exited 255", 255),
+            (15, "killed by SIGTERM", 143),
+            (11 | 0x80, "killed by SIGSEGV", 139),
+            (34, "killed by signal 34", 162),
         ] {
-            assert_eq!(ExitStatus(status).to_string(), text);
+            let status = ExitStatus(status);
+            assert_eq!((status.to_string().as_str(), status.code()), (text, code));
         }
     }
 }

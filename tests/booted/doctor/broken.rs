@@ -264,6 +264,23 @@ pub const BROKEN: &[Broken] = &[
         held: 0,
         fixed: By("cp /root/NAME PROGRAM"),
     },
+    // sockunit serve shows the failure of its program.
+    Broken {
+        how: "printf '#!/bin/sh\\nexit 3\\n' >PROGRAM; sed -i 's,^ExecStart=.*,ExecStart=/usr/bin/sockunit serve -- PROGRAM,' UNITS/NAME@.service
+              systemctl daemon-reload; sockunit connect 127.0.0.1 PORT 2>/dev/null || :
+              until systemctl list-units --all --plain --no-legend 'NAME@*' | grep -q failed; do sleep 0.02; done",
+        problem: "failed: its program ended with exit status 3",
+        held: 0,
+        fixed: By("cp /root/NAME PROGRAM"),
+    },
+    Broken {
+        how: "printf '#!/bin/sh\\nkill -SEGV $$\\n' >PROGRAM; sed -i 's,^ExecStart=.*,ExecStart=/usr/bin/sockunit serve -- PROGRAM,' UNITS/NAME@.service
+              systemctl daemon-reload; sockunit connect 127.0.0.1 PORT 2>/dev/null || :
+              until systemctl list-units --all --plain --no-legend 'NAME@*' | grep -q failed; do sleep 0.02; done",
+        problem: "failed: exit status 139: its program was killed by signal 11",
+        held: 0,
+        fixed: By("cp /root/NAME PROGRAM"),
+    },
     Broken {
         how: "printf '#!/bin/sh\\nexit 0\\n' >PROGRAM",
         problem: "127.0.0.1 port PORT accepts the connection and closes it without a byte",

@@ -38,7 +38,7 @@ fn a_connection_on_standard_input_is_served_and_logged_like_any_other() {
         rest(client),
         format!("{banner}127.0.0.1 127.0.0.1 {port}\nlinus\n")
     );
-    assert!(served.ended().success());
+    assert_eq!(served.ended().code(), Some(3));
     let log = rest(journal);
     assert!(
         log.starts_with(&format!("<5>127.0.0.1:{port} exited 3: pid "))
@@ -71,6 +71,20 @@ fn a_program_whose_client_has_left_is_stopped_though_it_ignores_sigpipe() {
     assert!(served.ended().success());
     let log = rest(journal);
     assert!(log.contains("client gone"), "{log}");
+}
+
+#[test]
+fn a_failure_of_the_program_is_the_exit_status_but_not_a_client_that_leaves() {
+    for (script, code) in [
+        ("exit 0", 0),
+        ("exit 77", 77),
+        ("kill -KILL $$", 128 + 9),
+        ("kill -PIPE $$", 0),
+    ] {
+        let (client, _journal, served) = start(&[], script);
+        assert_eq!(rest(client), "");
+        assert_eq!(served.ended().code(), Some(code), "{script}");
+    }
 }
 
 #[test]
@@ -182,7 +196,7 @@ fn a_program_without_an_interpreter_leaves_an_error_entry_with_its_user() {
         rest(client),
         "This service is out of order; please try again later\n"
     );
-    assert!(served.ended().success());
+    assert_eq!(served.ended().code(), Some(127));
     let log = rest(journal);
     let expected = format!("<3>cannot execute: {script}: No such file or directory (user: uid ");
     assert!(log.starts_with(&expected), "{log}");
