@@ -129,9 +129,16 @@ fn serve<P: ServiceProgram>(
         );
         return Ok(());
     }
+    let mut peer = stdio.peer();
+    if let Some(socket) = client {
+        match options.proxy.client(socket, peer, log) {
+            Some(client) => peer = client,
+            None => return Ok(()),
+        }
+    }
     let (stdin, stdout) = (io::stdin(), io::stdout());
     let stream = Stream::new(stdin.as_fd(), stdout.as_fd());
-    connection::serve(service, stream, stdio.peer(), write_timeout, log)?;
+    connection::serve(service, stream, peer, write_timeout, log)?;
     Ok(())
 }
 

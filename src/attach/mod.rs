@@ -33,7 +33,7 @@ pub use remove::{Stopping, remove};
 pub use sandbox::Level;
 pub use status::{Connection, Remote, Status, Totals, status};
 
-use crate::server::{ConnectionRules, SharedLimits};
+use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
 use crate::services::ServiceName;
 use crate::systemd::CommandLine;
 
@@ -70,6 +70,8 @@ pub struct Attachment {
     pub max_connections: u32,
     /// The concurrency limit of one remote address.
     pub per_source: u32,
+    /// Proxies that forward connections of others.
+    pub proxy: ProxyOptions,
     /// The limits of a shared service.
     pub shared: SharedLimits,
     /// The rules for connections; the paths in them are absolute.

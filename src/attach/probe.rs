@@ -12,7 +12,7 @@ use nix::sys::socket::{MsgFlags, recv};
 use super::listen::{Endpoint, endpoints};
 use super::{Attachment, Error};
 use crate::connect::dial;
-use crate::connection::poll_timeout;
+use crate::connection::{Peer, poll_timeout, send_now};
 use crate::log::escape;
 use crate::systemd::journalctl::{self, Filter};
 use crate::systemd::{Place, Unit};
@@ -26,6 +26,8 @@ const SILENCE: Duration = Duration::from_millis(300);
 /// At most this many bytes are read, and this many lines shown.
 const MAX_BYTES: usize = 2048;
 const MAX_LINES: usize = 10;
+/// A header of the PROXY protocol without a client.
+const NO_CLIENT: &[u8] = b"PROXY UNKNOWN\r\n";
 /// The message ID of systemd's entry for a process that it cannot start.
 const NOT_STARTED: &str = "MESSAGE_ID=641257651c1b4ec9a8624d7a40a9e1e7";
 
@@ -118,6 +120,11 @@ pub fn connect_once(place: &Place, attachment: &Attachment, since: &str) -> Resu
             return Ok(answer);
         }
     };
+    // To a local address, the peer's address is that of this process too.
+    if attachment.proxy.expects_header(Peer::of(stream.as_fd())) == Ok(true) {
+        // If this fails, so does receiving.
+        let _ = send_now(&stream, NO_CLIENT);
+    }
     (answer.bytes, answer.then) = receive(&stream);
     drop(stream);
     if answer.bytes.is_empty() && answer.then == Then::Closed {

@@ -78,6 +78,11 @@ fn socket_text(attachment: &Attachment, scope: Scope) -> String {
     text += "# An address that does not exist yet, or a missing IPv6, must not make the socket fail.\n\
              FreeBind=yes\n";
     if per_connection {
+        // systemd sees the proxies alone, and each of them has many clients.
+        let per_source = match attachment.proxy.accept_proxy.is_empty() {
+            true => *per_source,
+            false => *max_connections,
+        };
         text += &format!(
             "Accept=yes\n\
              # Beyond these limits systemd closes a new connection at once.\n\
@@ -194,6 +199,7 @@ fn serve_options(attachment: &Attachment) -> Vec<String> {
     if attachment.level.sandbox().unprivileged {
         words.push("--isolate".into());
     }
+    words.extend(attachment.proxy.arguments());
     words.extend(attachment.rules.arguments().unwrap_or_default());
     words
 }

@@ -1,6 +1,7 @@
 //! Connections: what standard input and output are, the peer, and how bytes move.
 
 pub mod diag;
+mod header;
 mod linger;
 mod peer;
 mod per_connection;
@@ -10,6 +11,7 @@ mod summary;
 pub mod table;
 mod tcp;
 
+pub use header::{HeaderReceiver, Received};
 pub use linger::{Discarded, LINGER, Linger};
 pub use peer::Peer;
 pub use per_connection::serve;

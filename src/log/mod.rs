@@ -111,6 +111,11 @@ impl Log {
         log
     }
 
+    /// Writes nothing below the priority of errors from now on.
+    pub fn write_only_errors(&mut self) {
+        self.max_priority = Priority::Error;
+    }
+
     /// Switches from the journal's stream to its native socket, if that can be reached: the
     /// entries of a process that serves many connections have fields.
     pub fn use_journal_socket(&mut self) {

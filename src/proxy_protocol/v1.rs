@@ -45,7 +45,7 @@ pub fn advance(header: &mut Vec<u8>, input: &[u8]) -> Result<Progress, HeaderErr
 
 /// The client by the words after `PROXY`: protocol, source and destination address, source and destination port.
 fn client(words: &[u8]) -> Option<Client> {
-    let words = str::from_utf8(words).ok()?;
+    let words = std::str::from_utf8(words).ok()?;
     let mut words = words.split(' ');
     let address = match words.next()? {
         // The rest of the line has no meaning.

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 
-use super::admission::Admission;
+use super::admission::{Admission, Refusal};
 use super::connection_log::{ConnectionId, ConnectionLog};
 use super::end::End;
 use super::event_loop::{deregister, register};
 use super::listener::Listener;
+use super::proxy::{HeaderEnd, PendingConnection, ProxyOptions, Via};
 use super::refuse::refuse;
 use crate::connection::{Peer, Summary, Traffic};
 use crate::log::Count;
@@ -26,11 +27,21 @@ pub(super) const RESOURCE_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Acceptor {
     listeners: Vec<ListenerState>,
     admission: Admission,
+    proxy: ProxyOptions,
     paused_until: Option<Instant>,
     /// Connections accepted since the process started, refused ones included.
     accepted: u64,
     /// When the last connection ended.
     idle_since: Instant,
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub(super) enum Accepted {
+    /// The connection of a client that is admitted.
+    Client(OwnedFd, ConnectionId),
+    /// The connection of a proxy, which has to send a header.
+    Proxy(PendingConnection),
 }
 
 #[derive(Debug)]
@@ -45,6 +56,7 @@ impl Acceptor {
     pub fn new(
         listeners: Vec<Listener>,
         admission: Admission,
+        proxy: ProxyOptions,
         registry: &Registry,
         now: Instant,
     ) -> io::Result<Acceptor> {
@@ -61,6 +73,7 @@ impl Acceptor {
                 })
                 .collect(),
             admission,
+            proxy,
             paused_until: None,
             accepted: 0,
             idle_since: now,
@@ -93,7 +106,7 @@ impl Acceptor {
         index: usize,
         now: Instant,
         log: &mut ConnectionLog<'_>,
-    ) -> Option<(OwnedFd, ConnectionId)> {
+    ) -> Option<Accepted> {
         if !(self.listeners.get(index)?.ready && self.may_accept(now)) {
             return None;
         }
@@ -138,25 +151,91 @@ impl Acceptor {
         peer: Peer,
         now: Instant,
         log: &mut ConnectionLog<'_>,
-    ) -> Option<(OwnedFd, ConnectionId)> {
+    ) -> Option<Accepted> {
         self.accepted += 1;
         let id = ConnectionId {
             number: self.accepted,
             peer,
+            via: Via::Direct,
         };
-        let Err(reason) = self.admission.admit(peer, now) else {
-            return Some((socket, id));
+        let reserved = match self.proxy.expects_header(peer) {
+            Ok(false) => {
+                let admitted = self.admit_client(socket, id, now, log);
+                return admitted.map(|(socket, id)| Accepted::Client(socket, id));
+            }
+            Ok(true) => self.admission.reserve(),
+            Err(reason) => Err(reason),
         };
-        let sent = refuse(&socket, &self.admission.message(reason), now);
+        if let Err(reason) = reserved {
+            self.refuse(&socket, id, reason, now, log);
+            return None;
+        }
+        let timeout = self.proxy.proxy_timeout;
+        let pending = PendingConnection::new(socket, id, timeout, now);
+        Some(Accepted::Proxy(pending))
+    }
+
+    /// Counts the connection of a client, or refuses it if a limit or rule says so.
+    fn admit_client(
+        &mut self,
+        socket: OwnedFd,
+        id: ConnectionId,
+        now: Instant,
+        log: &mut ConnectionLog<'_>,
+    ) -> Option<(OwnedFd, ConnectionId)> {
+        if id.via != Via::Check {
+            if let Err(reason) = self.admission.admit(id.peer, now) {
+                self.refuse(&socket, id, reason, now, log);
+                return None;
+            }
+        }
+        Some((socket, id))
+    }
+
+    /// The wait for a header has ended. Returns the connection of its client if it is admitted.
+    pub fn end_wait(
+        &mut self,
+        pending: PendingConnection,
+        end: HeaderEnd,
+        now: Instant,
+        log: &mut ConnectionLog<'_>,
+    ) -> Option<(OwnedFd, ConnectionId)> {
+        self.admission.unreserve();
+        match end {
+            HeaderEnd::Client(id) => return self.admit_client(pending.socket, id, now, log),
+            HeaderEnd::Left => {}
+            HeaderEnd::Invalid(error) => {
+                refuse(&pending.socket, b"", now);
+                let summary = Summary {
+                    peer: pending.id.peer,
+                    end: End::NoHeader(error),
+                    pid: None,
+                    traffic: None,
+                    duration: now.saturating_duration_since(pending.accepted),
+                };
+                self.log_end(pending.id, summary, now, log);
+            }
+        }
+        None
+    }
+
+    fn refuse(
+        &mut self,
+        socket: &OwnedFd,
+        id: ConnectionId,
+        reason: Refusal,
+        now: Instant,
+        log: &mut ConnectionLog<'_>,
+    ) {
+        let sent = refuse(socket, &self.admission.message(reason), now);
         let summary = Summary {
-            peer,
+            peer: id.peer,
             end: End::Refused(reason),
             pid: None,
             traffic: Some(Traffic { received: 0, sent }),
             duration: Duration::ZERO,
         };
         self.log_end(id, summary, now, log);
-        None
     }
 
     /// Logs how a connection ended, and begins a penalty of its source if it has to.
@@ -167,6 +246,9 @@ impl Acceptor {
         now: Instant,
         log: &mut ConnectionLog<'_>,
     ) {
+        if id.via == Via::Check {
+            return;
+        }
         log.ended(id, summary, now);
         if summary.end.is_offence() {
             if let Some(penalty) = self.admission.penalise(id.peer, now) {
@@ -176,8 +258,10 @@ impl Acceptor {
     }
 
     /// A connection that was accepted has ended.
-    pub fn release(&mut self, peer: Peer, now: Instant) {
-        self.admission.release(peer);
+    pub fn release(&mut self, id: ConnectionId, now: Instant) {
+        if id.via != Via::Check {
+            self.admission.release(id.peer);
+        }
         self.paused_until = None;
         if self.admission.open() == 0 {
             self.idle_since = now;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::admission::{Penalty, Refusal};
 use super::end::End;
+use super::proxy::Via;
 use crate::connection::{Peer, Summary, Traffic};
 use crate::log::{Count, Log, Priority, Throttle};
 
@@ -26,8 +27,10 @@ const REFUSAL_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct ConnectionId {
     /// Its number, from 1 in each process.
     pub number: u64,
-    /// The peer.
+    /// The client.
     pub peer: Peer,
+    /// How it got here.
+    pub via: Via,
 }
 
 impl fmt::Display for ConnectionId {
@@ -43,7 +46,7 @@ pub(super) struct ConnectionLog<'l> {
     throttle: Throttle,
     suppressed: Suppressed,
     /// When the next refusal for each reason is logged singly.
-    next_refusal: Vec<(Refusal, Instant)>,
+    next_refusal: Vec<(End, Instant)>,
     next_report: Instant,
     next_error: Option<Instant>,
 }
@@ -132,12 +135,10 @@ impl<'l> ConnectionLog<'l> {
             // The entry of the next penalty has the number of these.
             return;
         }
-        if let End::Refused(reason) = summary.end {
-            if !self.may_log_refusal(reason, now) {
-                self.throttle.suppress(now);
-                self.suppressed.add(&summary);
-                return;
-            }
+        if summary.end.is_refusal() && !self.may_log_refusal(summary.end, now) {
+            self.throttle.suppress(now);
+            self.suppressed.add(&summary);
+            return;
         }
         if self.throttle.admit(now) {
             self.write(id, Some(summary.end.event()), &summary.to_string(), &[]);
@@ -148,7 +149,7 @@ impl<'l> ConnectionLog<'l> {
 
     /// Returns whether a refusal is logged singly: for each reason one per interval, so that
     /// refusals never use up the entries of the connections that are served.
-    fn may_log_refusal(&mut self, reason: Refusal, now: Instant) -> bool {
+    fn may_log_refusal(&mut self, reason: End, now: Instant) -> bool {
         let next = now + REFUSAL_INTERVAL;
         match self.next_refusal.iter_mut().find(|(of, _)| *of == reason) {
             Some((_, at)) if now < *at => false,
@@ -299,7 +300,7 @@ mod tests {
         let mut log = ConnectionLog::new(&mut log, now);
         let mut singly = |reason, after| {
             (0..1000)
-                .filter(|_| log.may_log_refusal(reason, now + after))
+                .filter(|_| log.may_log_refusal(End::Refused(reason), now + after))
                 .count()
         };
         assert_eq!(singly(Refusal::Full, Duration::ZERO), 1);

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 
 use super::admission::Refusal;
 use super::programs::{ExitStatus, StopReason};
+use crate::proxy_protocol::HeaderError;
 use crate::session::SessionEnd;
 
 /// How a connection ended. Its text is part of the log entry.
@@ -15,6 +16,8 @@ pub(super) enum End {
     Session(SessionEnd),
     /// The connection was refused.
     Refused(Refusal),
+    /// A proxy sent no valid header.
+    NoHeader(HeaderError),
     /// Its program could not be started.
     NotStarted(Errno),
     /// It ended before its program was started.
@@ -34,8 +37,15 @@ impl End {
             End::Stopped(reason) | End::Exited(Some(reason), _) => {
                 *reason == StopReason::IdleTimeout
             }
+            // It is the proxy who did so, not its client.
+            End::NoHeader(_) => false,
             End::NotStarted(_) | End::Exited(None, _) => false,
         }
+    }
+
+    /// Returns whether the connection was refused before anything was started for it.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, End::Refused(_) | End::NoHeader(_))
     }
 
     /// The exit status of a process that served this connection alone, as a shell has it. What this
@@ -45,14 +55,15 @@ impl End {
             End::Exited(None, status) if !status.is_broken_pipe() => status.code(),
             End::NotStarted(Errno::ENOENT) => 127,
             End::NotStarted(_) => 126,
-            End::Exited(..) | End::Session(_) | End::Refused(_) | End::Stopped(_) => 0,
+            End::Exited(..) | End::Session(_) | End::Stopped(_) => 0,
+            End::Refused(_) | End::NoHeader(_) => 0,
         }
     }
 
     /// The value of the journal field SOCKUNIT_EVENT.
     pub fn event(&self) -> &'static str {
         match self {
-            End::Refused(_) => "refused",
+            End::Refused(_) | End::NoHeader(_) => "refused",
             End::Session(_) | End::NotStarted(_) | End::Stopped(_) | End::Exited(..) => "ended",
         }
     }
@@ -63,6 +74,7 @@ impl fmt::Display for End {
         match self {
             End::Session(end) => end.fmt(f),
             End::Refused(reason) => write!(f, "refused: {reason}"),
+            End::NoHeader(error) => write!(f, "refused: {error}"),
             End::NotStarted(errno) => write!(f, "not started ({})", errno.desc()),
             End::Stopped(reason) => reason.fmt(f),
             End::Exited(None, status) => status.fmt(f),

@@ -10,7 +10,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::acceptor::Acceptor;
+use super::acceptor::{Accepted, Acceptor};
 use super::admission::{Admission, Limits};
 use super::connection_log::{ConnectionId, ConnectionLog};
 use super::connections::Connections;
@@ -18,6 +18,7 @@ use super::error::EventLoopError;
 use super::handler::{Connection, Context, Handler, Next};
 use super::listener::Listener;
 use super::options::Options;
+use super::proxy::{HeaderEnd, PendingConnection};
 use crate::connection::Peer;
 use crate::log::Log;
 use crate::systemd::notify::Notifier;
@@ -68,10 +69,11 @@ pub(super) fn run<H: Handler, E: From<EventLoopError>>(
     };
     let connections = Connections::new(listeners.len());
     let admission = Admission::new(options, limits);
+    let proxy = options.proxy.clone();
     let mut event_loop = EventLoop {
         handler,
         connections,
-        acceptor: Acceptor::new(listeners, admission, poll.registry(), now)
+        acceptor: Acceptor::new(listeners, admission, proxy, poll.registry(), now)
             .map_err(EventLoopError::SetUp)?,
         poll,
         signals,
@@ -117,7 +119,7 @@ fn signals<H: Handler>(poll: &Poll) -> io::Result<SignalFd> {
 
 struct EventLoop<'a, H: Handler> {
     handler: H,
-    connections: Connections<H::Connection>,
+    connections: Connections<Stage<H::Connection>>,
     acceptor: Acceptor,
     poll: Poll,
     signals: SignalFd,
@@ -125,6 +127,14 @@ struct EventLoop<'a, H: Handler> {
     notifier: Notifier,
     shutdown: Shutdown,
     options: &'a Options,
+}
+
+/// An open connection.
+enum Stage<C> {
+    /// Its proxy has not sent the header yet.
+    Pending(PendingConnection),
+    /// The handler serves it.
+    Served(C),
 }
 
 /// The stages of a graceful shutdown.
@@ -268,8 +278,8 @@ impl<H: Handler> EventLoop<'_, H> {
                 return;
             }
             for index in 0..self.acceptor.listeners() {
-                if let Some((socket, id)) = self.acceptor.accept(index, now, &mut self.log) {
-                    self.start(socket, id, now);
+                if let Some(accepted) = self.acceptor.accept(index, now, &mut self.log) {
+                    self.on_accepted(accepted, now);
                 }
             }
         }
@@ -277,9 +287,61 @@ impl<H: Handler> EventLoop<'_, H> {
 
     /// Serves a connection that the process was started with, within the limits.
     fn take(&mut self, socket: OwnedFd, peer: Peer, now: Instant) {
-        if let Some((socket, id)) = self.acceptor.admit(socket, peer, now, &mut self.log) {
+        if let Some(accepted) = self.acceptor.admit(socket, peer, now, &mut self.log) {
+            self.on_accepted(accepted, now);
+        }
+    }
+
+    fn on_accepted(&mut self, accepted: Accepted, now: Instant) {
+        match accepted {
+            Accepted::Client(socket, id) => self.start(socket, id, now),
+            Accepted::Proxy(mut pending) => match pending.receive(now) {
+                Some(end) => self.end_wait(pending, end, now),
+                None => self.wait_for_header(pending, now),
+            },
+        }
+    }
+
+    fn wait_for_header(&mut self, pending: PendingConnection, now: Instant) {
+        let key = self.connections.next_key();
+        let token = self.connections.token(key);
+        let registry = self.poll.registry();
+        if let Err(error) = register(registry, &pending.socket, token, Interest::READABLE) {
+            self.cannot_register(pending.id, &error, now);
+            return self.end_wait(pending, HeaderEnd::Left, now);
+        }
+        let next = Next::Wait(Some(pending.deadline));
+        self.connections.insert(Stage::Pending(pending));
+        self.connections.update(key, next);
+    }
+
+    fn end_wait(&mut self, pending: PendingConnection, end: HeaderEnd, now: Instant) {
+        if let Some((socket, id)) = self.acceptor.end_wait(pending, end, now, &mut self.log) {
             self.start(socket, id, now);
         }
+    }
+
+    /// More of a header may have arrived, its time may be over, or the service stops.
+    fn receive_header(&mut self, key: usize, now: Instant) {
+        let Some(Stage::Pending(pending)) = self.connections.get_mut(key) else {
+            return;
+        };
+        let end = match self.shutdown {
+            Shutdown::Ending(_) => HeaderEnd::Left,
+            _ => match pending.receive(now) {
+                Some(end) => end,
+                None => return,
+            },
+        };
+        if let Some(Stage::Pending(pending)) = self.connections.update(key, Next::Close) {
+            deregister(self.poll.registry(), &pending.socket);
+            self.end_wait(pending, end, now);
+        }
+    }
+
+    fn cannot_register(&mut self, id: ConnectionId, error: &io::Error, now: Instant) {
+        let message = format!("cannot register the connection: {}: {error}", id.peer);
+        self.log.error(&message, now);
     }
 
     /// Starts to serve a connection that was accepted.
@@ -296,16 +358,15 @@ impl<H: Handler> EventLoop<'_, H> {
         };
         let (connection, next) = self.handler.on_accept(socket, id, &mut context);
         if next == Next::Close {
-            return self.acceptor.release(id.peer, now);
+            return self.acceptor.release(id, now);
         }
         let interest = self.handler.interest(&connection);
         // If the socket is ready already, the next poll reports it.
         let registered = register(self.poll.registry(), connection.socket(), token, interest);
-        self.connections.insert(connection);
+        self.connections.insert(Stage::Served(connection));
         self.connections.update(key, next);
         if let Err(error) = registered {
-            let message = format!("cannot register the connection: {}: {error}", id.peer);
-            self.log.error(&message, now);
+            self.cannot_register(id, &error, now);
             self.step(key, now, H::shut_down);
         }
     }
@@ -318,8 +379,10 @@ impl<H: Handler> EventLoop<'_, H> {
         step: impl FnOnce(&mut H, &mut H::Connection, &mut Context<'_, '_>) -> Next,
     ) {
         let token = self.connections.token(key);
-        let Some(connection) = self.connections.get_mut(key) else {
-            return;
+        let connection = match self.connections.get_mut(key) {
+            Some(Stage::Served(connection)) => connection,
+            Some(Stage::Pending(_)) => return self.receive_header(key, now),
+            None => return,
         };
         let mut context = Context {
             key,
@@ -330,10 +393,10 @@ impl<H: Handler> EventLoop<'_, H> {
             acceptor: &mut self.acceptor,
         };
         let next = step(&mut self.handler, connection, &mut context);
-        if let Some(closed) = self.connections.update(key, next) {
+        if let Some(Stage::Served(closed)) = self.connections.update(key, next) {
             // A program may still have a descriptor of the socket; then epoll would report it.
             deregister(self.poll.registry(), closed.socket());
-            self.acceptor.release(closed.id().peer, now);
+            self.acceptor.release(closed.id(), now);
         }
     }
 }

@@ -12,6 +12,7 @@ mod handler;
 mod listener;
 mod options;
 mod programs;
+mod proxy;
 mod refuse;
 mod sessions;
 
@@ -28,6 +29,7 @@ pub use listener::Listener;
 pub(crate) use options::at_least_one;
 pub use options::{Options, SharedLimits};
 pub use programs::{ConnectionRules, ProgramOptions, file_name};
+pub use proxy::ProxyOptions;
 
 use nix::unistd::{dup2_stdin, dup2_stdout};
 

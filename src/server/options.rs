@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::admission::{Rate, SourcePrefix};
+use super::proxy::ProxyOptions;
 use crate::clock::{self, duration_word};
 
 /// Limits that a process for one connection cannot apply, because it does not know the others. `sockunit add` has
@@ -61,6 +62,8 @@ pub struct Options {
     /// of sockets passed by systemd; may be repeated
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Vec<String>,
+    #[command(flatten)]
+    pub proxy: ProxyOptions,
     /// Serve at most N connections at the same time; see --when-full
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_one)]
     pub max_connections: u32,
@@ -89,6 +92,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             listen: Vec::new(),
+            proxy: ProxyOptions::default(),
             max_connections: 10_000,
             per_source: None,
             shared: SharedLimits::default(),

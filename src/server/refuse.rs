@@ -1,13 +1,13 @@
 //! Closes a connection that is not served.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use crate::connection::{Linger, send_now};
 
 /// Sends a message to a client, without waiting for it, and closes the sending half. Returns how
 /// many bytes were sent. The caller closes the socket.
-pub(super) fn refuse(socket: &OwnedFd, message: &[u8], now: Instant) -> u64 {
+pub(super) fn refuse(socket: &impl AsFd, message: &[u8], now: Instant) -> u64 {
     let sent = match message {
         [] => 0,
         _ => send_now(socket, message).unwrap_or(0),

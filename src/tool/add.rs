@@ -12,7 +12,7 @@ use crate::attach::{
     self, Added, Attachment, Change, Kind, Level, ListenAddress, Plan, Then, Variable,
 };
 use crate::hint::ShellCommand;
-use crate::server::{ConnectionRules, SharedLimits, at_least_one};
+use crate::server::{ConnectionRules, ProxyOptions, SharedLimits, at_least_one};
 use crate::services::ServiceName;
 use crate::systemd::{Place, Scope};
 
@@ -65,6 +65,8 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
     per_source: u32,
     #[command(flatten)]
+    proxy: ProxyOptions,
+    #[command(flatten)]
     rules: ConnectionRules,
     /// Start the socket at every boot as well
     #[arg(long)]
@@ -110,6 +112,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         level: options.sandbox,
         max_connections: options.max_connections,
         per_source: options.per_source,
+        proxy: options.proxy,
         shared: options.limits,
         rules,
         program,

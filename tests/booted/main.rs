@@ -61,6 +61,7 @@ mod lifecycle;
 mod machine;
 mod options;
 mod package;
+mod proxy;
 mod real;
 mod reference;
 mod sandbox;

@@ -163,6 +163,24 @@ impl Admission {
         Ok(())
     }
 
+    /// Counts a connection whose client is not known yet.
+    ///
+    /// # Errors
+    ///
+    /// The concurrency limit is reached.
+    pub fn reserve(&mut self) -> Result<(), Refusal> {
+        if self.open >= self.max {
+            return Err(Refusal::Full);
+        }
+        self.open += 1;
+        Ok(())
+    }
+
+    /// Takes back [`Admission::reserve`].
+    pub fn unreserve(&mut self) {
+        self.open -= 1;
+    }
+
     /// A source exceeded a limit of its own. Returns the penalty if one begins.
     pub fn penalise(&mut self, peer: Peer, now: Instant) -> Option<Penalty> {
         let source = self.source_prefix.source(peer);
@@ -209,11 +227,12 @@ impl Admission {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::SharedLimits;
+    use crate::server::{ProxyOptions, SharedLimits};
 
     fn options(max: u32, per_source: Option<u32>, when_full: WhenFull) -> Options {
         Options {
             listen: Vec::new(),
+            proxy: ProxyOptions::default(),
             max_connections: max,
             per_source,
             shared: SharedLimits {

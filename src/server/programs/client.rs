@@ -7,11 +7,13 @@ use nix::sys::socket::{UnixAddr, getpeername};
 
 use super::program_spec::assignment;
 use crate::connection::Peer;
+use crate::server::connection_log::ConnectionId;
+use crate::server::proxy::Via;
 
 /// The environment variables for the client: REMOTE_ADDR and REMOTE_PORT as systemd sets them,
-/// REMOTE_HOST as xinetd does.
-pub fn client_environment(peer: Peer, connection: RawFd) -> Vec<CString> {
-    let variables = match peer {
+/// REMOTE_HOST as xinetd does; behind a proxy PROXY_ADDR and PROXY_PORT too.
+pub fn client_environment(id: ConnectionId, connection: RawFd) -> Vec<CString> {
+    let mut variables = match id.peer {
         Peer::Tcp(address) => {
             let ip = address.ip().to_string();
             vec![
@@ -30,5 +32,14 @@ pub fn client_environment(peer: Peer, connection: RawFd) -> Vec<CString> {
             Err(_) => None,
         }],
     };
+    if let Via::Proxy {
+        proxy: Peer::Tcp(proxy),
+        ..
+    } = id.via
+    {
+        let (ip, port) = (proxy.ip().to_string(), proxy.port().to_string());
+        variables.push(assignment(b"PROXY_ADDR", ip.as_bytes()));
+        variables.push(assignment(b"PROXY_PORT", port.as_bytes()));
+    }
     variables.into_iter().flatten().collect()
 }

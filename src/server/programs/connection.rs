@@ -15,6 +15,7 @@ use crate::connection::{Discarded, LINGER, Linger, Peer, Summary, TcpInfo, Traff
 use crate::server::connection_log::ConnectionId;
 use crate::server::end::End;
 use crate::server::handler::{Connection, Context, Next};
+use crate::server::proxy::Via;
 
 /// How often it is checked whether a program that has to be stopped has been started.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -256,7 +257,20 @@ impl ProgramConnection {
 
     /// The byte counts so far, if the kernel has them.
     pub fn traffic(&self) -> Option<Traffic> {
-        TcpInfo::of(&self.socket).map(|info| info.traffic())
+        TcpInfo::of(&self.socket).map(|info| self.client_traffic(&info))
+    }
+
+    /// The byte counts without what a proxy sent by itself.
+    pub fn client_traffic(&self, info: &TcpInfo) -> Traffic {
+        let Traffic { received, sent } = info.traffic();
+        let header = match self.id.via {
+            Via::Proxy { header, .. } => header,
+            Via::Direct | Via::Check => 0,
+        };
+        Traffic {
+            received: received.saturating_sub(header),
+            sent,
+        }
     }
 
     /// Logs how the connection ended.
@@ -314,7 +328,11 @@ impl ProgramConnection {
 
     /// Returns whether the kernel does not count the bytes of this connection (AF_UNIX).
     pub fn is_local(&self) -> bool {
-        !matches!(self.id.peer, Peer::Tcp(_))
+        let peer = match self.id.via {
+            Via::Proxy { proxy, .. } => proxy,
+            Via::Direct | Via::Check => self.id.peer,
+        };
+        !matches!(peer, Peer::Tcp(_))
     }
 }
 

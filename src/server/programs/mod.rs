@@ -226,7 +226,7 @@ impl Handler for ProgramHandler {
                 let info = TcpInfo::of(connection.socket());
                 let kill_at = connection.kill_at(&self.timeouts, context.now);
                 let next = connection.close(info.as_ref(), context);
-                let traffic = info.map(|info| info.traffic());
+                let traffic = info.map(|info| connection.client_traffic(&info));
                 self.open.remove(&connection.tag());
                 let status = self.processes.wait_for(program, connection.tag(), kill_at);
                 if let Some(output) = &mut self.error_output {
@@ -272,7 +272,7 @@ impl ProgramHandler {
     fn start(&mut self, connection: &mut ProgramConnection, context: &mut Context<'_, '_>) -> Next {
         self.delayed.retain(|key| *key != context.key);
         let fd = connection.socket().as_raw_fd();
-        let client = client_environment(connection.id().peer, fd);
+        let client = client_environment(connection.id(), fd);
         connection.set_starting(None);
         match self
             .processes

@@ -5,6 +5,7 @@ mod limits;
 mod one;
 mod processes;
 mod program;
+mod proxy;
 mod sources;
 mod start;
 

@@ -1,0 +1,217 @@
+//! Services behind a real HAProxy, which sends the PROXY protocol.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, Shutdown};
+use std::process::Child;
+
+use crate::machine::{Machine, Release};
+use crate::support::{expect, rest, wait_for};
+
+on_both_releases!(
+    haproxy_passes_the_address_of_its_client_in_every_version_and_kind,
+    health_checks_of_haproxy_keep_a_service_up_and_are_not_logged,
+    hello_and_celebs_log_the_client_of_haproxy,
+    a_client_that_floods_through_haproxy_does_not_keep_others_out,
+);
+
+const KINDS: [&str; 2] = ["", "--shared"];
+const CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+
+/// A running HAProxy. Dropping it ends it.
+struct Haproxy<'m> {
+    machine: &'m Machine,
+    process: Child,
+}
+
+impl Haproxy<'_> {
+    /// Starts it with listeners, each a port and the options of its only server.
+    fn start<'m>(machine: &'m Machine, listeners: &[(u16, &str)]) -> Haproxy<'m> {
+        let mut configuration = String::from(
+            "global\n log stdout format raw local0\ndefaults\n mode tcp\n log global\n timeout connect 10s\n \
+             timeout client 1m\n timeout server 1m\n timeout check 10s\n",
+        );
+        for (port, server) in listeners {
+            configuration += &format!(
+                "listen port{port}\n bind 127.0.0.1:{port}\n bind [::1]:{port}\n server one {server}\n"
+            );
+        }
+        machine.write("/etc/haproxy/haproxy.cfg", &configuration);
+        let process =
+            machine.spawn("exec haproxy -db -f /etc/haproxy/haproxy.cfg >/root/haproxy.log 2>&1");
+        let last = listeners.last().unwrap().0;
+        wait_for("HAProxy listens", || {
+            !machine
+                .run(&format!("ss --no-header -tln 'sport = :{last}'"))
+                .is_empty()
+        });
+        Haproxy { machine, process }
+    }
+
+    fn log(&self) -> String {
+        self.machine.run("cat /root/haproxy.log")
+    }
+}
+
+impl Drop for Haproxy<'_> {
+    fn drop(&mut self) {
+        let _ = self.machine.output("pkill -x haproxy");
+        let _ = self.process.wait();
+    }
+}
+
+fn haproxy_passes_the_address_of_its_client_in_every_version_and_kind(release: Release) {
+    let machine = Machine::installed(release);
+    let haproxy = Haproxy::start(
+        &machine,
+        &[
+            (4081, "127.0.0.1:4000 send-proxy"),
+            (4082, "127.0.0.1:4000 send-proxy-v2"),
+            (4083, "127.0.0.1:4000 send-proxy-v2-ssl"),
+            (
+                4084,
+                "127.0.0.1:4000 send-proxy-v2 proxy-v2-options crc32c,unique-id",
+            ),
+            (4085, "[::1]:4000 send-proxy-v2"),
+            (4086, "unix@/run/who.sock send-proxy-v2"),
+        ],
+    );
+    for kind in KINDS {
+        machine.run(&format!(
+            "sockunit add {kind} --accept-proxy 127.0.0.1 --accept-proxy ::1 --accept-proxy unix \\
+                 --listen 127.0.0.1 --listen ::1 --listen /run/who.sock \\
+                 who 4000 -- sh -c 'echo \"$REMOTE_ADDR $PROXY_ADDR\"; cat'"
+        ));
+        for port in 4081..=4086 {
+            let proxy = match port {
+                4085 => "::1",
+                4086 => "",
+                _ => "127.0.0.1",
+            };
+            let mut client = machine.connect_from(CLIENT, &format!("127.0.0.1:{port}"));
+            // The program speaks first, and the bytes of the client follow the header.
+            expect(&mut client, &format!("127.0.0.9 {proxy}\n"));
+            client.write_all(b"some text").unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(rest(client), "some text");
+            let mut client = machine.connect(&format!("[::1]:{port}"));
+            expect(&mut client, &format!("::1 {proxy}\n"));
+            client.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(rest(client), "");
+        }
+        let journal = machine.journal_until("-t who -o cat", "12 ends", |journal| {
+            journal.matches("exited 0").count() >= 13
+        });
+        assert_eq!(journal.matches("127.0.0.9:").count(), 6, "{journal}");
+        assert_eq!(
+            journal.matches(", 9 bytes received, ").count(),
+            // The kernel does not count the bytes of AF_UNIX sockets.
+            5,
+            "{journal}"
+        );
+        // Who is no proxy, or sends no header, is refused.
+        let mut direct = machine.connect("127.0.0.1:4000");
+        direct.write_all(b"hello\n").unwrap();
+        assert_eq!(rest(direct), "");
+        let other = machine.connect_from(CLIENT, "127.0.0.1:4000");
+        assert_eq!(rest(other), "Your address may not use this service\n");
+        machine
+            .run("sockunit remove who && journalctl --quiet --rotate --vacuum-time=1s 2>/dev/null");
+    }
+    drop(haproxy);
+}
+
+fn health_checks_of_haproxy_keep_a_service_up_and_are_not_logged(release: Release) {
+    let machine = Machine::installed(release);
+    for kind in KINDS {
+        machine.run(&format!(
+            "sockunit add {kind} --accept-proxy 127.0.0.1 who 4000 -- sh -c 'echo \"$REMOTE_ADDR\"; cat'"
+        ));
+        let before = machine.journal("-t who -o cat");
+        for check in [
+            "check inter 20ms fall 1",
+            "check check-send-proxy inter 20ms fall 1",
+        ] {
+            let haproxy = Haproxy::start(
+                &machine,
+                &[(4082, &format!("127.0.0.1:4000 send-proxy-v2 {check}"))],
+            );
+            // Several checks pass while these clients are served.
+            for _ in 0..20 {
+                let mut client = machine.connect_from(CLIENT, "127.0.0.1:4082");
+                expect(&mut client, "127.0.0.9\n");
+                client.shutdown(Shutdown::Write).unwrap();
+                assert_eq!(rest(client), "");
+            }
+            assert!(!haproxy.log().contains("DOWN"), "{}", haproxy.log());
+        }
+        let journal = machine.journal_until("-t who -o cat", "40 ends", |journal| {
+            journal.matches("127.0.0.9:").count() >= 40
+        });
+        let direct = |journal: &str| journal.matches("127.0.0.1:").count();
+        assert_eq!(direct(&journal), direct(&before), "{journal}");
+        machine
+            .run("sockunit remove who && journalctl --quiet --rotate --vacuum-time=1s 2>/dev/null");
+    }
+}
+
+fn hello_and_celebs_log_the_client_of_haproxy(release: Release) {
+    let machine = Machine::installed(release);
+    let _haproxy = Haproxy::start(
+        &machine,
+        &[
+            (4081, "127.0.0.1:3333 send-proxy"),
+            (4082, "127.0.0.1:3334 send-proxy-v2"),
+        ],
+    );
+    for (unit, accept) in [("%@.service", "yes"), ("%.service", "no")] {
+        for service in ["hello", "celebs"] {
+            let unit = unit.replace('%', service);
+            machine.write(
+                &format!("/etc/systemd/system/{unit}.d/proxy.conf"),
+                &format!(
+                    "[Service]\nExecStart=\nExecStart=-/usr/libexec/sockunit/{service} --accept-proxy 127.0.0.1\n"
+                ),
+            );
+            machine.write(
+                &format!("/etc/systemd/system/{service}.socket.d/proxy.conf"),
+                &format!("[Socket]\nAccept={accept}\n"),
+            );
+        }
+        machine.run("systemctl daemon-reload && systemctl restart hello.socket celebs.socket");
+        let client = machine.connect_from(CLIENT, "127.0.0.1:4081");
+        assert!(rest(client).starts_with("Hello World:"));
+        let mut client = machine.connect_from(CLIENT, "127.0.0.1:4082");
+        client.write_all(b"linus\nquit\n").unwrap();
+        assert!(rest(client).contains("torvalds"));
+        for service in ["hello", "celebs"] {
+            machine.journal_until(&format!("-t {service} -o cat"), "the client", |journal| {
+                journal.contains("127.0.0.9:")
+            });
+        }
+        machine.run("journalctl --quiet --rotate --vacuum-time=1s 2>/dev/null");
+    }
+}
+
+fn a_client_that_floods_through_haproxy_does_not_keep_others_out(release: Release) {
+    let machine = Machine::installed(release);
+    machine.run(
+        "sockunit add --shared --accept-proxy 127.0.0.1 --per-source 5 --when-full refuse --max-connections 20 \\
+             who 4000 -- sh -c 'echo \"$REMOTE_ADDR\"; cat'",
+    );
+    let _haproxy = Haproxy::start(&machine, &[(4082, "127.0.0.1:4000 send-proxy-v2")]);
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        let mut client = machine.connect_from(CLIENT, "127.0.0.1:4082");
+        expect(&mut client, "127.0.0.9\n");
+        held.push(client);
+    }
+    for _ in 0..50 {
+        let refused = machine.connect_from(CLIENT, "127.0.0.1:4082");
+        assert_eq!(
+            rest(refused),
+            "Too many connections from your address; please try again later\n"
+        );
+    }
+    let mut other = machine.connect_from(Ipv4Addr::new(127, 0, 0, 10), "127.0.0.1:4082");
+    expect(&mut other, "127.0.0.10\n");
+}
