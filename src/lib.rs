@@ -6,7 +6,7 @@
 //!
 //! * `startup`: how a service program starts and ends, and where errors become exit statuses
 //! * `session`: a service's protocol without I/O; `server`: many connections in one process;
-//!   `connection`: one connection; `connect`: the client
+//!   `connection`: one connection; `connect`: the client; `proxy_protocol`: the header of a proxy
 //! * `attach`: add, remove, list and status; `doctor`: why a service does not work; `conflicts`: what uses a name
 //!   or a port; `executable`: may this user execute this file?
 //! * `superserver`: the configuration of xinetd and inetd
@@ -38,6 +38,8 @@ pub mod hello;
 mod hint;
 #[forbid(unsafe_code)]
 mod log;
+#[forbid(unsafe_code)]
+mod proxy_protocol;
 #[forbid(unsafe_code)]
 mod root;
 #[forbid(unsafe_code)]
