@@ -12,7 +12,7 @@
 //! * `superserver`: the configuration of xinetd and inetd
 //! * `systemd`: unit files, systemctl, journalctl, sd_notify; `services`: the file /etc/services
 //! * `log`: log entries and their sinks; `clock`: time and durations; `root`: files below a root
-//!   directory; `hint`: commands to paste; `sys`: the few system calls that need unsafe code
+//!   directory; `process_stat`: /proc/PID/stat; `hint`: commands to paste; `sys`: the few system calls that need unsafe code
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -38,6 +38,8 @@ pub mod hello;
 mod hint;
 #[forbid(unsafe_code)]
 mod log;
+#[forbid(unsafe_code)]
+mod process_stat;
 #[forbid(unsafe_code)]
 mod proxy_protocol;
 #[forbid(unsafe_code)]
