@@ -12,7 +12,8 @@
 //! * `superserver`: the configuration of xinetd and inetd
 //! * `systemd`: unit files, systemctl, journalctl, sd_notify; `services`: the file /etc/services
 //! * `log`: log entries and their sinks; `clock`: time and durations; `root`: files below a root
-//!   directory; `process_stat`: /proc/PID/stat; `hint`: commands to paste; `sys`: the few system calls that need unsafe code
+//!   directory; `process_stat`: /proc/PID/stat; `hint`: commands to paste; `sys`: the few system calls that
+//!   need unsafe code
 //! * `fuzzing`: what the fuzz targets run
 #![deny(unsafe_code)]
 #![warn(missing_docs)]

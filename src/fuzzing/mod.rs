@@ -8,12 +8,15 @@ mod system;
 mod text;
 
 pub use files::{inetd, programs, services, unit_files, xinetd};
-pub use sessions::{lines, names, sessions};
+pub use sessions::{lines, names, proxy_headers, sessions};
 pub use system::{kernel, systemd};
 pub use text::{commands, options, words};
 
+/// Takes any bytes, and panics if something does not hold.
+pub type Target = fn(&[u8]);
+
 /// The targets by name.
-pub const TARGETS: [(&str, fn(&[u8])); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("commands", commands),
     ("inetd", inetd),
     ("kernel", kernel),
@@ -21,6 +24,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 13] = [
     ("names", names),
     ("options", options),
     ("programs", programs),
+    ("proxy_headers", proxy_headers),
     ("services", services),
     ("sessions", sessions),
     ("systemd", systemd),

@@ -7,6 +7,7 @@ use crate::celebs::input::{Input, MAX_NAME, NameReader};
 use crate::celebs::session::{Celebs, Edition};
 use crate::connect::line_matcher::LineMatcher;
 use crate::hello::Hello;
+use crate::proxy_protocol::{Client, Decoder, HeaderError};
 use crate::session::{Driver, Service, Session, SessionEnd, Want};
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(100);
@@ -75,6 +76,29 @@ pub fn lines(mut data: &[u8]) {
     if let Some(end) = found {
         assert!(stream[..end].ends_with(b"\n"));
     }
+}
+
+/// The client by the header at the start of a stream that arrives in pieces, and the bytes of the header.
+fn client(stream: &[u8], size: usize) -> Result<(Option<Client>, usize), HeaderError> {
+    let mut decoder = Decoder::default();
+    let (mut consumed, mut arrived) = (0, 0);
+    loop {
+        let progress = decoder.advance(&stream[consumed..arrived])?;
+        consumed += progress.consumed;
+        assert!(consumed <= arrived);
+        if progress.client.is_some() || arrived == stream.len() && progress.consumed == 0 {
+            return Ok((progress.client, consumed));
+        }
+        arrived = (arrived + size).min(stream.len());
+    }
+}
+
+/// The header of a proxy does not depend on the pieces in which it arrives.
+pub fn proxy_headers(mut data: &[u8]) {
+    let size = usize::from(byte(&mut data)).max(1);
+    let whole = client(data, data.len().max(1));
+    assert_eq!(whole, client(data, size));
+    assert_eq!(whole, client(data, 1));
 }
 
 /// A session with what a client and the time do to it.
