@@ -12,7 +12,9 @@
 //! * `superserver`: the configuration of xinetd and inetd
 //! * `systemd`: unit files, systemctl, journalctl, sd_notify; `services`: the file /etc/services
 //! * `log`: log entries and their sinks; `clock`: time and durations; `root`: files below a root
-//!   directory; `hint`: commands to paste; `sys`: the few system calls that need unsafe code
+//!   directory; `process_stat`: /proc/PID/stat; `hint`: commands to paste; `sys`: the few system calls that
+//!   need unsafe code
+//! * `fuzzing`: what the fuzz targets run
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -32,12 +34,17 @@ mod connection;
 mod doctor;
 #[forbid(unsafe_code)]
 mod executable;
+#[cfg(any(test, feature = "fuzzing"))]
+#[forbid(unsafe_code)]
+pub mod fuzzing;
 #[forbid(unsafe_code)]
 pub mod hello;
 #[forbid(unsafe_code)]
 mod hint;
 #[forbid(unsafe_code)]
 mod log;
+#[forbid(unsafe_code)]
+mod process_stat;
 #[forbid(unsafe_code)]
 mod proxy_protocol;
 #[forbid(unsafe_code)]

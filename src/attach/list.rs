@@ -7,7 +7,9 @@ use super::{Error, Kind, served};
 use crate::SHIPPED;
 use crate::root::read;
 use crate::services::ServiceName;
-use crate::systemd::{Enablement, Manager, Place, ReadError, State, Unit, command_lines};
+use crate::systemd::{
+    Catalogue, Enablement, Manager, Place, ReadError, State, Unit, command_lines,
+};
 
 /// An attached service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +38,8 @@ pub struct Listed {
 ///
 /// A unit cannot be read, or systemctl fails.
 pub fn list(place: &Place) -> Result<Vec<Listed>, Error> {
-    let own = own(place)?;
+    let catalogue = Catalogue::read(place)?;
+    let own = own_in(&catalogue)?;
     let names: Vec<String> = own.iter().map(|(name, _)| name.to_string()).collect();
     let status = match Manager::of(place) {
         Some(manager) => status(place, &manager, &names)?,
@@ -45,7 +48,7 @@ pub fn list(place: &Place) -> Result<Vec<Listed>, Error> {
     own.iter()
         .map(|(name, unit)| {
             let status = status.iter().find(|status| status.name == name.to_string());
-            listed(place, unit, name, status)
+            listed(&catalogue, unit, name, status)
         })
         .collect()
 }
@@ -56,14 +59,18 @@ pub fn list(place: &Place) -> Result<Vec<Listed>, Error> {
 ///
 /// A unit cannot be read.
 pub fn own(place: &Place) -> Result<Vec<(ServiceName, Unit)>, ReadError> {
+    own_in(&Catalogue::read(place)?)
+}
+
+fn own_in(catalogue: &Catalogue<'_>) -> Result<Vec<(ServiceName, Unit)>, ReadError> {
     let mut all = Vec::new();
-    for socket in Unit::names(place, "socket")? {
+    for socket in catalogue.names("socket") {
         let Some(name) = socket.strip_suffix(".socket") else {
             continue;
         };
-        let unit = Unit::load(place, &socket)?;
+        let unit = catalogue.load(&socket)?;
         let attached = unit.fragment().is_some_and(|path| {
-            read(&place.root, path).is_ok_and(|bytes| author(&bytes) != Author::Other)
+            read(&catalogue.place.root, path).is_ok_and(|bytes| author(&bytes) != Author::Other)
         });
         if unit.state == State::Found && (attached || SHIPPED.contains(&name)) {
             all.extend(name.parse().ok().map(|name| (name, unit)));
@@ -73,7 +80,7 @@ pub fn own(place: &Place) -> Result<Vec<(ServiceName, Unit)>, ReadError> {
 }
 
 fn listed(
-    place: &Place,
+    catalogue: &Catalogue<'_>,
     socket: &Unit,
     name: &ServiceName,
     status: Option<&Status>,
@@ -82,7 +89,7 @@ fn listed(
         Some(true) => Kind::PerConnection,
         _ => Kind::Shared,
     };
-    let service = Unit::load(place, &kind.service(name))?;
+    let service = catalogue.load(&kind.service(name))?;
     let listens = socket.listen_directives();
     let in_unit = || listens.iter().map(|listen| listen.value.text.into());
     // The file may have changed since the socket was opened.
@@ -100,7 +107,7 @@ fn listed(
         sandbox: service
             .value(RECORD, "Sandbox")
             .map(|level| level.text.to_owned()),
-        enablement: socket.enablement(place)?,
+        enablement: socket.enablement(catalogue)?,
         state: status.map(|status| status.state.clone()),
         connections: status.map(|status| status.now),
         program: program.unwrap_or_else(|| command.trim_start_matches('-').to_owned()),

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use super::Attachment;
 use crate::conflicts::Requested;
 use crate::connect::Target;
+use crate::log::is_unprintable;
 use crate::systemd::quote::can_be_program;
 
 /// The longest path of an AF_UNIX socket, in bytes.
@@ -72,7 +73,8 @@ fn path(text: &str) -> Result<String, &'static str> {
     if shortest.as_os_str() != text || text == "/" {
         return Err("give the path of an AF_UNIX socket without . and .. and empty parts");
     }
-    if !can_be_program(text) || text.ends_with(char::is_whitespace) {
+    if !can_be_program(text) || text.contains(is_unprintable) || text.ends_with(char::is_whitespace)
+    {
         return Err(
             "the path has a quote, a backslash, a control character or a blank at its end, which \
              systemd does not accept",
@@ -238,6 +240,8 @@ mod tests {
             "//run/x",
             "/run/./x",
             "/run/x ",
+            "/run/\u{92}x",
+            "/run/\u{202e}x",
         ] {
             assert!(text.parse::<ListenAddress>().is_err(), "{text}");
         }

@@ -15,7 +15,7 @@ mod render;
 mod replace;
 mod rules;
 mod sandbox;
-mod signature;
+pub(crate) mod signature;
 mod status;
 mod store;
 

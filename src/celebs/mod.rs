@@ -1,7 +1,7 @@
 //! celebs: answers the first names of Linux celebrities with their surnames.
 
-mod input;
-mod session;
+pub(crate) mod input;
+pub(crate) mod session;
 mod telnet;
 
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{Claim, ConflictingUnit, Finding, FindingKind, Location, Query, Requested, Severity};
 use crate::systemd::{
-    Enablement, ListenDirective, Manager, Place, Properties, ReadError, Scope, State,
+    Catalogue, Enablement, ListenDirective, Manager, Place, Properties, ReadError, Scope, State,
     SystemctlError, Unit,
 };
 
@@ -70,9 +70,10 @@ struct UnitSearch<'a> {
 impl UnitSearch<'_> {
     fn run(&self, sockets: &mut ActiveSockets, findings: &mut Vec<Finding>) {
         let mut names: BTreeSet<String> = self.names.iter().cloned().collect();
-        match Unit::names(self.place, "socket") {
-            Ok(on_disk) => names.extend(on_disk),
-            Err(error) => findings.push(unread(&error)),
+        let catalogue = Catalogue::read(self.place);
+        match &catalogue {
+            Ok(catalogue) => names.extend(catalogue.names("socket")),
+            Err(error) => findings.push(unread(error)),
         }
         let loaded = match Manager::of(self.place).map(|manager| self.ask(&manager)) {
             Some(Ok(loaded)) => Some(loaded),
@@ -99,14 +100,17 @@ impl UnitSearch<'_> {
                 }
             }
         }
+        let Ok(catalogue) = catalogue else {
+            return;
+        };
         for name in names {
             let state = loaded.as_ref().map(|loaded| loaded.get(&name));
-            match self.unit(&name, state) {
+            match self.unit(&catalogue, &name, state) {
                 Ok(finding) => findings.extend(finding),
                 Err(error) => findings.push(unread(&error)),
             }
         }
-        self.instances(loaded.as_ref(), findings);
+        self.instances(&catalogue, loaded.as_ref(), findings);
     }
 
     /// Asks the service manager for all sockets, the units with the name, and instances.
@@ -134,10 +138,11 @@ impl UnitSearch<'_> {
     /// service manager does not know the unit.
     fn unit(
         &self,
+        catalogue: &Catalogue<'_>,
         name: &str,
         loaded: Option<Option<&Properties>>,
     ) -> Result<Option<Finding>, ReadError> {
-        let unit = Unit::load(self.place, name)?;
+        let unit = catalogue.load(name)?;
         let named = self.names.iter().any(|own| own == name);
         if unit.name != name && !named {
             // It is an alias; the unit is checked by its own name.
@@ -182,7 +187,7 @@ impl UnitSearch<'_> {
         }
         let named = named && (unit.state != State::Missing || runs);
         let enablement = match unit.state {
-            State::Found => Some(unit.enablement(self.place)?),
+            State::Found => Some(unit.enablement(catalogue)?),
             _ => None,
         };
         // A unit of the other kind of service is not overwritten, but a running one has clients.
@@ -243,12 +248,13 @@ impl UnitSearch<'_> {
     /// Running instances of a template unit that has no unit file any more.
     fn instances(
         &self,
+        catalogue: &Catalogue<'_>,
         loaded: Option<&BTreeMap<String, Properties>>,
         findings: &mut Vec<Finding>,
     ) {
         let template = format!("{}@.service", self.query.name);
         if !self.names.contains(&template)
-            || !matches!(Unit::load(self.place, &template), Ok(unit) if unit.state == State::Missing)
+            || !matches!(catalogue.load(&template), Ok(unit) if unit.state == State::Missing)
         {
             return;
         }

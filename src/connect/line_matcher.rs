@@ -3,7 +3,7 @@
 /// Finds lines that are equal to a word. It stores nothing of the stream but the state of one
 /// comparison.
 #[derive(Debug, Clone)]
-pub(super) struct LineMatcher {
+pub(crate) struct LineMatcher {
     word: Vec<u8>,
     line: LineState,
 }
@@ -20,7 +20,7 @@ enum LineState {
 
 impl LineMatcher {
     /// A matcher for lines that are `word`, followed by LF or CR LF.
-    pub(super) fn new(word: &[u8]) -> LineMatcher {
+    pub(crate) fn new(word: &[u8]) -> LineMatcher {
         LineMatcher {
             word: word.to_vec(),
             line: LineState::Matches(0),
@@ -28,7 +28,7 @@ impl LineMatcher {
     }
 
     /// Reads on in the stream. If a matching line ends in `bytes`, returns the offset behind its LF.
-    pub(super) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub(crate) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while at < bytes.len() {
             if self.line == LineState::Differs {
@@ -60,7 +60,7 @@ impl LineMatcher {
 
     /// Whether the bytes since the last LF are the word. At the end of the stream they are a line
     /// without its line end.
-    pub(super) fn at_match(&self) -> bool {
+    pub(crate) fn at_match(&self) -> bool {
         self.line == LineState::Matches(self.word.len())
             || self.line == LineState::MatchesWithReturn
     }

@@ -7,7 +7,7 @@
 mod buffer;
 mod dial;
 mod dial_error;
-mod line_matcher;
+pub(crate) mod line_matcher;
 mod relay;
 mod relay_error;
 

@@ -74,7 +74,7 @@ pub fn tcp() -> io::Result<Vec<TcpConnection>> {
         request.extend([1 << (INET_DIAG_INFO - 1), 0]);
         request.extend(OPEN.to_ne_bytes());
         request.extend([0; INET_DIAG_SOCKID]);
-        dump(&request, |socket| all.extend(tcp_connection(socket)))?;
+        dump(&request, |socket| all.extend(TcpConnection::parse(socket)))?;
     }
     Ok(all)
 }
@@ -92,49 +92,53 @@ pub fn unix() -> io::Result<Vec<UnixConnection>> {
     request.extend(UDIAG_SHOW.to_ne_bytes());
     request.extend([0; 8]);
     let mut all = Vec::new();
-    dump(&request, |socket| all.extend(unix_connection(socket)))?;
+    dump(&request, |socket| all.extend(UnixConnection::parse(socket)))?;
     Ok(all)
 }
 
-/// struct inet_diag_msg and its attributes.
-fn tcp_connection(message: &[u8]) -> Option<TcpConnection> {
-    let address = |port: usize, ip: usize| {
-        let port = u16::from_be_bytes(array(message, port)?);
-        let ip = match i32::from(*message.first()?) {
-            libc::AF_INET => IpAddr::from(Ipv4Addr::from(array::<4>(message, ip)?)),
-            _ => IpAddr::from(Ipv6Addr::from(array::<16>(message, ip)?)),
+impl TcpConnection {
+    /// struct inet_diag_msg and its attributes.
+    fn parse(message: &[u8]) -> Option<TcpConnection> {
+        let address = |port: usize, ip: usize| {
+            let port = u16::from_be_bytes(array(message, port)?);
+            let ip = match i32::from(*message.first()?) {
+                libc::AF_INET => IpAddr::from(Ipv4Addr::from(array::<4>(message, ip)?)),
+                _ => IpAddr::from(Ipv6Addr::from(array::<16>(message, ip)?)),
+            };
+            Some(SocketAddr::new(ip.to_canonical(), port))
         };
-        Some(SocketAddr::new(ip.to_canonical(), port))
-    };
-    let inode = u32::from_ne_bytes(array(message, 68)?);
-    let info = attribute(message.get(INET_DIAG_MSG..)?, INET_DIAG_INFO);
-    (inode != 0).then_some(TcpConnection {
-        local: address(4, 8)?,
-        remote: address(6, 24)?,
-        inode: inode.into(),
-        traffic: info.and_then(TcpInfo::parse).map(|info| info.traffic()),
-    })
+        let inode = u32::from_ne_bytes(array(message, 68)?);
+        let info = attribute(message.get(INET_DIAG_MSG..)?, INET_DIAG_INFO);
+        (inode != 0).then_some(TcpConnection {
+            local: address(4, 8)?,
+            remote: address(6, 24)?,
+            inode: inode.into(),
+            traffic: info.and_then(TcpInfo::parse).map(|info| info.traffic()),
+        })
+    }
 }
 
-/// struct unix_diag_msg and its attributes.
-fn unix_connection(message: &[u8]) -> Option<UnixConnection> {
-    let stream = i32::from(*message.get(1)?) == libc::SOCK_STREAM;
-    let inode = u32::from_ne_bytes(array(message, 4)?);
-    let attributes = message.get(UNIX_DIAG_MSG..)?;
-    let number = |kind| attribute(attributes, kind).and_then(|bytes| array(bytes, 0));
-    let number = |kind| number(kind).map(u32::from_ne_bytes);
-    let name = attribute(attributes, UNIX_DIAG_NAME).unwrap_or_default();
-    // The name of a file may or may not end in NUL; an abstract one begins with it.
-    let end = name.iter().rposition(|byte| *byte != 0);
-    let name = &name[..end.map_or(0, |end| end + 1)];
-    (stream && inode != 0).then(|| UnixConnection {
-        name: name.to_vec(),
-        inode: inode.into(),
-        peer: number(UNIX_DIAG_PEER)
-            .filter(|peer| *peer != 0)
-            .map(u64::from),
-        uid: number(UNIX_DIAG_UID),
-    })
+impl UnixConnection {
+    /// struct unix_diag_msg and its attributes.
+    fn parse(message: &[u8]) -> Option<UnixConnection> {
+        let stream = i32::from(*message.get(1)?) == libc::SOCK_STREAM;
+        let inode = u32::from_ne_bytes(array(message, 4)?);
+        let attributes = message.get(UNIX_DIAG_MSG..)?;
+        let number = |kind| attribute(attributes, kind).and_then(|bytes| array(bytes, 0));
+        let number = |kind| number(kind).map(u32::from_ne_bytes);
+        let name = attribute(attributes, UNIX_DIAG_NAME).unwrap_or_default();
+        // The name of a file may or may not end in NUL; an abstract one begins with it.
+        let end = name.iter().rposition(|byte| *byte != 0);
+        let name = &name[..end.map_or(0, |end| end + 1)];
+        (stream && inode != 0).then(|| UnixConnection {
+            name: name.to_vec(),
+            inode: inode.into(),
+            peer: number(UNIX_DIAG_PEER)
+                .filter(|peer| *peer != 0)
+                .map(u64::from),
+            uid: number(UNIX_DIAG_UID),
+        })
+    }
 }
 
 /// Requests all sockets that match, and passes each on.
@@ -159,22 +163,41 @@ fn dump(request: &[u8], mut each: impl FnMut(&[u8])) -> io::Result<()> {
             Err(Errno::EINTR) => continue,
             length => length?,
         };
-        let mut rest = &buffer[..length];
-        while let Some((kind, payload, next)) = message_of(rest) {
-            match i32::from(kind) {
-                libc::NLMSG_DONE => return Ok(()),
-                libc::NLMSG_ERROR => {
-                    let error = array(payload, 0).map_or(0, i32::from_ne_bytes);
-                    return Err(io::Error::from_raw_os_error(error.saturating_neg()));
-                }
-                _ => each(payload),
-            }
-            rest = next;
+        if messages(&buffer[..length], &mut each)? {
+            return Ok(());
         }
         if length == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
+}
+
+/// Passes each socket in these messages on. Returns whether the answer ends with them.
+fn messages(bytes: &[u8], each: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
+    let mut rest = bytes;
+    while let Some((kind, payload, next)) = message_of(rest) {
+        match i32::from(kind) {
+            libc::NLMSG_DONE => return Ok(true),
+            libc::NLMSG_ERROR => {
+                let error = array(payload, 0).map_or(0, i32::from_ne_bytes);
+                return Err(io::Error::from_raw_os_error(error.saturating_neg()));
+            }
+            _ => each(payload),
+        }
+        rest = next;
+    }
+    Ok(false)
+}
+
+/// The sockets in an answer of the kernel, each read as one of either family.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn parse(bytes: &[u8]) -> (Vec<TcpConnection>, Vec<UnixConnection>) {
+    let (mut tcp, mut unix) = (Vec::new(), Vec::new());
+    let _ = messages(bytes, &mut |socket| {
+        tcp.extend(TcpConnection::parse(socket));
+        unix.extend(UnixConnection::parse(socket));
+    });
+    (tcp, unix)
 }
 
 /// The first message: its type and payload, and the messages that follow.
@@ -271,10 +294,10 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_can_be_parsed(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            message_of(&bytes);
+            parse(&bytes);
             attribute(&bytes, INET_DIAG_INFO);
-            tcp_connection(&bytes);
-            unix_connection(&bytes);
+            TcpConnection::parse(&bytes);
+            UnixConnection::parse(&bytes);
         }
     }
 }

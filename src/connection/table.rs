@@ -35,6 +35,12 @@ impl Row {
         ![TIME_WAIT, CLOSE, LISTEN].contains(&self.state) && self.inode != 0
     }
 
+    /// Parses a table.
+    pub(crate) fn parse_all(table: &[u8]) -> Vec<Row> {
+        let table = String::from_utf8_lossy(table);
+        table.lines().filter_map(Row::parse).collect()
+    }
+
     /// Parses a line. `None` for the first line, which has the names of the columns.
     fn parse(line: &str) -> Option<Row> {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
@@ -72,8 +78,8 @@ fn address(text: &str) -> Option<SocketAddr> {
 pub fn read() -> Result<Vec<Row>, (PathBuf, io::Error)> {
     let mut rows = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        match fs::read_to_string(table) {
-            Ok(text) => rows.extend(text.lines().filter_map(Row::parse)),
+        match fs::read(table) {
+            Ok(text) => rows.extend(Row::parse_all(&text)),
             // A kernel without IPv6.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err((Path::new(table).into(), error)),
@@ -95,6 +101,12 @@ pub struct UnixListener {
 const ACCEPTS: u32 = 0x10000;
 
 impl UnixListener {
+    /// Parses a table.
+    pub(crate) fn parse_all(table: &[u8]) -> Vec<UnixListener> {
+        let table = String::from_utf8_lossy(table);
+        table.lines().filter_map(UnixListener::parse).collect()
+    }
+
     /// Parses a line. `None` if it is another socket, or the first line.
     fn parse(line: &str) -> Option<UnixListener> {
         // The path comes last, and may have blanks.
@@ -116,8 +128,7 @@ impl UnixListener {
 pub fn read_unix() -> Result<Vec<UnixListener>, (PathBuf, io::Error)> {
     let table = Path::new("/proc/net/unix");
     let text = fs::read(table).map_err(|error| (table.to_owned(), error))?;
-    let text = String::from_utf8_lossy(&text);
-    Ok(text.lines().filter_map(UnixListener::parse).collect())
+    Ok(UnixListener::parse_all(&text))
 }
 
 #[cfg(test)]
@@ -134,7 +145,7 @@ mod tests {
    1: 0100007F:0D05 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0        0 12346 1 0 20 4 30 10 -1
    0: 00000000000000000000000001000000:0D05 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 99 1 0 100 0 0 10 0
 ";
-        let rows: Vec<_> = text.lines().filter_map(Row::parse).collect();
+        let rows = Row::parse_all(text.as_bytes());
         assert_eq!(rows.len(), 3);
         assert_eq!(rows[0].local, "127.0.0.1:3333".parse().unwrap());
         assert!(rows[0].listens() && !rows[0].is_open());
@@ -153,7 +164,7 @@ Num       RefCount Protocol Flags    Type St Inode Path
 0000000000000000: 00000002 00000000 00010000 0001 01 12347 @abstract
 0000000000000000: 00000003 00000000 00000000 0001 03 12348
 ";
-        let listeners: Vec<_> = text.lines().filter_map(UnixListener::parse).collect();
+        let listeners = UnixListener::parse_all(text.as_bytes());
         let expected = UnixListener {
             path: "/run/a b.sock".into(),
             inode: 12345,

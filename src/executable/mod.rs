@@ -3,10 +3,10 @@
 
 mod check;
 mod content;
-mod elf;
+pub(crate) mod elf;
 mod readable;
 mod run_as;
-mod shebang;
+pub(crate) mod shebang;
 
 pub use check::{NotExecutable, Visibility, check};
 pub(crate) use check::{PATH, find_in_path};

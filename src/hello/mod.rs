@@ -62,7 +62,7 @@ fn greeting(instant: Timestamp, zone: TimeZone) -> String {
 
 /// The service. It formats the time once per second.
 #[derive(Debug, Default)]
-struct Hello {
+pub(crate) struct Hello {
     second: Option<i64>,
     greeting: String,
 }

@@ -2,7 +2,7 @@
 //! program for each connection. systemd passes the listening sockets, or the process opens them.
 
 mod acceptor;
-mod admission;
+pub(crate) mod admission;
 mod connection_log;
 mod connections;
 mod end;

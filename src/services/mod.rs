@@ -6,7 +6,7 @@
 mod entry;
 mod line;
 mod replace;
-mod text;
+pub(crate) mod text;
 
 use std::fmt;
 use std::io;

@@ -30,7 +30,7 @@ impl fmt::Display for EntryConflict {
 /// # Errors
 ///
 /// Another entry has the name as its name or an alias, for any protocol, or the port for TCP.
-pub(super) fn add(text: &[u8], entry: &Entry) -> Result<Option<Vec<u8>>, EntryConflict> {
+pub(crate) fn add(text: &[u8], entry: &Entry) -> Result<Option<Vec<u8>>, EntryConflict> {
     let entry_line = entry.to_string().into_bytes();
     for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
         if line == entry_line {
@@ -56,7 +56,7 @@ pub(super) fn add(text: &[u8], entry: &Entry) -> Result<Option<Vec<u8>>, EntryCo
 }
 
 /// The text without the lines that are equal to the entry's line; `None` if there is none.
-pub(super) fn remove(text: &[u8], entry: &Entry) -> Option<Vec<u8>> {
+pub(crate) fn remove(text: &[u8], entry: &Entry) -> Option<Vec<u8>> {
     let entry_line = entry.to_string().into_bytes();
     let lines = text.split(|&byte| byte == b'\n');
     let kept: Vec<&[u8]> = lines.clone().filter(|line| *line != entry_line).collect();

@@ -260,7 +260,7 @@ fn split(word: &Word, separator: u8) -> (Word, Option<Word>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::superserver::tests::FixedSystem;
+    use crate::superserver::fixed_system::FixedSystem;
     use proptest::prelude::*;
 
     const TEXT: &str = "\

@@ -4,6 +4,8 @@
 //! The parsers take bytes and do no I/O. What they have to know of the system, they ask through
 //! [`System`]. [`load`] reads the files below a root directory and answers from the files there.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fixed_system;
 pub(crate) mod inetd;
 mod load;
 mod system;

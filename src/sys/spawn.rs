@@ -27,7 +27,7 @@ pub(crate) struct NewProcess<'a> {
     /// Descriptors to close.
     pub(crate) close: &'a [RawFd],
     /// The limit on file locks (RLIMIT_LOCKS), which the kernel ignores.
-    pub(crate) tag: Option<u64>,
+    pub(crate) tag: u64,
     /// A Landlock ruleset, of which the process gets a domain of its own.
     pub(crate) ruleset: Option<RawFd>,
     /// A system call filter.
@@ -133,14 +133,12 @@ extern "C" fn run(shared: *mut c_void) -> c_int {
         for fd in process.close {
             libc::close(*fd);
         }
-        if let Some(tag) = process.tag {
-            let limit = libc::rlimit64 {
-                rlim_cur: tag,
-                rlim_max: tag,
-            };
-            // Fails if the limit is lower already.
-            libc::setrlimit64(libc::RLIMIT_LOCKS, &raw const limit);
-        }
+        let limit = libc::rlimit64 {
+            rlim_cur: process.tag,
+            rlim_max: process.tag,
+        };
+        // Fails if the limit is lower already.
+        libc::setrlimit64(libc::RLIMIT_LOCKS, &raw const limit);
         if let Some(ruleset) = process.ruleset {
             failed = failed || libc::syscall(libc::SYS_landlock_restrict_self, ruleset, 0) < 0;
         }
@@ -191,7 +189,7 @@ mod tests {
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
-    fn start(path: &CStr, script: &str, tag: Option<u64>) -> (UnixStream, nix::Result<Pid>) {
+    fn start(path: &CStr, script: &str, tag: u64) -> (UnixStream, nix::Result<Pid>) {
         let (own, stdio) = UnixStream::pair().unwrap();
         let arguments = ["sh", "-c", script].map(|text| CString::new(text).unwrap());
         let environment = [c"A=1".to_owned()];
@@ -213,7 +211,7 @@ mod tests {
     fn a_program_is_executed_with_its_environment_signals_group_and_tag() {
         // A shell blocks signals while it waits for a child; grep, executed in its place, has what it was started with.
         let script = "echo $A $B; read x; exec grep -E '^Sig(Blk|Ign)' /proc/self/status";
-        let (mut own, pid) = start(c"/bin/sh", script, Some(4711));
+        let (mut own, pid) = start(c"/bin/sh", script, 4711);
         let pid = pid.unwrap();
         assert_eq!(tag(pid), Ok(4711));
         assert_eq!(nix::unistd::getpgid(Some(pid)), Ok(pid));
@@ -228,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_program_that_cannot_be_executed_is_an_error_and_leaves_no_child() {
-        let (_, pid) = start(c"/nonexistent", "", None);
+        let (_, pid) = start(c"/nonexistent", "", 4711);
         assert_eq!(pid, Err(Errno::ENOENT));
     }
 }

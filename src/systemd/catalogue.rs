@@ -1,7 +1,8 @@
 //! Unit files and aliases by name, from all unit directories.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,9 +10,19 @@ use std::path::{Path, PathBuf};
 use super::{Place, ReadError, UnitName};
 use crate::root::resolve;
 
-/// What each name stands for. If several directories have a name, the first one counts.
-pub(super) struct Catalogue {
+/// What the unit directories of a place have: each is listed once, however many units are loaded.
+///
+/// If several directories have a name, the first one counts.
+pub(crate) struct Catalogue<'a> {
+    pub(crate) place: &'a Place,
+    /// What each name stands for.
     definitions: BTreeMap<String, Definition>,
+    /// The names that stand for the same unit, by its name.
+    same: BTreeMap<String, Vec<String>>,
+    /// The unit directories, with the directories for drop-ins and links in each.
+    folders: Vec<(PathBuf, BTreeSet<OsString>)>,
+    /// The names of the links that enable a unit, once they were asked for.
+    links: OnceCell<BTreeSet<OsString>>,
 }
 
 /// What a name stands for.
@@ -31,35 +42,97 @@ pub(super) struct ResolvedUnit {
     pub(super) names: BTreeSet<String>,
 }
 
-impl Catalogue {
-    pub(super) fn read(place: &Place) -> Result<Catalogue, ReadError> {
+impl Catalogue<'_> {
+    /// Lists the unit directories.
+    ///
+    /// # Errors
+    ///
+    /// A directory exists and cannot be read.
+    pub(crate) fn read(place: &Place) -> Result<Catalogue<'_>, ReadError> {
         let dirs = place.unit_dirs();
         let real = |dir: &PathBuf| resolve(&place.root, dir).ok();
         let unit_dirs: Vec<PathBuf> = dirs.iter().filter_map(real).collect();
         let mut definitions = BTreeMap::new();
-        for dir in &dirs {
-            for name in list_dir(place, dir)? {
-                let Some(name) = name.to_str().filter(|name| UnitName::parse(name).is_some())
-                else {
+        let mut folders = Vec::new();
+        for dir in dirs {
+            let Some(real) = if_exists(resolve(&place.root, &dir), &dir)? else {
+                continue;
+            };
+            let mut own = BTreeSet::new();
+            for name in list_dir(place, &dir)? {
+                let known = name.to_str().filter(|name| UnitName::parse(name).is_some());
+                let Some(known) = known else {
+                    own.insert(name);
                     continue;
                 };
-                if definitions.contains_key(name) {
+                if definitions.contains_key(known) {
                     continue;
                 }
-                let path = dir.join(name);
-                if let Some(definition) = define(place, &unit_dirs, name, path)? {
-                    definitions.insert(name.to_string(), definition);
+                if let Some(definition) = define(place, &unit_dirs, known, &dir, &real)? {
+                    definitions.insert(known.to_string(), definition);
+                }
+            }
+            folders.push((dir, own));
+        }
+        let mut catalogue = Catalogue {
+            place,
+            definitions,
+            same: BTreeMap::new(),
+            folders,
+            links: OnceCell::new(),
+        };
+        let mut same: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for name in catalogue.definitions.keys() {
+            if let Some((end, _)) = catalogue.follow(name) {
+                same.entry(end.into()).or_default().push(name.clone());
+            }
+        }
+        catalogue.same = same;
+        Ok(catalogue)
+    }
+
+    /// The directories with these names, those in the first unit directory first.
+    pub(super) fn folders(&self, names: &[String]) -> Vec<PathBuf> {
+        let in_dir = |(dir, own): &(PathBuf, BTreeSet<OsString>)| {
+            let found = names.iter().filter(|name| own.contains(OsStr::new(name)));
+            found.map(|name| dir.join(name)).collect::<Vec<_>>()
+        };
+        self.folders.iter().flat_map(in_dir).collect()
+    }
+
+    /// Whether the administrator or the user has a link to a unit in a `.wants`, `.requires` or
+    /// `.upholds` directory. Links in /usr are part of a package, and enable nothing.
+    pub(super) fn has_link(&self, unit: &str) -> Result<bool, ReadError> {
+        if let Some(links) = self.links.get() {
+            return Ok(links.contains(OsStr::new(unit)));
+        }
+        let shipped = self.place.path("/usr");
+        let mut links = BTreeSet::new();
+        for (dir, own) in self
+            .folders
+            .iter()
+            .filter(|(dir, _)| !dir.starts_with(&shipped))
+        {
+            for folder in own {
+                let bytes = folder.as_encoded_bytes();
+                let suffixes = [&b".wants"[..], b".requires", b".upholds"];
+                if suffixes.iter().any(|end| bytes.ends_with(end)) {
+                    let folder = dir.join(folder);
+                    let is_link = |name: &OsString| is_link(self.place, &folder, name);
+                    links.extend(list_dir(self.place, &folder)?.into_iter().filter(is_link));
                 }
             }
         }
-        Ok(Catalogue { definitions })
+        Ok(self.links.get_or_init(|| links).contains(OsStr::new(unit)))
     }
 
-    /// All names and aliases of units of a type.
-    pub(super) fn names(self, kind: &str) -> BTreeSet<String> {
-        let names = self.definitions.into_keys();
+    /// The names of all unit files of a type such as `socket`, including templates, aliases and
+    /// masked units.
+    pub(crate) fn names(&self, kind: &str) -> BTreeSet<String> {
+        let names = self.definitions.keys();
         names
             .filter(|name| UnitName::parse(name).is_some_and(|name| name.kind == kind))
+            .cloned()
             .collect()
     }
 
@@ -84,10 +157,10 @@ impl Catalogue {
             }
             _ => other.to_string(),
         };
-        let others = self.definitions.keys().filter(|other| {
-            let same = UnitName::parse(other)
-                .is_some_and(|other| other.is_template() || other.instance == parsed.instance);
-            same && self.follow(other).is_some_and(|(end, _)| end == last)
+        let same = self.same.get(last).into_iter().flatten();
+        let others = same.filter(|other| {
+            UnitName::parse(other)
+                .is_some_and(|other| other.is_template() || other.instance == parsed.instance)
         });
         let mut names: BTreeSet<String> = others.map(|other| as_instance(other)).collect();
         names.insert(name.to_string());
@@ -118,19 +191,25 @@ impl Catalogue {
     }
 }
 
-/// What `name` stands for, by the file or link at `path` in a unit directory; `None` if systemd
-/// ignores it.
+/// Whether an entry of a directory is a symbolic link.
+fn is_link(place: &Place, dir: &Path, name: &OsStr) -> bool {
+    let dir = resolve(&place.root, dir);
+    let link = dir.and_then(|dir| fs::symlink_metadata(dir.join(name)));
+    link.is_ok_and(|link| link.is_symlink())
+}
+
+/// What `name` stands for, by the file or link in a unit directory, whose real path is `real`; `None`
+/// if systemd ignores it.
 fn define(
     place: &Place,
     unit_dirs: &[PathBuf],
     name: &str,
-    path: PathBuf,
+    dir: &Path,
+    real: &Path,
 ) -> Result<Option<Definition>, ReadError> {
-    let dir = path.parent().unwrap_or(&place.root);
-    let Some(dir) = if_exists(resolve(&place.root, dir), &path)? else {
-        return Ok(None);
-    };
-    let real = dir.join(name);
+    let path = dir.join(name);
+    let dir = real;
+    let real = real.join(name);
     let Some(kind) = if_exists(fs::symlink_metadata(&real), &path)? else {
         return Ok(None);
     };

@@ -5,18 +5,18 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::catalogue::list_dir;
-use super::{Place, ReadError, UnitName};
+use super::{Catalogue, ReadError, UnitName};
 use crate::root::resolve;
 
 /// The drop-ins of a unit in the order of their file names. If several files have one name, the first
 /// of them counts, in this order: those of the unit, its template and its shortened names, in a
 /// directory that comes before others; the same of its aliases; those for all units of its type.
 pub(super) fn drop_ins(
-    place: &Place,
+    catalogue: &Catalogue<'_>,
     unit: &str,
     names: &BTreeSet<String>,
 ) -> Result<Vec<PathBuf>, ReadError> {
-    let dirs = place.unit_dirs();
+    let place = catalogue.place;
     let mut stems: Vec<Vec<String>> = Vec::new();
     let others = names.iter().filter(|name| *name != unit);
     for name in std::iter::once(unit).chain(others.map(String::as_str)) {
@@ -25,14 +25,12 @@ pub(super) fn drop_ins(
     stems.extend(UnitName::parse(unit).map(|name| vec![name.kind.to_string()]));
     let mut files: BTreeMap<OsString, PathBuf> = BTreeMap::new();
     for stems in stems {
-        for dir in &dirs {
-            for stem in &stems {
-                let dir = dir.join(format!("{stem}.d"));
-                for file in list_dir(place, &dir)? {
-                    if file.as_encoded_bytes().ends_with(b".conf") {
-                        let path = dir.join(&file);
-                        files.entry(file).or_insert(path);
-                    }
+        let names: Vec<String> = stems.iter().map(|stem| format!("{stem}.d")).collect();
+        for dir in catalogue.folders(&names) {
+            for file in list_dir(place, &dir)? {
+                if file.as_encoded_bytes().ends_with(b".conf") {
+                    let path = dir.join(&file);
+                    files.entry(file).or_insert(path);
                 }
             }
         }

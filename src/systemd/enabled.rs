@@ -1,12 +1,8 @@
 //! Whether a unit is enabled, by its files.
 
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
 
-use super::catalogue::{Catalogue, list_dir};
-use super::{Place, ReadError, Unit};
-use crate::root::resolve;
+use super::{Catalogue, ReadError, Unit};
 
 /// Whether a unit is enabled. Its Display is systemd's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,22 +32,10 @@ impl Unit {
     /// # Errors
     ///
     /// A directory cannot be read.
-    pub(crate) fn enablement(&self, place: &Place) -> Result<Enablement, ReadError> {
-        let dirs = place.unit_dirs();
-        // Links in /usr are part of a package, and enable nothing.
-        let shipped = |dir: &PathBuf| dir.starts_with(place.path("/usr"));
-        for dir in dirs.iter().filter(|dir| !shipped(dir)) {
-            for entry in list_dir(place, dir)? {
-                let bytes = entry.as_encoded_bytes();
-                let suffixes = [&b".wants"[..], b".requires", b".upholds"];
-                if suffixes.iter().any(|end| bytes.ends_with(end))
-                    && is_link(place, &dir.join(&entry), &self.name)
-                {
-                    return Ok(Enablement::Enabled);
-                }
-            }
+    pub(crate) fn enablement(&self, catalogue: &Catalogue<'_>) -> Result<Enablement, ReadError> {
+        if catalogue.has_link(&self.name)? {
+            return Ok(Enablement::Enabled);
         }
-        let catalogue = Catalogue::read(place)?;
         let aliases = self.values("Install", "Alias");
         let mut aliases = aliases
             .iter()
@@ -64,10 +48,4 @@ impl Unit {
             None => Enablement::Static,
         })
     }
-}
-
-fn is_link(place: &Place, dir: &Path, name: &str) -> bool {
-    let dir = resolve(&place.root, dir);
-    let link = dir.and_then(|dir| fs::symlink_metadata(dir.join(name)));
-    link.is_ok_and(|link| link.is_symlink())
 }

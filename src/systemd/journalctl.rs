@@ -20,6 +20,16 @@ pub struct Entries {
 }
 
 impl Entries {
+    /// Parses the output of `journalctl --output=cat`.
+    pub(crate) fn parse(output: &[u8]) -> Entries {
+        let text = String::from_utf8_lossy(output);
+        let messages = text.lines().filter(|line| !line.is_empty());
+        Entries {
+            messages: messages.map(str::to_string).collect(),
+            unreadable: false,
+        }
+    }
+
     /// The messages as evidence: quoted, escaped and cut, with a line about what could not be read.
     pub fn quoted(&self) -> Vec<String> {
         let messages = self.messages.iter().map(|line| escape(line.as_bytes()));
@@ -78,11 +88,9 @@ pub fn last(place: &Place, filter: Filter<'_>, since: Option<&str>) -> Entries {
             unreadable: true,
         };
     };
-    let text = String::from_utf8_lossy(&output.stdout);
-    let messages = text.lines().filter(|line| !line.is_empty());
     Entries {
-        messages: messages.map(str::to_string).collect(),
         unreadable: !user && !is_readable(),
+        ..Entries::parse(&output.stdout)
     }
 }
 

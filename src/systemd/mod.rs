@@ -1,7 +1,7 @@
 //! systemd: its unit files, its service manager and its journal.
 //!
-//! [`Place`] selects a service manager and a root directory. [`UnitFile`] parses one file, [`Unit`]
-//! merges a unit file with its drop-ins, [`command_lines`] parses `ExecStart=`, and [`quote`] quotes
+//! [`Place`] selects a service manager and a root directory. [`UnitFile`] parses one file, [`Catalogue`]
+//! lists all unit files, [`Unit`] merges one with its drop-ins, [`command_lines`] parses `ExecStart=`, and [`quote`] quotes
 //! words for unit files. [`Manager`] calls systemctl, [`journalctl`] reads the journal, and
 //! [`notify`] is the service's side of sd_notify(3).
 
@@ -24,6 +24,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+pub(crate) use catalogue::Catalogue;
 pub(crate) use command::{CommandLine, command_lines, split};
 pub(crate) use enabled::Enablement;
 pub(crate) use file::{SyntaxProblem, SyntaxProblemKind, UnitFile};

@@ -65,7 +65,8 @@ impl Properties {
         streams.map(str::to_string).collect()
     }
 
-    fn parse(text: &str, asked: &[&str]) -> Properties {
+    /// Parses the output of `systemctl show`.
+    pub(crate) fn parse(text: &str, asked: &[&str]) -> Properties {
         let mut properties: HashMap<String, Vec<String>> = HashMap::new();
         let mut last: Option<&str> = None;
         for line in text.lines() {

@@ -239,7 +239,9 @@ fn a_unit_is_enabled_by_a_link_or_an_alias_and_static_without_install_section() 
         ("one.service", Enablement::Enabled),
     ] {
         assert_eq!(
-            load(&tree, name).enablement(&place(&tree)).unwrap(),
+            load(&tree, name)
+                .enablement(&Catalogue::read(&place(&tree)).unwrap())
+                .unwrap(),
             is,
             "{name}"
         );

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::catalogue::{Catalogue, if_exists, read_error};
+use super::catalogue::{if_exists, read_error};
 use super::drop_ins::drop_ins;
-use super::{Place, ReadError, SyntaxProblem, UnitFile};
+use super::{Catalogue, Place, ReadError, SyntaxProblem, UnitFile};
 use crate::root::read;
 
 /// A unit as defined by its files.
@@ -73,48 +73,16 @@ impl ListenDirective<'_> {
 }
 
 impl Unit {
-    /// Loads a unit by its name, which may be an alias, an instance or a template.
+    /// Loads a unit by its name. Whoever loads several reads a [`Catalogue`] once.
     ///
     /// # Errors
     ///
-    /// A file or directory exists and cannot be read. A unit without a unit file is no error: see
-    /// [`Unit::state`].
+    /// See [`Catalogue::load`].
     pub(crate) fn load(place: &Place, name: &str) -> Result<Unit, ReadError> {
-        let resolved = Catalogue::read(place)?.resolve(name);
-        let mut names = BTreeSet::from([name.to_string()]);
-        let mut name = name.to_string();
-        let mut sources = Vec::new();
-        let mut state = State::Missing;
-        if let Some(resolved) = resolved {
-            (name, names) = (resolved.name, resolved.names);
-            let path = resolved.path;
-            let bytes = read(&place.root, &path).map_err(read_error(&path))?;
-            state = if bytes.is_empty() {
-                State::Masked
-            } else {
-                State::Found
-            };
-            let file = UnitFile::parse(&bytes);
-            sources.push(SourceFile { path, file });
-        }
-        if state != State::Masked {
-            for path in drop_ins(place, &name, &names)? {
-                let Some(bytes) = if_exists(read(&place.root, &path), &path)? else {
-                    continue;
-                };
-                let file = UnitFile::parse(&bytes);
-                sources.push(SourceFile { path, file });
-            }
-        }
-        Ok(Unit {
-            name,
-            state,
-            sources,
-        })
+        Catalogue::read(place)?.load(name)
     }
 
-    /// The names of all unit files of a type such as `socket`, including templates, aliases and
-    /// masked units.
+    /// As [`Catalogue::names`].
     ///
     /// # Errors
     ///
@@ -194,6 +162,48 @@ impl Unit {
                 };
                 (a.key.as_str(), value)
             })
+        })
+    }
+}
+
+impl Catalogue<'_> {
+    /// Loads a unit by its name, which may be an alias, an instance or a template.
+    ///
+    /// # Errors
+    ///
+    /// A file or directory exists and cannot be read. A unit without a unit file is no error: see
+    /// [`Unit::state`].
+    pub(crate) fn load(&self, name: &str) -> Result<Unit, ReadError> {
+        let resolved = self.resolve(name);
+        let mut names = BTreeSet::from([name.to_string()]);
+        let mut name = name.to_string();
+        let mut sources = Vec::new();
+        let mut state = State::Missing;
+        if let Some(resolved) = resolved {
+            (name, names) = (resolved.name, resolved.names);
+            let path = resolved.path;
+            let bytes = read(&self.place.root, &path).map_err(read_error(&path))?;
+            state = if bytes.is_empty() {
+                State::Masked
+            } else {
+                State::Found
+            };
+            let file = UnitFile::parse(&bytes);
+            sources.push(SourceFile { path, file });
+        }
+        if state != State::Masked {
+            for path in drop_ins(self, &name, &names)? {
+                let Some(bytes) = if_exists(read(&self.place.root, &path), &path)? else {
+                    continue;
+                };
+                let file = UnitFile::parse(&bytes);
+                sources.push(SourceFile { path, file });
+            }
+        }
+        Ok(Unit {
+            name,
+            state,
+            sources,
         })
     }
 }

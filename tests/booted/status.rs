@@ -2,12 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use crate::machine::{CELEBS, Machine, Release};
-use crate::support::{Mode, PROMPT, expect, wait_for};
+use crate::support::{Mode, PATIENCE, PROMPT, expect, wait_for, wait_until};
 
 on_both_releases!(
     a_connection_is_shown_with_its_peer_bytes_process_and_unit,
@@ -274,7 +274,10 @@ fn only_connections_to_the_address_of_the_service_are_its_own(release: Release) 
         ));
         let mut stream = machine.connect("127.0.0.1:4000");
         expect(&mut stream, PROMPT);
-        let _other = machine.connect("127.0.0.1:4444");
+        // The program starts socat and does not wait until it listens.
+        let _other = wait_until("socat listens", Instant::now() + PATIENCE, || {
+            machine.in_network(|| TcpStream::connect("127.0.0.1:4444").ok())
+        });
         wait_for("only the connection of this client is shown", || {
             let shown = status(&machine, "greeter");
             let open = shown["open"].as_array().unwrap();

@@ -31,9 +31,7 @@ impl Network {
     /// Returns whether the network contains an address. IPv4-mapped IPv6 addresses are treated as
     /// IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        address.is_ipv4() == self.address.is_ipv4()
-            && prefix(address, self.prefix) == prefix(self.address, self.prefix)
+        Network::of(address.to_canonical(), self.prefix) == Network::of(self.address, self.prefix)
     }
 }
 
@@ -44,14 +42,6 @@ impl fmt::Display for Network {
             true => self.address.fmt(f),
             false => write!(f, "{}/{}", self.address, self.prefix),
         }
-    }
-}
-
-/// The first `bits` bits of an address.
-fn prefix(address: IpAddr, bits: u32) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u128::from(v4.to_bits().checked_shr(32 - bits).unwrap_or(0)),
-        IpAddr::V6(v6) => v6.to_bits().checked_shr(128 - bits).unwrap_or(0),
     }
 }
 

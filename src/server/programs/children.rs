@@ -4,6 +4,8 @@ use std::fs;
 
 use nix::unistd::Pid;
 
+use crate::process_stat::ProcessStat;
+
 /// A child process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Child {
@@ -23,9 +25,12 @@ pub fn others(known: impl Fn(Pid) -> bool) -> Vec<Child> {
         .map(Pid::from_raw)
         .filter(|pid| !known(*pid))
         .filter_map(|pid| {
-            let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-            let (parent, child) = parse(pid, &stat)?;
-            (parent == own).then_some(child)
+            let stat = ProcessStat::of(pid)?;
+            (stat.parent == own && !stat.has_ended).then_some(Child {
+                pid,
+                group: Pid::from_raw(stat.group),
+                started: stat.started,
+            })
         })
         .collect()
 }
@@ -56,29 +61,7 @@ pub fn all_processes() -> Vec<i32> {
 /// Returns whether a process is known to have ended, though it may not have been waited for.
 pub fn has_ended(pid: Pid) -> bool {
     // The file of a process may be hidden.
-    let stat = fs::read(format!("/proc/{pid}/stat"));
-    stat.is_ok_and(|stat| parse(pid, &stat).is_none())
-}
-
-/// Parses /proc/PID/stat into the parent process ID and the child. `None` if the process has ended.
-fn parse(pid: Pid, stat: &[u8]) -> Option<(u32, Child)> {
-    // The second field is the command name in parentheses, which may contain any byte.
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
-    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    // If only the first thread has ended, the state is Z, and there are other threads.
-    let threads = fields.get(17)?;
-    match *fields.first()? {
-        "X" => return None,
-        "Z" if *threads == "1" => return None,
-        _ => {}
-    }
-    let child = Child {
-        pid,
-        group: Pid::from_raw(fields.get(2)?.parse().ok()?),
-        started: fields.get(19)?.parse().ok()?,
-    };
-    Some((fields.get(1)?.parse().ok()?, child))
+    ProcessStat::of(pid).is_some_and(|stat| stat.has_ended)
 }
 
 #[cfg(test)]
@@ -99,24 +82,5 @@ mod tests {
         assert_eq!((child.pid, child.group), (pid, nix::unistd::getpgrp()));
         assert!(child.started > 0);
         assert_eq!(others(|other| other != pid), []);
-    }
-
-    #[test]
-    fn a_command_name_may_contain_parentheses_and_blanks() {
-        let stat = b"7 (a) S 1 2 (b)) S 4 5 6 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 900 1 1";
-        let child = Child {
-            pid: Pid::from_raw(7),
-            group: Pid::from_raw(5),
-            started: 900,
-        };
-        assert_eq!(parse(Pid::from_raw(7), stat), Some((4, child)));
-        let ended = String::from_utf8_lossy(stat).replace("(b)) S", ") Z");
-        assert_eq!(parse(Pid::from_raw(7), ended.as_bytes()), None);
-        let has_threads = ended.replace(" 20 0 1 0 900", " 20 0 2 0 900");
-        assert_eq!(
-            parse(Pid::from_raw(7), has_threads.as_bytes()),
-            Some((4, child))
-        );
-        assert_eq!(parse(Pid::from_raw(7), b"7 (cut"), None);
     }
 }

@@ -132,7 +132,7 @@ impl ProgramSpec {
     ///
     /// # Errors
     ///
-    /// Those of posix_spawn(3).
+    /// Those of clone(2), execve(2), landlock_restrict_self(2) and seccomp(2).
     pub fn start(&self, connection: RawFd, client: &[CString], tag: Tag) -> nix::Result<Pid> {
         let isolation = self.isolation.as_ref();
         spawn(&NewProcess {
@@ -142,7 +142,7 @@ impl ProgramSpec {
             stdio: connection,
             stderr: self.error_output.as_ref().map(OwnedFd::as_raw_fd),
             close: &self.inherited_fds,
-            tag: Some(tag.0),
+            tag: tag.0,
             ruleset: isolation.and_then(|isolation| isolation.ruleset().ok()),
             filter: isolation.map(Isolation::filter),
         })

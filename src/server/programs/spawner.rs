@@ -93,7 +93,7 @@ impl Spawner {
     ///
     /// # Errors
     ///
-    /// Those of posix_spawn(3).
+    /// Those of clone(2), execve(2), landlock_restrict_self(2) and seccomp(2).
     pub fn start_now(&self, connection: RawFd, client: &[CString], tag: Tag) -> nix::Result<Pid> {
         self.shared.program.start(connection, client, tag)
     }

@@ -220,7 +220,7 @@ fn wrapping(digits: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::superserver::tests::FixedSystem;
+    use crate::superserver::fixed_system::FixedSystem;
     use proptest::prelude::*;
 
     fn v4(address: [u8; 4], bits: u32) -> Pattern {

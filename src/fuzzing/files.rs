@@ -1,0 +1,135 @@
+//! The files of a system.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use super::{byte, expect_printable};
+use crate::attach::signature::{Author, author, sign};
+use crate::executable::elf::Elf;
+use crate::executable::shebang::{self, Shebang};
+use crate::log::Plain;
+use crate::services::{self, Entry, text};
+use crate::superserver::fixed_system::FixedSystem;
+use crate::superserver::{inetd as inetd_conf, xinetd as xinetd_conf};
+use crate::systemd::quote::exec_word;
+use crate::systemd::{Scope, UnitFile, UnitName, command_lines, split};
+
+/// The places in unit files exist, values have no blanks around them, and a command that is quoted for a
+/// unit file is read back as it was.
+pub fn unit_files(data: &[u8]) {
+    let file = UnitFile::parse(data);
+    // CR and LF both end a line.
+    let lines = 1 + data.iter().filter(|byte| b"\r\n\0".contains(byte)).count();
+    for problem in &file.problems {
+        assert!((1..=lines).contains(&problem.line));
+    }
+    for assignment in &file.assignments {
+        assert!((1..=lines).contains(&assignment.line));
+        let value = assignment.value.as_str();
+        assert_eq!(value.trim_matches([' ', '\t', '\n', '\r']), value);
+        UnitName::parse(value);
+        let _ = split(value);
+        for command in command_lines(value).unwrap_or_default() {
+            let words = command.argv();
+            // No argument has a NUL.
+            if words.iter().any(|word| word.contains('\0')) {
+                continue;
+            }
+            let quoted: Vec<String> = words.iter().map(|word| exec_word(word)).collect();
+            let line = format!("/usr/bin/program {}", quoted.join(" "));
+            let again = command_lines(&line).unwrap();
+            assert_eq!(again.len(), 1, "{line}");
+            assert_eq!(again[0].argv()[1..], words);
+        }
+    }
+    let _ = author(data);
+    if let Ok(text) = std::str::from_utf8(data) {
+        let name = "a".parse().unwrap();
+        assert_eq!(
+            author(sign(text, &name, Scope::System).as_bytes()),
+            Author::Unchanged
+        );
+    }
+}
+
+/// An entry is removed as it was added, and found in between.
+pub fn services(data: &[u8]) {
+    let lines = 1 + data.iter().filter(|byte| **byte == b'\n').count();
+    for line in services::lines(data) {
+        assert!((1..=lines).contains(&line.number));
+        assert!(line.is_named(line.name));
+    }
+    let entry = Entry {
+        name: "hello".parse().unwrap(),
+        port: 3333.try_into().unwrap(),
+    };
+    match text::add(data, &entry) {
+        Ok(Some(added)) => {
+            assert_eq!(services::port(&added, b"hello", b"tcp"), Some(3333));
+            assert_eq!(text::add(&added, &entry), Ok(None));
+            assert_eq!(text::remove(&added, &entry).as_deref(), Some(data));
+        }
+        Ok(None) => assert!(text::remove(data, &entry).is_some()),
+        Err(conflict) => expect_printable(conflict),
+    }
+}
+
+/// Each file of xinetd can be read, and what is said about it can be printed.
+pub fn xinetd(data: &[u8]) {
+    let file = xinetd_conf::parse(&Rc::from(Path::new("/etc/xinetd.conf")), data);
+    let configuration = xinetd_conf::evaluate(&file.items, &FixedSystem);
+    let lines = 1 + data.iter().filter(|byte| **byte == b'\n').count();
+    for note in file.notes.iter().chain(&configuration.notes) {
+        expect_printable(note);
+        assert!((1..=lines).contains(&note.position.line));
+    }
+    for service in &configuration.services {
+        expect_printable(&service.name);
+        expect_printable(&service.id);
+        assert!((1..=lines).contains(&service.position.line));
+        service.refusal.iter().for_each(expect_printable);
+        service.notes.iter().for_each(expect_printable);
+        for setting in service.settings.values() {
+            setting.values.iter().for_each(expect_printable);
+            setting.patterns.iter().for_each(expect_printable);
+        }
+    }
+}
+
+/// Each file of inetd can be read, and what is said about it can be printed.
+pub fn inetd(data: &[u8]) {
+    let file = inetd_conf::parse(&Rc::from(Path::new("/etc/inetd.conf")), data, &FixedSystem);
+    let lines = 1 + data.iter().filter(|byte| **byte == b'\n').count();
+    for (position, problem) in &file.problems {
+        assert!((1..=lines).contains(&position.line));
+        expect_printable(problem);
+    }
+    for service in &file.services {
+        assert!((1..=lines).contains(&service.position.line));
+        assert!(!service.program.is_empty());
+        expect_printable(&service.name);
+        service.is_tcp();
+        service.is_not_listed();
+    }
+}
+
+/// The headers of programs and the first lines of scripts can be read.
+pub fn programs(mut data: &[u8]) {
+    match shebang::read(&data[..data.len().min(shebang::READ)]) {
+        Some(Shebang::Interpreter(interpreter, argument)) => {
+            assert!(!interpreter.is_empty() && !interpreter.contains([' ', '\t', '\n']));
+            if let Some(program) = shebang::env_program(&argument) {
+                expect_printable(Plain(program));
+            }
+        }
+        Some(_) => assert!(data.starts_with(b"#!")),
+        None => assert!(!data.starts_with(b"#!")),
+    }
+    let at = usize::from(byte(&mut data));
+    let (header, table) = data.split_at(data.len().min(at));
+    if let Some(elf) = Elf::read(header) {
+        elf.table();
+        elf.loader(table);
+        expect_printable(elf.machine);
+    }
+}

@@ -1,0 +1,40 @@
+//! What the kernel and the service manager say.
+
+use super::{byte, expect_printable};
+use crate::connection::diag;
+use crate::connection::table::{Row, UnixListener};
+use crate::process_stat::ProcessStat;
+use crate::systemd::Properties;
+use crate::systemd::journalctl::Entries;
+
+/// The tables of sockets and processes can be read. Programs choose the names in them.
+pub fn kernel(data: &[u8]) {
+    for row in Row::parse_all(data) {
+        assert!(!(row.listens() && row.is_open()));
+    }
+    for listener in UnixListener::parse_all(data) {
+        assert!(listener.path.starts_with('/') && !listener.path.contains('\n'));
+    }
+    ProcessStat::parse(data);
+    let (tcp, unix) = diag::parse(data);
+    assert!(tcp.iter().all(|socket| socket.inode != 0));
+    assert!(
+        unix.iter()
+            .all(|socket| socket.inode != 0 && socket.peer != Some(0))
+    );
+}
+
+/// Properties are those that were asked for, and entries of the journal, whose text clients and
+/// programs choose, can be printed.
+pub fn systemd(mut data: &[u8]) {
+    let asked = ["Id", "Listen", "StatusText", "ExecStart"];
+    let asked = &asked[..usize::from(byte(&mut data)) % (asked.len() + 1)];
+    let properties = Properties::parse(&String::from_utf8_lossy(data), asked);
+    for property in ["Id", "Listen", "StatusText", "ExecStart", "Other"] {
+        let is_asked = asked.contains(&property);
+        assert!(is_asked || properties.all(property).is_empty());
+    }
+    properties.stream_addresses();
+    let entries = Entries::parse(data);
+    entries.quoted().iter().for_each(expect_printable);
+}
