@@ -18,6 +18,9 @@ pub(crate) trait Host {
 
     fn has_user(&self, name: &str) -> bool;
 
+    /// The number of a user.
+    fn user_number(&self, name: &str) -> Option<u32>;
+
     fn has_group(&self, name: &str) -> bool;
 
     /// The groups of a user beside its own.
@@ -80,6 +83,12 @@ impl Host for Root<'_> {
 
     fn has_user(&self, name: &str) -> bool {
         user_exists(&self.place.root, name)
+    }
+
+    fn user_number(&self, name: &str) -> Option<u32> {
+        let mut lines = self.lines("etc/passwd").into_iter();
+        let line = lines.find(|line| line.first().is_some_and(|first| first == name))?;
+        line.get(2)?.parse().ok()
     }
 
     fn has_group(&self, name: &str) -> bool {

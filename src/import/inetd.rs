@@ -8,7 +8,7 @@ use super::report::{Fate, Report};
 use super::xinetd::UNLIMITED;
 use super::{
     Conversion, Host, Options, SuperServer, at_once, file_name, finish, shown, source, text,
-    whole_addresses,
+    unit_user, whole_addresses,
 };
 use crate::attach::{Attachment, Imported, Kind, Level, ListenAddress};
 use crate::server::{ConnectionRules, SharedLimits};
@@ -89,7 +89,7 @@ impl Converter<'_> {
             port: port?,
             listen: listen?,
             kind: Kind::Shared,
-            user: Some(user?),
+            user: Some(unit_user(self.host, &user?)),
             group,
             directory: None,
             state: false,
@@ -224,7 +224,7 @@ impl Converter<'_> {
         let user = user.filter(|user| self.host.has_user(user));
         match &user {
             Some(user) => {
-                let text = format!("User={user}");
+                let text = format!("User={}", unit_user(self.host, user));
                 self.entry(Fate::Kept, &service.user.to_string(), &text);
             }
             None => {

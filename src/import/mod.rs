@@ -169,6 +169,12 @@ fn whole_addresses() -> SourcePrefix {
     SourcePrefix { v4: 32, v6: 128 }
 }
 
+/// A user as the value of `User=`. systemd complains about the name nobody whenever it loads such a unit.
+fn unit_user(host: &dyn Host, name: &str) -> String {
+    let number = (name == "nobody").then(|| host.user_number(name)).flatten();
+    number.map_or_else(|| name.to_owned(), |number| number.to_string())
+}
+
 /// The last part of a path.
 fn file_name(path: &str) -> String {
     path.rsplit('/').next().unwrap_or_default().to_owned()

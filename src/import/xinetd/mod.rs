@@ -8,7 +8,9 @@ mod socket;
 
 use super::access::Family;
 use super::report::{Fate, Report};
-use super::{Conversion, Host, Options, SuperServer, at_once, finish, noted, shown, source, text};
+use super::{
+    Conversion, Host, Options, SuperServer, at_once, finish, noted, shown, source, text, unit_user,
+};
 use crate::attach::{Attachment, Imported, Kind, Level};
 use crate::server::{ConnectionRules, SharedLimits};
 use crate::services::ServiceName;
@@ -96,12 +98,13 @@ impl<'a> Converter<'a> {
             self.per_connection();
         }
         let (program, arguments) = program?;
+        user.as_ref()?;
         Some(Attachment {
             name: name?.clone(),
             port: port?,
             listen,
             kind,
-            user: Some(user?),
+            user: user.map(|user| unit_user(self.host, &user)),
             group,
             directory: None,
             state: false,

@@ -1,6 +1,6 @@
 //! The program of a service, its user and its environment.
 
-use super::super::{file_name, text};
+use super::super::{file_name, text, unit_user};
 use super::{Converter, Fate, has};
 use crate::attach::Variable;
 use crate::superserver::xinetd::{NoteKind, Setting};
@@ -142,7 +142,8 @@ impl Converter<'_> {
             self.unknown("user", &user);
             return (None, group);
         };
-        self.kept("user", setting, &format!("User={name}"));
+        let value = unit_user(self.host, &name);
+        self.kept("user", setting, &format!("User={value}"));
         // xinetd takes the number of a user for the group too.
         if let (Some(number), None) = (number, service.setting("group")) {
             group = self.host.group_name(number);
@@ -297,6 +298,14 @@ impl Converter<'_> {
                     None => self.unreadable(name, &value),
                 }
             }
+        }
+        if self.service.setting("rlimit_files").is_none() {
+            self.report.add(
+                Fate::Otherwise,
+                "open files",
+                None,
+                "the program may raise the limit of the unit itself; xinetd raises it for the program",
+            );
         }
         if let Some(setting) = self.service.setting("rlimit_rss") {
             self.kept(
