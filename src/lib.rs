@@ -9,7 +9,7 @@
 //!   `connection`: one connection; `connect`: the client; `proxy_protocol`: the header of a proxy
 //! * `attach`: add, remove, list and status; `doctor`: why a service does not work; `conflicts`: what uses a name
 //!   or a port; `executable`: may this user execute this file?
-//! * `superserver`: the configuration of xinetd and inetd
+//! * `superserver`: the configuration of xinetd and inetd; `import`: units for its services
 //! * `systemd`: unit files, systemctl, journalctl, sd_notify; `services`: the file /etc/services
 //! * `log`: log entries and their sinks; `clock`: time and durations; `root`: files below a root
 //!   directory; `process_stat`: /proc/PID/stat; `hint`: commands to paste; `sys`: the few system calls that
@@ -41,6 +41,8 @@ pub mod fuzzing;
 pub mod hello;
 #[forbid(unsafe_code)]
 mod hint;
+#[forbid(unsafe_code)]
+mod import;
 #[forbid(unsafe_code)]
 mod log;
 #[forbid(unsafe_code)]

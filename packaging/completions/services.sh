@@ -18,7 +18,7 @@ units=$root/etc/systemd/${user:+user}
 for socket in "$units"/*.socket; do
     line=
     { read -r line <"$socket"; } 2>/dev/null
-    case $line in "# Made by sockunit add"*) ;; *) continue ;; esac
+    case $line in "# Made by sockunit "*) ;; *) continue ;; esac
     name=${socket##*/}
     name=${name%.socket}
     case $name in *[!A-Za-z0-9._+-]*) ;; *) echo "$name" ;; esac

@@ -121,7 +121,7 @@ pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
 }
 
 /// Whether systemd takes the character for invalid UTF-8.
-fn is_noncharacter(c: char) -> bool {
+pub(crate) fn is_noncharacter(c: char) -> bool {
     matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xFFFE == 0xFFFE
 }
 

@@ -23,13 +23,15 @@ use std::fmt;
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
+pub(crate) use add::is_noncharacter;
 pub use add::{Added, Change, Plan, add, plan};
 pub use error::Error;
 pub use list::{Listed, list, own};
 pub use listen::{ListenAddress, connect_arguments};
 pub(crate) use lookup::absolute_path;
 pub use probe::{Then, receive};
-pub use remove::{Stopping, remove};
+pub use remove::{Stopping, has_foreign_unit, remove};
+pub use render::{RenderedUnit, render_imported};
 pub use sandbox::Level;
 pub use status::{Connection, Remote, Status, Totals, status};
 
@@ -82,6 +84,21 @@ pub struct Attachment {
     pub arguments: Vec<String>,
     /// Start the socket at every boot.
     pub enable: bool,
+    /// What `sockunit import` adds.
+    pub imported: Option<Imported>,
+}
+
+/// What an imported service has beside the options of `sockunit add`.
+#[derive(Debug, Clone, Default)]
+pub struct Imported {
+    /// The file that it was imported from.
+    pub source: String,
+    /// Options of `sockunit serve`.
+    pub options: Vec<String>,
+    /// Lines of the `[Socket]` section.
+    pub socket: Vec<String>,
+    /// Lines of the `[Service]` section.
+    pub service: Vec<String>,
 }
 
 impl Attachment {

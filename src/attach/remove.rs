@@ -9,6 +9,7 @@ use super::signature::{Author, author};
 use super::status::status;
 use super::store::{Store, read_unit};
 use super::{Error, Kind};
+use crate::root::read;
 use crate::services::{self, Entry, Outcome, Run, ServiceName};
 use crate::systemd::{Manager, Place, Scope, UnitFile};
 
@@ -124,6 +125,24 @@ pub fn attached(place: &Place, name: &ServiceName) -> Result<Option<Attached>, E
         changed,
         line,
     }))
+}
+
+/// Whether a unit of this name exists that neither `add` nor `import` wrote.
+pub fn has_foreign_unit(place: &Place, name: &str) -> bool {
+    let files = [
+        format!("{name}.socket"),
+        format!("{name}.service"),
+        format!("{name}@.service"),
+    ];
+    place.unit_dirs().iter().any(|folder| {
+        files.iter().any(|file| {
+            let path = folder.join(file);
+            match read(&place.root, &path) {
+                Ok(bytes) => author(&bytes) == Author::Other,
+                Err(_) => fs::symlink_metadata(path).is_ok(),
+            }
+        })
+    })
 }
 
 /// The link that starts a socket at boot, below the directory of units.

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::listen::{Endpoint, endpoints};
-use super::{Attachment, Kind, SERVE, sandbox, signature};
+use super::signature::{self, Maker};
+use super::{Attachment, Kind, SERVE, sandbox};
 use crate::systemd::Scope;
 use crate::systemd::quote::{environment_word, exec_word, path_word};
 
@@ -32,7 +33,11 @@ pub struct Found<'a> {
 pub fn units(attachment: &Attachment, scope: Scope, found: Found<'_>) -> [RenderedUnit; 2] {
     let name = &attachment.name;
     let service = attachment.kind.service(name);
-    let sign = |text: String| signature::sign(&text, name, scope);
+    let maker = match attachment.imported {
+        None => Maker::Add,
+        Some(_) => Maker::Import,
+    };
+    let sign = |text: String| signature::sign(&text, name, scope, maker);
     [
         RenderedUnit {
             name: service,
@@ -45,6 +50,15 @@ pub fn units(attachment: &Attachment, scope: Scope, found: Found<'_>) -> [Render
     ]
 }
 
+/// The units of an imported service.
+pub fn render_imported(attachment: &Attachment) -> [RenderedUnit; 2] {
+    let found = Found {
+        bind: None,
+        services_line: false,
+    };
+    units(attachment, Scope::System, found)
+}
+
 fn socket_text(attachment: &Attachment, scope: Scope) -> String {
     let Attachment {
         name,
@@ -55,8 +69,8 @@ fn socket_text(attachment: &Attachment, scope: Scope) -> String {
     let endpoints = endpoints(attachment);
     let place = description(&endpoints);
     let per_connection = attachment.kind == Kind::PerConnection;
-    let mut text =
-        format!("[Unit]\nDescription={name} on {place}\nDocumentation=man:sockunit-add(1)\n");
+    let manual = manual(attachment);
+    let mut text = format!("[Unit]\nDescription={name} on {place}\nDocumentation={manual}\n");
     if per_connection && scope == Scope::System {
         text += "# Removes files that systemd leaves in /run after a connection ends.\n\
                  Wants=sockunit-sweep.timer\n";
@@ -77,6 +91,8 @@ fn socket_text(attachment: &Attachment, scope: Scope) -> String {
     }
     text += "# An address that does not exist yet, or a missing IPv6, must not make the socket fail.\n\
              FreeBind=yes\n";
+    let imported = attachment.imported.iter();
+    text.extend(imported.flat_map(|own| own.socket.iter().map(|line| format!("{line}\n"))));
     if per_connection {
         // systemd sees the proxies alone, and each of them has many clients.
         let per_source = match attachment.proxy.accept_proxy.is_empty() {
@@ -98,6 +114,14 @@ fn socket_text(attachment: &Attachment, scope: Scope) -> String {
              # default, PollLimitIntervalSec=, which systemd 252 does not know.\n\
              TriggerLimitIntervalSec=0\n\n[Install]\nWantedBy=sockets.target\n";
     text
+}
+
+/// The manual page of the command that wrote the units.
+fn manual(attachment: &Attachment) -> &'static str {
+    match attachment.imported {
+        None => "man:sockunit-add(1)",
+        Some(_) => "man:sockunit-import(1)",
+    }
 }
 
 /// The ports and paths, for people.
@@ -162,6 +186,9 @@ fn service_text(attachment: &Attachment, scope: Scope, found: Found<'_>) -> Stri
     if found.services_line {
         text += &format!("Services={name} {port}/tcp\n");
     }
+    if let Some(imported) = &attachment.imported {
+        text += &format!("Source={}\n", imported.source);
+    }
     text
 }
 
@@ -201,12 +228,15 @@ fn serve_options(attachment: &Attachment) -> Vec<String> {
     }
     words.extend(attachment.proxy.arguments());
     words.extend(attachment.rules.arguments().unwrap_or_default());
+    let imported = attachment.imported.iter();
+    words.extend(imported.flat_map(|own| own.options.clone()));
     words
 }
 
 fn per_connection(attachment: &Attachment, scope: Scope) -> String {
     let Attachment { name, .. } = attachment;
     let command = command(attachment);
+    let manual = manual(attachment);
     // A user's service manager cannot set fields of journal entries.
     let field = match scope {
         Scope::System => "LogExtraFields=CONNECTION=%i\n",
@@ -215,7 +245,7 @@ fn per_connection(attachment: &Attachment, scope: Scope) -> String {
     format!(
         "[Unit]
 Description={name}, one connection
-Documentation=man:sockunit-add(1)
+Documentation={manual}
 # systemd forgets an instance that has failed.
 CollectMode=inactive-or-failed
 
@@ -237,10 +267,11 @@ TimeoutStopSec=15s
 fn shared(attachment: &Attachment) -> String {
     let Attachment { name, .. } = attachment;
     let command = command(attachment);
+    let manual = manual(attachment);
     format!(
         "[Unit]
 Description={name}, all connections in one process
-Documentation=man:sockunit-add(1)
+Documentation={manual}
 # A restart of the socket restarts this service too, which has the same listening sockets.
 Requires={name}.socket
 After={name}.socket
@@ -302,6 +333,8 @@ fn surroundings(attachment: &Attachment) -> String {
     for variable in &attachment.environment {
         text += &format!("Environment={}\n", environment_word(&variable.to_string()));
     }
+    let imported = attachment.imported.iter();
+    text.extend(imported.flat_map(|own| own.service.iter().map(|line| format!("{line}\n"))));
     text
 }
 

@@ -3,14 +3,14 @@
 use super::{Attachment, Error, Kind};
 use crate::executable::{self, RunAs, Visibility};
 use crate::log::Plain;
-use crate::server::MAX_BANNER;
+use crate::server::{MAX_BANNER, Refusal};
 use crate::systemd::Place;
 
 /// Checks the rules for connections, and returns them as arguments.
 pub fn check(attachment: &Attachment) -> Result<Vec<String>, Error> {
     let rules = &attachment.rules;
     let mut messages = rules.message.iter();
-    let message = messages.find(|own| own.reason().needs_all_connections());
+    let message = messages.find(|own| own.reason().is_some_and(Refusal::needs_all_connections));
     let mut shared = attachment.shared.arguments().into_iter();
     let of_all = if rules.rate.is_some() {
         Some("--rate".to_owned())
@@ -41,13 +41,16 @@ pub fn check_banners(
     visible: Visibility,
 ) -> Result<(), Error> {
     let rules = &attachment.rules;
-    for path in rules.banner.iter().chain(&rules.refused_banner) {
-        let length = executable::check_readable(&place.root, path, user, visible)?;
-        if length > MAX_BANNER as u64 {
-            return Err(Error::invalid(
-                format!("{}: has {length} bytes", Plain(&path.display().to_string())),
-                format!("a banner has at most {MAX_BANNER} bytes"),
-            ));
+    for paths in [&rules.banner, &rules.refused_banner] {
+        let mut length = 0;
+        for path in paths {
+            length += executable::check_readable(&place.root, path, user, visible)?;
+            if length > MAX_BANNER as u64 {
+                return Err(Error::invalid(
+                    format!("{}: has {length} bytes", Plain(&path.display().to_string())),
+                    format!("a banner has at most {MAX_BANNER} bytes"),
+                ));
+            }
         }
     }
     Ok(())

@@ -5,27 +5,38 @@ use crate::services::ServiceName;
 use crate::systemd::Scope;
 
 /// The beginning of the first line. sockunit-generator and sockunit-sweep look for it too.
-pub const MADE: &str = "# Made by sockunit add";
+pub const MADE: &str = "# Made by sockunit ";
 const SUM: &str = "# Checksum: ";
+
+/// The command that writes a unit file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maker {
+    Add,
+    Import,
+}
 
 /// The author of a unit file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Author {
-    /// `sockunit add` wrote it, and it has not changed since.
+    /// `sockunit add` or `import` wrote it, and it has not changed since.
     Unchanged,
-    /// `sockunit add` wrote it, and it has changed since.
+    /// `sockunit add` or `import` wrote it, and it has changed since.
     Changed,
-    /// `sockunit add` did not write it.
+    /// Neither of them wrote it.
     Other,
 }
 
 /// Puts the first lines before the text of a unit file.
-pub fn sign(text: &str, name: &ServiceName, scope: Scope) -> String {
+pub fn sign(text: &str, name: &ServiceName, scope: Scope, maker: Maker) -> String {
+    let maker = match maker {
+        Maker::Add => "add",
+        Maker::Import => "import",
+    };
     let user = match scope {
         Scope::System => "",
         Scope::User => " --user",
     };
-    let first = format!("{MADE}; to remove it: sockunit remove{user} {name}\n");
+    let first = format!("{MADE}{maker}; to remove it: sockunit remove{user} {name}\n");
     let sum = sum(&[first.as_bytes(), text.as_bytes()]);
     format!("{first}{SUM}{sum:016x}\n{text}")
 }
@@ -63,7 +74,7 @@ mod tests {
     #[test]
     fn a_change_anywhere_is_detected() {
         let name = "echo".parse().unwrap();
-        let file = sign("[Unit]\nDescription=x\n", &name, Scope::User);
+        let file = sign("[Unit]\nDescription=x\n", &name, Scope::User, Maker::Add);
         assert!(file.starts_with(
             "# Made by sockunit add; to remove it: sockunit remove --user echo\n# Checksum: "
         ));

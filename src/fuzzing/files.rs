@@ -4,7 +4,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::{byte, expect_printable};
-use crate::attach::signature::{Author, author, sign};
+use crate::attach::signature::{Author, Maker, author, sign};
 use crate::executable::elf::Elf;
 use crate::executable::shebang::{self, Shebang};
 use crate::log::Plain;
@@ -45,10 +45,8 @@ pub fn unit_files(data: &[u8]) {
     let _ = author(data);
     if let Ok(text) = std::str::from_utf8(data) {
         let name = "a".parse().unwrap();
-        assert_eq!(
-            author(sign(text, &name, Scope::System).as_bytes()),
-            Author::Unchanged
-        );
+        let signed = sign(text, &name, Scope::System, Maker::Add);
+        assert_eq!(author(signed.as_bytes()), Author::Unchanged);
     }
 }
 

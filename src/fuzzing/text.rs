@@ -12,7 +12,7 @@ use crate::clock::{duration, duration_word};
 use crate::hint::{Hint, ShellCommand};
 use crate::log::{Plain, escape};
 use crate::server::admission::{
-    Network, Rate, RefusalMessage, RefusalMessages, SourcePrefix, TimeRange,
+    Network, Rate, Refusal, RefusalMessage, RefusalMessages, SourcePrefix, TimeRange,
 };
 use crate::services::ServiceName;
 
@@ -129,7 +129,7 @@ pub fn options(data: &[u8]) {
         assert!(network.contains(address.parse().unwrap()));
     }
     if let Some(message) = expect_same::<RefusalMessage>(text) {
-        let reason = message.reason();
+        let reason = message.reason().unwrap_or(Refusal::Full);
         RefusalMessages::new(vec![message], Vec::new()).text(reason);
     }
     if let Ok(ListenAddress::Path(path)) = text.parse() {

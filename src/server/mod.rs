@@ -19,13 +19,14 @@ mod sessions;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use admission::Network;
 pub use admission::Refusal;
+pub(crate) use admission::{Network, SourcePrefix};
 pub use error::Error;
 pub use listener::Listener;
+pub(crate) use options::WhenFull;
 pub(crate) use options::at_least_one;
 pub use options::{Options, SharedLimits};
 pub use programs::{ConnectionRules, ProgramOptions, file_name};
@@ -90,12 +91,15 @@ pub fn serve_programs(
         ),
     };
     let mut program = ProgramSpec::find(&program_options.command)?;
+    if let Some(name) = &program_options.program_name {
+        program.set_name(name)?;
+    }
     match &sockets {
         Sockets::Listeners(listeners) => listeners.iter().for_each(Listener::set_keep_alive),
         Sockets::Connection(socket, _) => listener::set_keep_alive(socket),
     }
     let rules = &program_options.rules;
-    let refused_banner = read_banner(rules.refused_banner.as_deref())?;
+    let refused_banner = read_banners(&rules.refused_banner)?;
     let limits = Limits {
         rate: rules.rate,
         rate_pause: rules.rate_pause.unwrap_or_default(),
@@ -110,7 +114,7 @@ pub fn serve_programs(
         session: rules.time_limit,
         grace: program_options.grace,
     };
-    let banner = read_banner(rules.banner.as_deref())?;
+    let banner = read_banners(&rules.banner)?;
     let one = matches!(sockets, Sockets::Connection(..));
     let logs_error_output = match &sockets {
         Sockets::Listeners(_) => false,
@@ -156,14 +160,15 @@ fn take_standard_streams() -> io::Result<OwnedFd> {
     Ok(connection)
 }
 
-/// Reads a file that is sent to clients; empty if none is given.
-fn read_banner(path: Option<&Path>) -> Result<Vec<u8>, Error> {
-    let Some(path) = path else {
-        return Ok(Vec::new());
-    };
-    let text = fs::read(path).map_err(|error| Error::Banner(path.into(), error))?;
-    match text.len() {
-        0..=MAX_BANNER => Ok(text),
-        length => Err(Error::BannerTooLong(path.into(), length)),
+/// Reads the files that are sent to clients.
+fn read_banners(paths: &[PathBuf]) -> Result<Vec<u8>, Error> {
+    let mut all = Vec::new();
+    for path in paths {
+        let text = fs::read(path).map_err(|error| Error::Banner(path.clone(), error))?;
+        all.extend(text);
+        if all.len() > MAX_BANNER {
+            return Err(Error::BannerTooLong(path.clone(), all.len()));
+        }
     }
+    Ok(all)
 }

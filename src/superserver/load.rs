@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use nix::unistd::Group;
 
+use super::meant::{Reading, meant};
 use super::xinetd::{self, Configuration, Item, Note, NoteKind};
 use super::{Position, System, Word, inetd};
 use crate::executable::user_exists;
@@ -37,20 +38,81 @@ pub(crate) struct Loaded {
     pub(crate) unread: Vec<(PathBuf, io::Error)>,
 }
 
-/// Reads the configuration of the system below `root`.
+impl Loaded {
+    /// The positions of all services and notes.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = &Position> {
+        let xinetd = self.xinetd.services.iter().map(|service| &service.position);
+        let notes = self.xinetd.notes.iter().map(|note| &note.position);
+        let inetd = self.inetd.iter().flat_map(|file| {
+            let problems = file.problems.iter().map(|(position, _)| position);
+            let services = file.services.iter().map(|service| &service.position);
+            services.chain(problems)
+        });
+        xinetd.chain(notes).chain(inetd)
+    }
+
+    /// Adds what was read from other files.
+    pub(crate) fn append(&mut self, mut other: Loaded) {
+        self.xinetd.services.append(&mut other.xinetd.services);
+        self.xinetd.notes.append(&mut other.xinetd.notes);
+        self.inetd.append(&mut other.inetd);
+        self.unread.append(&mut other.unread);
+    }
+}
+
+/// Reads the configuration of the system below `root` as xinetd and inetd do.
 pub(crate) fn load(root: &Path) -> Loaded {
-    let mut files = Files {
-        root,
-        open: Vec::new(),
-        count: 0,
-        items: Vec::new(),
-        notes: Vec::new(),
-        unread: Vec::new(),
+    load_as(root, Reading::AsXinetd)
+}
+
+/// Reads a file or the files of a directory, whichever of the two programs it is for.
+///
+/// # Errors
+///
+/// The path that cannot be read, and why.
+pub(crate) fn load_file(
+    root: &Path,
+    path: &Path,
+    reading: Reading,
+) -> Result<Loaded, (PathBuf, io::Error)> {
+    let mut files = Files::new(root);
+    let is_directory = resolve(root, path).is_ok_and(|real| real.is_dir());
+    let paths = match is_directory {
+        true => files.names(path, is_included),
+        false => vec![path.to_owned()],
     };
+    let system = Root::new(root);
+    let mut inetd = Vec::new();
+    for path in paths {
+        match read(root, &path) {
+            Ok(bytes) if is_xinetd(&bytes) => files.xinetd(&path),
+            Ok(bytes) => inetd.push(inetd::parse(&Rc::from(path), &bytes, &system)),
+            Err(error) => files.unread.push((path, error)),
+        }
+    }
+    if let (false, Some(unread)) = (is_directory, files.unread.pop()) {
+        return Err(unread);
+    }
+    Ok(files.evaluate(reading, &system, inetd))
+}
+
+/// Whether a file is one of xinetd: its entries have braces on lines of their own.
+fn is_xinetd(bytes: &[u8]) -> bool {
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.any(|line| line == b"{" || line.starts_with(b"include"))
+}
+
+/// Whether xinetd reads a file in a directory: package managers and editors leave files with other
+/// names.
+fn is_included(name: &[u8]) -> bool {
+    !name.contains(&b'.') && !name.ends_with(b"~")
+}
+
+/// Reads the configuration of the system below `root`.
+pub(crate) fn load_as(root: &Path, reading: Reading) -> Loaded {
+    let mut files = Files::new(root);
     files.xinetd(&below(root, Path::new(XINETD)));
     let system = Root::new(root);
-    let mut xinetd = xinetd::evaluate(&files.items, &system);
-    xinetd.notes.append(&mut files.notes);
     let mut inetd = Vec::new();
     let mut paths = vec![below(root, Path::new(INETD))];
     paths.extend(files.names(&below(root, Path::new(INETD_DIR)), |_| true));
@@ -60,11 +122,7 @@ pub(crate) fn load(root: &Path) -> Loaded {
             inetd.push(inetd::parse(&Rc::from(path), &bytes, &system));
         }
     }
-    Loaded {
-        xinetd,
-        inetd,
-        unread: files.unread,
-    }
+    files.evaluate(reading, &system, inetd)
 }
 
 /// The files that have been read.
@@ -79,7 +137,33 @@ struct Files<'a> {
     unread: Vec<(PathBuf, io::Error)>,
 }
 
-impl Files<'_> {
+impl<'a> Files<'a> {
+    fn new(root: &'a Path) -> Files<'a> {
+        Files {
+            root,
+            open: Vec::new(),
+            count: 0,
+            items: Vec::new(),
+            notes: Vec::new(),
+            unread: Vec::new(),
+        }
+    }
+
+    fn evaluate(self, reading: Reading, system: &Root<'_>, inetd: Vec<inetd::File>) -> Loaded {
+        let items = self.items.into_iter();
+        let items: Vec<Item> = match reading {
+            Reading::AsXinetd => items.collect(),
+            Reading::AsMeant => items.map(meant).collect(),
+        };
+        let mut xinetd = xinetd::evaluate(&items, system);
+        xinetd.notes.extend(self.notes);
+        Loaded {
+            xinetd,
+            inetd,
+            unread: self.unread,
+        }
+    }
+
     /// Reads a file of xinetd and those that it includes.
     fn xinetd(&mut self, path: &Path) {
         let Some(bytes) = self.read(path) else {
@@ -96,9 +180,7 @@ impl Files<'_> {
                 }
                 Item::IncludeDir(position, name) => {
                     let directory = self.included(&position, &name);
-                    // Package managers and editors leave files with such names.
-                    let counts = |name: &[u8]| !name.contains(&b'.') && !name.ends_with(b"~");
-                    for path in self.names(&directory, counts) {
+                    for path in self.names(&directory, is_included) {
                         self.include(&path, &position);
                     }
                 }
@@ -268,7 +350,7 @@ impl System for Root<'_> {
 }
 
 /// The fields of the lines of a database in /etc, without comments.
-fn fields(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
+pub(crate) fn fields(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
     text.split(|byte| *byte == b'\n').map(|line| {
         let line = line.split(|byte| *byte == b'#').next().unwrap_or_default();
         let fields = line.split(u8::is_ascii_whitespace);

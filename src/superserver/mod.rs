@@ -8,12 +8,14 @@
 pub(crate) mod fixed_system;
 pub(crate) mod inetd;
 mod load;
+mod meant;
 mod system;
 #[cfg(test)]
 mod tests;
 mod word;
 pub(crate) mod xinetd;
 
-pub(crate) use load::load;
+pub(crate) use load::{Loaded, fields, load, load_as, load_file};
+pub(crate) use meant::{Reading, differs, serves};
 pub(crate) use system::System;
 pub(crate) use word::{Position, Word};

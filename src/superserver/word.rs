@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::log::Plain;
 
-/// A place in a file. Its Display is `FILE:LINE:COLUMN`.
+/// A place in a file. Its Display is `FILE:LINE:COLUMN`, and escapes control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) file: Rc<Path>,
@@ -18,7 +18,8 @@ pub(crate) struct Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+        let file = self.file.display().to_string();
+        write!(f, "{}:{}:{}", Plain(&file), self.line, self.column)
     }
 }
 

@@ -118,6 +118,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         program,
         arguments: command.collect(),
         enable: options.enable,
+        imported: None,
     };
     if options.dry_run {
         let plan = attach::plan(&place, &attachment).map_err(not_attached(&attachment.name))?;

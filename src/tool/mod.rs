@@ -5,6 +5,7 @@ mod check;
 mod connect;
 mod deferred;
 mod doctor;
+mod import;
 mod list;
 mod place;
 mod remove;
@@ -48,6 +49,8 @@ enum Command {
     Connect(Deferred<connect::Options>),
     /// Find out why a service does not work, and how to fix it
     Doctor(Deferred<doctor::Options>),
+    /// Convert services of xinetd and inetd to units
+    Import(Deferred<import::Options>),
     /// List attached services with their addresses and connections
     List(Deferred<list::Options>),
     /// Detach a program and delete its units
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
             Ok(status) => return status,
             Err(error) => Err(error),
         },
+        Command::Import(Deferred(options)) => import::run(&options),
         Command::List(Deferred(options)) => list::run(&options).map(|()| true),
         Command::Remove(Deferred(options)) => remove::run(&options).map(|()| true),
         Command::Services(command) => services::run(command).map(|()| true),

@@ -56,6 +56,7 @@ mod deb;
 mod doctor;
 mod flood;
 mod hostile;
+mod import;
 mod journal;
 mod lifecycle;
 mod machine;

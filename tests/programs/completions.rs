@@ -151,7 +151,7 @@ fn a_number_is_offered_nothing_and_a_path_is_offered_files() {
 #[test]
 fn every_shell_has_a_script_without_placeholders() {
     for (file, text) in script::completions() {
-        assert!(text.contains("# Made by sockunit add"), "{file}");
+        assert!(text.contains("# Made by sockunit "), "{file}");
         for placeholder in ["@SERVICES@", "@LIST@"] {
             assert!(!text.contains(placeholder), "{file}: {placeholder}");
         }

@@ -24,6 +24,7 @@ mod connect;
 mod contributing;
 mod doctor;
 mod hello;
+mod import;
 mod log;
 mod manual;
 mod notices;

@@ -84,9 +84,13 @@ impl Refusal {
 /// A message that replaces a default: `full=Come back tomorrow`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusalMessage {
-    reason: Refusal,
+    /// `None` for all reasons.
+    reason: Option<Refusal>,
     text: String,
 }
+
+/// The word for all reasons.
+const ALL: &str = "all";
 
 impl FromStr for RefusalMessage {
     type Err = String;
@@ -95,15 +99,26 @@ impl FromStr for RefusalMessage {
         let (reason, text) = text
             .split_once('=')
             .ok_or("give a reason and a text, such as full=Come back tomorrow")?;
-        let reason = Refusal::from_str(reason, false).map_err(|_| {
-            let reasons: Vec<_> = Refusal::value_variants()
-                .iter()
-                .filter_map(|reason| Some(reason.to_possible_value()?.get_name().to_owned()))
-                .collect();
-            format!("unknown reason {reason:?}: use {}", reasons.join(", "))
-        })?;
+        let one = |reason| match Refusal::from_str(reason, false) {
+            Ok(reason) => Ok(reason),
+            Err(_) => {
+                let variants = Refusal::value_variants().iter();
+                let names = variants.filter_map(|reason| {
+                    let value = reason.to_possible_value()?;
+                    Some(value.get_name().to_owned())
+                });
+                let names: Vec<_> = names.chain([ALL.to_owned()]).collect();
+                Err(format!(
+                    "unknown reason {reason:?}: use {}",
+                    names.join(", ")
+                ))
+            }
+        };
         Ok(RefusalMessage {
-            reason,
+            reason: match reason {
+                ALL => None,
+                reason => Some(one(reason)?),
+            },
             text: text.into(),
         })
     }
@@ -111,15 +126,15 @@ impl FromStr for RefusalMessage {
 
 impl fmt::Display for RefusalMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reason = self.reason.to_possible_value();
-        let reason = reason.as_ref().map_or("", |reason| reason.get_name());
+        let reason = self.reason.and_then(|reason| reason.to_possible_value());
+        let reason = reason.as_ref().map_or(ALL, |reason| reason.get_name());
         write!(f, "{reason}={}", self.text)
     }
 }
 
 impl RefusalMessage {
-    /// When it is sent.
-    pub fn reason(&self) -> Refusal {
+    /// When it is sent; `None` for all reasons.
+    pub fn reason(&self) -> Option<Refusal> {
         self.reason
     }
 }
@@ -140,7 +155,8 @@ impl RefusalMessages {
     /// The banner and the message for a reason.
     pub fn text(&self, reason: Refusal) -> Vec<u8> {
         let mut text = self.banner.clone();
-        let own = self.messages.iter().rfind(|own| own.reason == reason);
+        let mut messages = self.messages.iter();
+        let own = messages.rfind(|own| own.reason.is_none_or(|own| own == reason));
         match own.map(|own| own.text.as_bytes()) {
             None => text.extend_from_slice(reason.default_message().as_bytes()),
             // An empty text means that no message is sent.
@@ -170,8 +186,13 @@ mod tests {
         );
         let error = "later=x".parse::<RefusalMessage>().unwrap_err();
         assert!(error.contains(
-            "use full, source, source-rate, penalty, rate, load, access-times, address, failure"
+            "use full, source, source-rate, penalty, rate, load, access-times, address, failure, all"
         ));
+        let all: [RefusalMessage; 2] = ["all=", "full=Later!"].map(|text| text.parse().unwrap());
+        assert_eq!(all[0].to_string(), "all=");
+        let messages = RefusalMessages::new(all.into(), Vec::new());
+        assert_eq!(messages.text(Refusal::Full), b"Later!\n");
+        assert_eq!(messages.text(Refusal::Address), b"");
         assert!("full".parse::<RefusalMessage>().is_err());
     }
 }

@@ -11,8 +11,8 @@ use crate::connection::Peer;
 /// network, and a site any network of its /48 or /56.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourcePrefix {
-    v4: u32,
-    v6: u32,
+    pub v4: u32,
+    pub v6: u32,
 }
 
 impl Default for SourcePrefix {

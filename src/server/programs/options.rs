@@ -37,15 +37,16 @@ pub struct ConnectionRules {
     #[arg(long, value_name = "NETWORK")]
     pub deny: Vec<Network>,
     /// Send TEXT to clients that are refused for REASON (full, source, source-rate, penalty, rate, load,
-    /// access-times, address or failure) instead of the default message; send nothing if TEXT is empty
+    /// access-times, address or failure; all for each of them) instead of the default message; send nothing
+    /// if TEXT is empty
     #[arg(long, value_name = "REASON=TEXT")]
     pub message: Vec<RefusalMessage>,
-    /// Send this file to refused clients, before the message
+    /// Send this file to refused clients, before the message; may be repeated
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub refused_banner: Option<PathBuf>,
-    /// Send this file to clients before the program starts
+    pub refused_banner: Vec<PathBuf>,
+    /// Send this file to clients before the program starts; may be repeated
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub banner: Option<PathBuf>,
+    pub banner: Vec<PathBuf>,
     /// Stop the program if no byte was sent or received for this long [default: never]
     #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
     pub idle_timeout: Option<Duration>,
@@ -68,6 +69,9 @@ pub struct ProgramOptions {
     /// and, from Linux 6.12 on, from sending them signals; none of them can gain privileges
     #[arg(long)]
     pub isolate: bool,
+    /// Pass this name to the program as its own (argv[0]) [default: PROGRAM]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub program_name: Option<OsString>,
     /// The program to start for each connection, and its arguments
     #[arg(value_name = "PROGRAM", required = true, last = true)]
     pub command: Vec<OsString>,
@@ -80,9 +84,9 @@ impl ConnectionRules {
             values.iter().map(T::to_string)
         }
         let duration = |value: Option<Duration>| value.map(duration_word).into_iter();
-        let path = |value: &Option<PathBuf>| match value {
-            Some(path) => Some(vec![path.to_str()?.to_owned()]),
-            None => Some(Vec::new()),
+        let paths = |values: &[PathBuf]| -> Option<Vec<String>> {
+            let paths = values.iter().map(|path| Some(path.to_str()?.to_owned()));
+            paths.collect()
         };
         let options: [(&str, Vec<String>); 11] = [
             ("--rate", all(self.rate.as_slice()).collect()),
@@ -92,8 +96,8 @@ impl ConnectionRules {
             ("--allow", all(&self.allow).collect()),
             ("--deny", all(&self.deny).collect()),
             ("--message", all(&self.message).collect()),
-            ("--refused-banner", path(&self.refused_banner)?),
-            ("--banner", path(&self.banner)?),
+            ("--refused-banner", paths(&self.refused_banner)?),
+            ("--banner", paths(&self.banner)?),
             ("--idle-timeout", duration(self.idle_timeout).collect()),
             ("--time-limit", duration(self.time_limit).collect()),
         ];
@@ -131,6 +135,7 @@ mod tests {
             "--message=load=",
             "--refused-banner=/etc/no thanks",
             "--banner=/etc/motd",
+            "--banner=/etc/issue",
             "--idle-timeout=5min",
             "--time-limit=1500ms",
         ];

@@ -108,6 +108,19 @@ impl ProgramSpec {
         })
     }
 
+    /// Changes the name that the program finds in `argv[0]`.
+    ///
+    /// # Errors
+    ///
+    /// It has a NUL byte.
+    pub fn set_name(&mut self, name: &OsStr) -> Result<(), ProgramError> {
+        let name = CString::new(name.as_bytes()).map_err(|_| ProgramError::NulByte)?;
+        if let Some(first) = self.arguments.first_mut() {
+            *first = name;
+        }
+        Ok(())
+    }
+
     /// Has the program start in a domain of its own for each connection.
     pub fn isolate(&mut self, isolation: Isolation) {
         self.isolation = Some(isolation);

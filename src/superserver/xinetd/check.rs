@@ -183,6 +183,7 @@ impl Check<'_> {
         (!is_listed).then(|| Refusal::NotListed {
             name: self.draft.name.clone(),
             protocol: protocol.clone(),
+            has_port: false,
         })
     }
 
@@ -245,6 +246,7 @@ impl Check<'_> {
             None => Some(Refusal::NotListed {
                 name: name.clone(),
                 protocol: protocol.clone(),
+                has_port: self.settings.is_specified("port"),
             }),
             Some(listed) => {
                 let port = self.socket.port.filter(|port| *port != listed);

@@ -18,11 +18,11 @@ mod value;
 use std::collections::BTreeMap;
 
 pub(crate) use address::{Pattern, numeric_address};
-pub(crate) use block::Item;
+pub(crate) use block::{Assignment, Block, Item, Operator};
 pub(crate) use lines::parse;
 pub(crate) use note::{Note, NoteKind};
 pub(crate) use refusal::Refusal;
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Address, Socket};
 
 use super::{Position, System, Word};
 use defaults::Defaults;

@@ -31,7 +31,11 @@ pub(crate) enum Refusal {
     /// Neither `protocol` nor `socket_type`.
     NoProtocol,
     /// The services database does not have the name for the protocol.
-    NotListed { name: Word, protocol: String },
+    NotListed {
+        name: Word,
+        protocol: String,
+        has_port: bool,
+    },
     /// The services database has another port.
     OtherPort { listed: u16, port: u16 },
     /// There is no built-in service of this name and type.
@@ -71,7 +75,7 @@ impl fmt::Display for Refusal {
             Refusal::Missing(attributes) => write!(f, "no {}", attributes.join(", no ")),
             Refusal::NoPort => f.write_str("type = UNLISTED without port"),
             Refusal::NoProtocol => f.write_str("neither protocol nor socket_type"),
-            Refusal::NotListed { name, protocol } => {
+            Refusal::NotListed { name, protocol, .. } => {
                 write!(f, "{name}/{protocol} is not in the services database")
             }
             Refusal::OtherPort { listed, port } => write!(

@@ -172,6 +172,19 @@ fn banners_and_messages_can_be_set() {
         ("Welcome!".into(), "hello".into())
     );
     assert_eq!(serve.say(), "Sorry.\n");
+    // Several files are sent in their order, and one message can be for all reasons.
+    let both = [
+        options[1],
+        options[0],
+        options[1],
+        "--message=all=",
+        "--deny=127.0.0.0/8",
+    ];
+    let serve = Serve::script(&both, GREET);
+    assert_eq!(serve.say(), "Sorry.\nSorry.\n");
+    let both = [options[0], &options[1].replace("--refused-", "--")];
+    let serve = Serve::script(&both, "echo hello");
+    assert_eq!(serve.say(), "Welcome!\nSorry.\nhello\n");
     let serve = Serve::script(
         &[
             options[0],

@@ -170,6 +170,17 @@ fn standard_error_is_that_of_the_service() {
 }
 
 #[test]
+fn the_program_has_another_name_if_asked() {
+    for name in ["cat", "-sh", "", "a b"] {
+        let serve = Serve::start(
+            &["--program-name", name],
+            &["sh", "-c", "tr '\\0' '|' </proc/$$/cmdline"],
+        );
+        assert!(serve.say().starts_with(&format!("{name}|-c|")), "{name}");
+    }
+}
+
+#[test]
 fn arguments_are_passed_unchanged() {
     let command = ["printf", "%s|", "a b", "", "$HOME", "\"'\\", "--help", "é%"];
     let serve = Serve::start(&[], &command);

@@ -1,0 +1,138 @@
+//! What a conversion has to know of the system.
+
+use std::path::{Path, PathBuf};
+
+use crate::attach;
+use crate::executable::{RunAs, Visibility, check_readable, group_id, user_exists};
+use crate::root::{read, walk};
+use crate::superserver::fields;
+use crate::systemd::Place;
+
+/// Answers of the system that the units are for.
+pub(crate) trait Host {
+    /// The name of the user with this number.
+    fn user_name(&self, uid: u32) -> Option<String>;
+
+    /// The name of the group with this number.
+    fn group_name(&self, gid: u32) -> Option<String>;
+
+    fn has_user(&self, name: &str) -> bool;
+
+    /// The number of a user.
+    fn user_number(&self, name: &str) -> Option<u32>;
+
+    fn has_group(&self, name: &str) -> bool;
+
+    /// The groups of a user beside its own.
+    fn groups(&self, user: &str) -> Vec<String>;
+
+    /// The size of a file that this user can read.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot.
+    fn readable(&self, path: &Path, user: &str) -> Result<u64, String>;
+
+    /// Whether there is such an executable file.
+    fn is_executable(&self, path: &str) -> bool;
+
+    /// Whether hosts.allow or hosts.deny have rules.
+    fn has_wrapper_rules(&self) -> bool;
+
+    /// Whether a unit has this name that sockunit did not write.
+    fn has_foreign_unit(&self, name: &str) -> bool;
+
+    /// A file as it is in that system.
+    fn inside(&self, path: &Path) -> PathBuf;
+}
+
+/// A system below a root directory.
+pub(crate) struct Root<'a> {
+    pub(crate) place: &'a Place,
+}
+
+impl Root<'_> {
+    fn text(&self, file: &str) -> Vec<u8> {
+        read(&self.place.root, &self.place.path(file)).unwrap_or_default()
+    }
+
+    /// The lines of etc/passwd or etc/group with their fields.
+    fn lines(&self, file: &str) -> Vec<Vec<String>> {
+        let text = self.text(file);
+        let text = String::from_utf8_lossy(&text);
+        let fields = |line: &str| line.split(':').map(str::to_owned).collect();
+        text.lines().map(fields).collect()
+    }
+
+    /// The name of the entry with this number.
+    fn named(&self, file: &str, number: u32) -> Option<String> {
+        let mut lines = self.lines(file).into_iter();
+        let is_it = |line: &Vec<String>| line.get(2).is_some_and(|id| *id == number.to_string());
+        lines.find(is_it)?.into_iter().next()
+    }
+}
+
+impl Host for Root<'_> {
+    fn user_name(&self, uid: u32) -> Option<String> {
+        self.named("etc/passwd", uid)
+    }
+
+    fn group_name(&self, gid: u32) -> Option<String> {
+        self.named("etc/group", gid)
+    }
+
+    fn has_user(&self, name: &str) -> bool {
+        user_exists(&self.place.root, name)
+    }
+
+    fn user_number(&self, name: &str) -> Option<u32> {
+        let mut lines = self.lines("etc/passwd").into_iter();
+        let line = lines.find(|line| line.first().is_some_and(|first| first == name))?;
+        line.get(2)?.parse().ok()
+    }
+
+    fn has_group(&self, name: &str) -> bool {
+        group_id(&self.place.root, name).is_some()
+    }
+
+    fn groups(&self, user: &str) -> Vec<String> {
+        let lines = self.lines("etc/group").into_iter();
+        let names = lines.filter_map(|line| {
+            let members = line.get(3)?;
+            let is_member = members.split(',').any(|member| member == user);
+            is_member.then(|| line.into_iter().next())?
+        });
+        names.collect()
+    }
+
+    fn readable(&self, path: &Path, user: &str) -> Result<u64, String> {
+        let root = &self.place.root;
+        let run_as = RunAs::named(root, user).ok_or("there is no such user")?;
+        let all = Visibility {
+            homes_hidden: false,
+            tmp_hidden: false,
+            native_only: false,
+        };
+        check_readable(root, path, &run_as, all).map_err(|error| error.problem)
+    }
+
+    fn is_executable(&self, path: &str) -> bool {
+        walk(&self.place.root, Path::new(path)).is_ok_and(|way| way.end.is_file())
+    }
+
+    fn has_wrapper_rules(&self) -> bool {
+        ["etc/hosts.allow", "etc/hosts.deny"].iter().any(|file| {
+            let text = self.text(file);
+            fields(&text).any(|fields| !fields.is_empty())
+        })
+    }
+
+    fn has_foreign_unit(&self, name: &str) -> bool {
+        let script = self.place.path("/etc/init.d").join(name);
+        script.exists() || attach::has_foreign_unit(self.place, name)
+    }
+
+    fn inside(&self, path: &Path) -> PathBuf {
+        Path::new("/").join(path.strip_prefix(&self.place.root).unwrap_or(path))
+    }
+}

@@ -1,0 +1,348 @@
+//! The conversion of a line of inetd.conf.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use super::report::{Fate, Report};
+use super::xinetd::UNLIMITED;
+use super::{
+    Conversion, Host, Options, SuperServer, at_once, file_name, finish, shown, source, text,
+    unit_user, whole_addresses,
+};
+use crate::attach::{Attachment, Imported, Kind, Level, ListenAddress};
+use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
+use crate::services::ServiceName;
+use crate::superserver::Word;
+use crate::superserver::inetd::Service;
+use crate::systemd::quote::can_be_program;
+
+struct Converter<'a> {
+    service: &'a Service,
+    host: &'a dyn Host,
+    report: Report,
+    rules: ConnectionRules,
+    shared: SharedLimits,
+    imported: Imported,
+}
+
+/// Converts a line. Without a name it has no units.
+pub(super) fn convert(
+    service: &Service,
+    name: Option<ServiceName>,
+    host: &dyn Host,
+    _options: Options,
+) -> Conversion {
+    let mut converter = Converter {
+        service,
+        host,
+        report: Report::default(),
+        rules: ConnectionRules::default(),
+        shared: at_once(),
+        imported: Imported {
+            source: source(host, &service.position),
+            ..Imported::default()
+        },
+    };
+    let attachment = converter.attachment(name.as_ref());
+    finish(converter.report, attachment, |units, report| Conversion {
+        name: shown(name.as_ref(), &service.name),
+        super_server: SuperServer::Inetd,
+        position: service.position.clone(),
+        switched_off: service.is_disabled.then(|| "#<off>#".into()),
+        units,
+        report,
+        notes: Vec::new(),
+    })
+}
+
+impl Converter<'_> {
+    fn attachment(&mut self, name: Option<&ServiceName>) -> Option<Attachment> {
+        let service = self.service;
+        if name.is_none() {
+            self.report.obstacle("no unit can have its name", None);
+        }
+        if service.is_disabled {
+            self.report.is_unserved = true;
+            self.entry(Fate::Kept, "#<off>#", "its socket is not enabled");
+        }
+        self.unsupported();
+        let port = self.port();
+        let listen = self.addresses();
+        let (user, group) = self.user();
+        let program = self.program();
+        let (max_connections, per_source) = self.limits();
+        self.default(
+            Fate::Otherwise,
+            "standard error",
+            "the journal; inetd passes the connection",
+        );
+        self.default(
+            Fate::Otherwise,
+            "environment",
+            "REMOTE_ADDR, REMOTE_PORT and REMOTE_HOST are set too",
+        );
+        self.rules.message = "all=".parse().into_iter().collect();
+        let (program, arguments) = program?;
+        Some(Attachment {
+            name: name?.clone(),
+            port: port?,
+            listen: listen?,
+            kind: Kind::Shared,
+            user: Some(unit_user(self.host, &user?)),
+            group,
+            directory: None,
+            state: false,
+            environment: Vec::new(),
+            services_entry: false,
+            level: Level::Off,
+            max_connections,
+            per_source,
+            proxy: ProxyOptions::default(),
+            shared: self.shared.clone(),
+            rules: self.rules.clone(),
+            program,
+            arguments,
+            enable: false,
+            imported: Some(self.imported.clone()),
+        })
+    }
+
+    /// What the line says.
+    fn entry(&mut self, fate: Fate, attribute: &str, text: &str) {
+        let position = Some(&self.service.position);
+        self.report.add(fate, attribute, position, text);
+    }
+
+    /// What inetd does where the line says nothing.
+    fn default(&mut self, fate: Fate, attribute: &str, text: &str) {
+        self.report.add(fate, attribute, None, text);
+    }
+
+    /// Kinds of services that have no units.
+    fn unsupported(&mut self) {
+        let service = self.service;
+        let is_internal = service
+            .program
+            .first()
+            .is_some_and(|word| word.bytes == b"internal");
+        let is_rpc = service.rpc_versions.is_some();
+        let is_stream = service.socket_type.bytes == b"stream";
+        let reasons = [
+            (
+                is_rpc,
+                "systemd does not register services with rpcbind",
+                "run the server as a service of its own: RPC servers register themselves",
+            ),
+            (
+                is_internal,
+                "internal: inetd itself is the program",
+                "sockunit add can attach a program to the port",
+            ),
+            (
+                !is_rpc && (!service.is_tcp() || !is_stream),
+                "it is not for TCP",
+                "write a socket unit with ListenDatagram= and StandardInput=socket",
+            ),
+            (
+                service.is_tcp() && service.waits,
+                "wait: its program accepts connections itself",
+                "write a socket unit with Accept=no and StandardInput=socket",
+            ),
+        ];
+        for (is_it, why, hint) in reasons {
+            if is_it {
+                self.report.obstacle(why, Some(hint));
+            }
+        }
+    }
+
+    fn port(&mut self) -> Option<NonZeroU16> {
+        let service = self.service;
+        if service.is_not_listed() {
+            self.report.is_unserved = true;
+            self.report.obstacle(
+                format!(
+                    "inetd does not serve it: {} is not in the services database",
+                    service.name
+                ),
+                Some("write its port in its place"),
+            );
+        }
+        let port = service.port.and_then(NonZeroU16::new)?;
+        let (name, text) = (service.name.to_string(), format!("the port {port}"));
+        self.entry(Fate::Kept, &name, &text);
+        Some(port)
+    }
+
+    fn addresses(&mut self) -> Option<Vec<ListenAddress>> {
+        let service = self.service;
+        let protocol = service.protocol.to_string();
+        let (all, what) = match protocol.as_str() {
+            "tcp6" => (
+                ListenAddress::Ip(Ipv6Addr::UNSPECIFIED.into(), None),
+                "all IPv6 addresses",
+            ),
+            "tcp46" => (ListenAddress::All(None), "all addresses"),
+            _ => (
+                ListenAddress::Ip(Ipv4Addr::UNSPECIFIED.into(), None),
+                "all IPv4 addresses",
+            ),
+        };
+        if service.addresses.is_empty() {
+            let what = format!("ListenStream= with {what}");
+            self.entry(Fate::Kept, &protocol, &what);
+            return Some(vec![all]);
+        }
+        let mut listen = Vec::new();
+        for word in &service.addresses {
+            let text = word.to_string();
+            let bare = text.trim_start_matches('[').trim_end_matches(']');
+            let address: Option<IpAddr> = match bare {
+                "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+                bare => bare.parse().ok(),
+            };
+            match address {
+                Some(address) => listen.push(ListenAddress::Ip(address, None)),
+                None => self.report.obstacle(
+                    format!("{word}: it is no address"),
+                    Some("write an address in its place"),
+                ),
+            }
+        }
+        self.entry(
+            Fate::Kept,
+            &protocol,
+            "ListenStream= with the addresses before the name",
+        );
+        Some(listen)
+    }
+
+    fn user(&mut self) -> (Option<String>, Option<String>) {
+        let service = self.service;
+        let name = |word: &Word| text(word).filter(|text| can_be_program(text));
+        let (user, group) = (name(&service.user), service.group.as_ref());
+        let user = user.filter(|user| self.host.has_user(user));
+        match &user {
+            Some(user) => {
+                let text = format!("User={}", unit_user(self.host, user));
+                self.entry(Fate::Kept, &service.user.to_string(), &text);
+            }
+            None => {
+                self.report.is_unserved = true;
+                self.report
+                    .obstacle(format!("there is no user {}", service.user), None);
+            }
+        }
+        let group = match group {
+            None => None,
+            Some(word) => {
+                let found = name(word).filter(|group| self.host.has_group(group));
+                match &found {
+                    Some(group) => {
+                        let text = format!("Group={group}");
+                        self.entry(Fate::Kept, &word.to_string(), &text);
+                    }
+                    None => self
+                        .report
+                        .obstacle(format!("there is no group {word}"), None),
+                }
+                found
+            }
+        };
+        (user, group)
+    }
+
+    fn program(&mut self) -> Option<(String, Vec<String>)> {
+        let [path, argv @ ..] = self.service.program.as_slice() else {
+            return None;
+        };
+        let mut words = Vec::new();
+        for word in argv {
+            match text(word) {
+                Some(word) => words.push(word),
+                None => self.report.obstacle(
+                    format!("{word}: systemd ignores lines that are not valid UTF-8"),
+                    Some("call the program from a script"),
+                ),
+            }
+        }
+        let Some(path) = text(path).filter(|path| can_be_program(path) && path.starts_with('/'))
+        else {
+            if self.report.obstacles.is_empty() {
+                self.report
+                    .obstacle(format!("{path}: systemd accepts no such path"), None);
+            }
+            return None;
+        };
+        if !self.host.is_executable(&path) {
+            self.report.is_unserved = true;
+            self.report
+                .obstacle(format!("there is no program {path}"), None);
+        }
+        let name = match words.is_empty() {
+            true => file_name(&path),
+            false => words.remove(0),
+        };
+        self.imported
+            .options
+            .extend(["--program-name".into(), name]);
+        self.entry(
+            Fate::Kept,
+            &path,
+            "sockunit serve starts it for each connection",
+        );
+        Some((path, words))
+    }
+
+    /// The concurrency limits: of all connections, and of those of an address.
+    fn limits(&mut self) -> (u32, u32) {
+        let limits = &self.service.limits;
+        match limits.per_minute {
+            Some(0) => self.entry(Fate::Kept, ".0", "no limit"),
+            Some(number) => {
+                self.rules.rate = format!("{number}/1min").parse().ok();
+                self.rules.rate_pause = Some(Duration::from_secs(600));
+                self.entry(
+                    Fate::Otherwise,
+                    &format!(".{number}"),
+                    "--rate and --rate-pause: new connections are closed at once in the pause; inetd closes the port",
+                );
+            }
+            None => self.default(
+                Fate::Lost,
+                "limit per minute",
+                "inetd's default (256 in openbsd-inetd, 40 in inetutils-inetd) is no limit here; .N after nowait is one",
+            ),
+        }
+        if let Some(number) = limits.per_source_per_minute.filter(|number| *number > 0) {
+            self.shared.rate_per_source = format!("{number}/1min").parse().ok();
+            self.entry(
+                Fate::Kept,
+                &format!("/{number} per minute for a source"),
+                "--rate-per-source",
+            );
+        }
+        let max = limits.instances.filter(|number| *number > 0);
+        let per_source = limits.per_source.filter(|number| *number > 0);
+        match max {
+            Some(number) => self.entry(Fate::Kept, &format!("/{number}"), "--max-connections"),
+            None => {
+                let text = format!("at most {UNLIMITED} connections at once");
+                self.default(Fate::Otherwise, "no limit on instances", &text);
+            }
+        }
+        if let Some(number) = per_source {
+            self.entry(
+                Fate::Kept,
+                &format!("/{number} for a source"),
+                "--per-source",
+            );
+        }
+        if per_source.is_some() || self.shared.rate_per_source.is_some() {
+            self.shared.source_prefix = whole_addresses();
+        }
+        let max = max.unwrap_or(UNLIMITED);
+        (max, per_source.unwrap_or(max))
+    }
+}

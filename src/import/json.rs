@@ -1,0 +1,63 @@
+//! What becomes of a configuration as JSON, for programs.
+
+use serde_json::{Value, json};
+
+use super::{Conversion, Converted, Fate};
+use crate::superserver::Position;
+
+/// The services and notes as a JSON object.
+pub(crate) fn json(converted: &Converted) -> Value {
+    json!({
+        "services": converted.services.iter().map(service).collect::<Vec<_>>(),
+        "notes": notes(&converted.notes),
+    })
+}
+
+fn service(conversion: &Conversion) -> Value {
+    let report = &conversion.report;
+    let units = conversion.units.iter();
+    let attributes = report.entries.iter().map(|entry| {
+        let kept = match entry.fate {
+            Fate::Kept => "yes",
+            Fate::Otherwise => "otherwise",
+            Fate::Lost => "no",
+        };
+        json!({
+            "attribute": entry.attribute,
+            "kept": kept,
+            "text": entry.text,
+            "position": entry.position.as_ref().map(position),
+        })
+    });
+    let obstacles = report.obstacles.iter();
+    json!({
+        "name": conversion.name,
+        "from": conversion.super_server.name(),
+        "position": position(&conversion.position),
+        "switched_off": conversion.switched_off,
+        "enabled": conversion.is_enabled(),
+        "units": units
+            .map(|unit| json!({"name": unit.name, "text": unit.text}))
+            .collect::<Vec<_>>(),
+        "attributes": attributes.collect::<Vec<_>>(),
+        "not_written": obstacles
+            .map(|obstacle| json!({"why": obstacle.why, "hint": obstacle.hint}))
+            .collect::<Vec<_>>(),
+        "notes": notes(&conversion.notes),
+    })
+}
+
+fn notes(notes: &[(Position, String)]) -> Vec<Value> {
+    let notes = notes.iter();
+    notes
+        .map(|(at, text)| json!({"position": position(at), "text": text}))
+        .collect()
+}
+
+fn position(position: &Position) -> Value {
+    json!({
+        "file": position.file.to_string_lossy(),
+        "line": position.line,
+        "column": position.column,
+    })
+}

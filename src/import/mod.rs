@@ -1,0 +1,202 @@
+//! Converts services of xinetd and inetd to units, and reports what becomes of each attribute.
+//!
+//! [`convert`] takes what [`superserver`](crate::superserver) has read and does no I/O: what it has to know
+//! of the system, it asks through [`Host`]. A service that would be open to more clients than before has
+//! no units, but an [`Obstacle`].
+
+mod access;
+mod host;
+mod inetd;
+mod json;
+mod name;
+mod report;
+mod units;
+mod xinetd;
+
+use std::path::Path;
+
+pub(crate) use host::{Host, Root};
+pub(crate) use json::json;
+pub(crate) use report::{Entry, Fate, Report};
+
+use crate::attach::{Attachment, RenderedUnit};
+use crate::log::Plain;
+use crate::server::{SharedLimits, SourcePrefix, WhenFull};
+use crate::services::ServiceName;
+use crate::superserver::xinetd::Note;
+use crate::superserver::{self, Loaded, Position, Word};
+use name::Wanted;
+
+/// How services are converted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Options {
+    /// Have tcpd(8) apply the rules of hosts.allow and hosts.deny.
+    pub(crate) tcpd: bool,
+}
+
+/// A program that has the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SuperServer {
+    Xinetd,
+    Inetd,
+}
+
+impl SuperServer {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            SuperServer::Xinetd => "xinetd",
+            SuperServer::Inetd => "inetd",
+        }
+    }
+}
+
+/// A service of xinetd or inetd, and what becomes of it.
+#[derive(Debug)]
+pub(crate) struct Conversion {
+    /// The name of its units.
+    pub(crate) name: String,
+    pub(crate) super_server: SuperServer,
+    pub(crate) position: Position,
+    /// Why it is switched off there; `None` if it is not.
+    pub(crate) switched_off: Option<String>,
+    /// Empty if there is an obstacle.
+    pub(crate) units: Vec<RenderedUnit>,
+    pub(crate) report: Report,
+    /// Lines that its program reads in another way than they look.
+    pub(crate) notes: Vec<(Position, String)>,
+}
+
+impl Conversion {
+    /// Whether the socket is to be started, now and at boot.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.switched_off.is_none() && !self.units.is_empty()
+    }
+
+    /// Whether clients are served today, and would not be by units.
+    pub(crate) fn is_left_out(&self) -> bool {
+        self.units.is_empty() && !self.report.is_unserved
+    }
+}
+
+/// What becomes of a configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Converted {
+    pub(crate) services: Vec<Conversion>,
+    /// Notes about lines outside of services.
+    pub(crate) notes: Vec<(Position, String)>,
+}
+
+/// Converts the services whose files `counts` selects.
+pub(crate) fn convert(
+    loaded: &Loaded,
+    host: &dyn Host,
+    options: Options,
+    counts: &dyn Fn(&Path) -> bool,
+) -> Converted {
+    let xinetd = loaded.xinetd.services.iter();
+    let inetd = loaded.inetd.iter().flat_map(|file| &file.services);
+    let wanted = xinetd
+        .clone()
+        .map(Wanted::of_xinetd)
+        .chain(inetd.clone().map(Wanted::of_inetd));
+    let names = name::assign(&wanted.collect::<Vec<_>>(), host);
+    let mut names = names.into_iter();
+    let mut converted = Converted::default();
+    for service in xinetd {
+        let name = names.next().flatten();
+        if counts(&service.position.file) {
+            let conversion = xinetd::convert(service, name, host, options);
+            converted.services.push(conversion);
+        }
+    }
+    for service in inetd {
+        let name = names.next().flatten();
+        if counts(&service.position.file) {
+            let conversion = inetd::convert(service, name, host, options);
+            converted.services.push(conversion);
+        }
+    }
+    let notes = loaded.xinetd.notes.iter();
+    converted.notes = notes
+        .filter(|note| counts(&note.position.file))
+        .map(noted)
+        .collect();
+    for file in &loaded.inetd {
+        let problems = file.problems.iter();
+        let problems = problems.filter(|(position, _)| counts(&position.file));
+        let problems = problems.map(|(position, why)| (position.clone(), why.to_string()));
+        converted.notes.extend(problems);
+    }
+    converted
+}
+
+/// The end of a conversion: the units, unless there is an obstacle.
+fn finish(
+    mut report: Report,
+    attachment: Option<Attachment>,
+    conversion: impl FnOnce(Vec<RenderedUnit>, Report) -> Conversion,
+) -> Conversion {
+    let units = match attachment {
+        Some(attachment) if report.obstacles.is_empty() => units::render(&attachment),
+        Some(_) => Vec::new(),
+        None => {
+            if report.obstacles.is_empty() {
+                report.obstacle("it has no address to listen on", None);
+            }
+            Vec::new()
+        }
+    };
+    conversion(units, report)
+}
+
+/// A word as text for a unit file.
+fn text(word: &Word) -> Option<String> {
+    let text = std::str::from_utf8(&word.bytes).ok()?;
+    let is_refused = |c: char| c == '\0' || crate::attach::is_noncharacter(c);
+    (!text.contains(is_refused)).then(|| text.to_owned())
+}
+
+/// Both programs close connections above a limit at once, and let no client wait.
+fn at_once() -> SharedLimits {
+    SharedLimits {
+        when_full: WhenFull::Refuse,
+        ..SharedLimits::default()
+    }
+}
+
+/// Each address is a source of its own.
+fn whole_addresses() -> SourcePrefix {
+    SourcePrefix { v4: 32, v6: 128 }
+}
+
+/// A user as the value of `User=`. systemd complains about the name nobody whenever it loads such a unit.
+fn unit_user(host: &dyn Host, name: &str) -> String {
+    let number = (name == "nobody").then(|| host.user_number(name)).flatten();
+    number.map_or_else(|| name.to_owned(), |number| number.to_string())
+}
+
+/// The last part of a path.
+fn file_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// The name for messages, where there is none for units.
+fn shown(name: Option<&ServiceName>, id: &Word) -> String {
+    name.map_or_else(|| id.to_string(), ServiceName::to_string)
+}
+
+/// A note, and whether there is another way to read its line.
+fn noted(note: &Note) -> (Position, String) {
+    let more = match superserver::differs(&note.kind) {
+        true => "; --as-meant takes it as it looks",
+        false => "",
+    };
+    (note.position.clone(), format!("{note}{more}"))
+}
+
+/// A file of the configuration as a value in a unit file.
+fn source(host: &dyn Host, position: &Position) -> String {
+    let path = host.inside(&position.file).display().to_string();
+    // A backslash at the end of a line would make the next one a part of it.
+    Plain(&path).to_string().replace('\\', "/")
+}

@@ -1,0 +1,117 @@
+//! Limits on connections.
+
+use std::time::Duration;
+
+use super::super::whole_addresses;
+use super::{Converter, Fate, UNLIMITED};
+
+/// xinetd's default of `cps`.
+const CPS: (u32, u64) = (50, 10);
+
+impl Converter<'_> {
+    /// The concurrency limits: of all connections, and of those of an address.
+    pub(super) fn limits(&mut self) -> (u32, u32) {
+        self.rate();
+        self.max_load();
+        let instances = self.limit("instances", "--max-connections");
+        let per_source = self.limit("per_source", "--per-source");
+        if instances.is_none() {
+            self.report.add(
+                Fate::Otherwise,
+                "instances = UNLIMITED",
+                None,
+                format!("at most {UNLIMITED} connections at once"),
+            );
+        }
+        let instances = instances.unwrap_or(UNLIMITED);
+        (instances, per_source.unwrap_or(instances))
+    }
+
+    fn limit(&mut self, name: &str, option: &str) -> Option<u32> {
+        let (value, setting) = self.value(name)?;
+        if value.eq_ignore_ascii_case("UNLIMITED") {
+            return None;
+        }
+        match value.trim().parse::<i64>().map(u32::try_from) {
+            Ok(Ok(number @ 1..)) => {
+                self.kept(name, setting, option);
+                if name == "per_source" {
+                    self.shared.source_prefix = whole_addresses();
+                }
+                Some(number)
+            }
+            _ => {
+                let why = format!("{name} = {value}: xinetd refuses every connection");
+                self.report
+                    .obstacle(why, Some("set disable = yes, or a limit of at least 1"));
+                None
+            }
+        }
+    }
+
+    fn rate(&mut self) {
+        let setting = self.service.setting("cps");
+        let numbers = setting.map(|setting| {
+            let mut numbers = setting.values.iter();
+            let mut number = || numbers.next()?.to_string().parse::<u64>().ok();
+            (number(), number())
+        });
+        let (rate, pause) = match numbers {
+            None => CPS,
+            Some((Some(0), _)) => {
+                if let Some(setting) = setting {
+                    self.kept("cps", setting, "no limit");
+                }
+                return;
+            }
+            Some((Some(rate), Some(pause))) if u32::try_from(rate).is_ok() => (rate as u32, pause),
+            Some(_) => {
+                self.report.obstacle("cps: it cannot be read", None);
+                return;
+            }
+        };
+        self.rules.rate = rate.to_string().parse().ok();
+        self.rules.rate_pause = (pause > 0).then(|| Duration::from_secs(pause));
+        let text = "--rate and --rate-pause: new connections are closed at once in the pause; xinetd closes the port";
+        match setting {
+            Some(setting) => self.otherwise("cps", setting, text),
+            None => self.report.add(Fate::Otherwise, "cps = 50 10", None, text),
+        }
+    }
+
+    fn max_load(&mut self) {
+        let Some((value, setting)) = self.value("max_load") else {
+            return;
+        };
+        // What follows the number does not count.
+        let lengths = (1..=value.len())
+            .rev()
+            .filter_map(|length| value.get(..length));
+        let load = lengths
+            .filter_map(|prefix| prefix.parse::<f64>().ok())
+            .next();
+        match load {
+            Some(load) if load > 0.0 && load.is_finite() => {
+                self.rules.max_load = Some(load);
+                self.kept("max_load", setting, "--max-load");
+            }
+            _ => {
+                let why = format!("max_load = {value}: xinetd refuses every connection");
+                self.report.obstacle(why, None);
+            }
+        }
+    }
+
+    /// What a process for one connection cannot do.
+    pub(super) fn per_connection(&mut self) {
+        if self.rules.rate.take().is_none() {
+            return;
+        }
+        self.rules.rate_pause = None;
+        let cps = |entry: &&mut super::super::Entry| entry.attribute.starts_with("cps");
+        if let Some(entry) = self.report.entries.iter_mut().find(cps) {
+            entry.fate = Fate::Lost;
+            entry.text = "with resource limits, each connection has a unit of its own, and no process counts them".into();
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What is logged.
+
+use super::Converter;
+use crate::services::ServiceName;
+
+impl Converter<'_> {
+    pub(super) fn log(&mut self, name: Option<&ServiceName>) {
+        let name = name.map_or_else(|| self.service.id.to_string(), ServiceName::to_string);
+        let journal = format!("each connection has an entry in the journal: journalctl -t {name}");
+        if let Some(setting) = self.service.setting("log_type") {
+            self.otherwise("log_type", setting, &journal);
+        }
+        for attribute in ["log_on_success", "log_on_failure"] {
+            let Some(setting) = self.service.setting(attribute) else {
+                continue;
+            };
+            let asks = setting.values.iter().any(|word| word.is("USERID"));
+            match asks {
+                true => self.lost(
+                    attribute,
+                    setting,
+                    &format!("{journal}; nobody asks the client's host for the user"),
+                ),
+                false => self.otherwise(attribute, setting, &journal),
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The conversion of a service of xinetd.
+
+mod limits;
+mod log;
+mod program;
+mod rules;
+mod socket;
+
+use super::access::Family;
+use super::report::{Fate, Report};
+use super::{
+    Conversion, Host, Options, SuperServer, at_once, finish, noted, shown, source, text, unit_user,
+};
+use crate::attach::{Attachment, Imported, Kind, Level};
+use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
+use crate::services::ServiceName;
+use crate::superserver::xinetd::{NoteKind, Refusal, Service, Setting};
+use crate::superserver::{self, Word};
+
+/// The concurrency limit of a service that has none under xinetd.
+pub(super) const UNLIMITED: u32 = 10_000;
+
+/// A service of xinetd on its way to units.
+struct Converter<'a> {
+    service: &'a Service,
+    host: &'a dyn Host,
+    options: Options,
+    report: Report,
+    rules: ConnectionRules,
+    shared: SharedLimits,
+    imported: Imported,
+}
+
+/// Converts a service. Without a name it has no units.
+pub(super) fn convert(
+    service: &Service,
+    name: Option<ServiceName>,
+    host: &dyn Host,
+    options: Options,
+) -> Conversion {
+    let mut converter = Converter {
+        service,
+        host,
+        options,
+        report: Report::default(),
+        rules: ConnectionRules::default(),
+        shared: at_once(),
+        imported: Imported {
+            source: source(host, &service.position),
+            ..Imported::default()
+        },
+    };
+    let attachment = converter.attachment(name.as_ref());
+    let switched_off = service.refusal.as_ref().filter(|why| why.is_disabled());
+    let switched_off = switched_off.map(ToString::to_string);
+    finish(converter.report, attachment, |units, report| Conversion {
+        name: shown(name.as_ref(), &service.id),
+        super_server: SuperServer::Xinetd,
+        position: service.position.clone(),
+        switched_off,
+        units,
+        report,
+        notes: {
+            let notes = service.notes.iter();
+            notes.map(noted).collect()
+        },
+    })
+}
+
+impl<'a> Converter<'a> {
+    fn attachment(&mut self, name: Option<&ServiceName>) -> Option<Attachment> {
+        self.refused();
+        if name.is_none() {
+            self.report
+                .obstacle("no unit can have its name", Some("give it another id"));
+        }
+        self.unsupported();
+        let (port, listen, family) = self.socket();
+        let program = self.program();
+        let (user, group) = self.user();
+        self.environment();
+        self.process();
+        self.access(family);
+        self.banners(user.as_deref());
+        let (max_connections, per_source) = self.limits();
+        self.log(name);
+        self.rules.message = "all=".parse().into_iter().collect();
+        let has_limits = self
+            .imported
+            .service
+            .iter()
+            .any(|line| line.starts_with("Limit"));
+        let kind = match has_limits {
+            true => Kind::PerConnection,
+            false => Kind::Shared,
+        };
+        if kind == Kind::PerConnection {
+            self.per_connection();
+        }
+        let (program, arguments) = program?;
+        user.as_ref()?;
+        Some(Attachment {
+            name: name?.clone(),
+            port: port?,
+            listen,
+            kind,
+            user: user.map(|user| unit_user(self.host, &user)),
+            group,
+            directory: None,
+            state: false,
+            environment: Vec::new(),
+            services_entry: false,
+            level: Level::Off,
+            max_connections,
+            per_source,
+            proxy: ProxyOptions::default(),
+            shared: match kind {
+                Kind::Shared => self.shared.clone(),
+                Kind::PerConnection => SharedLimits::default(),
+            },
+            rules: self.rules.clone(),
+            program,
+            arguments,
+            enable: false,
+            imported: Some(self.imported.clone()),
+        })
+    }
+
+    /// Whether xinetd does not serve it.
+    fn refused(&mut self) {
+        let bad = self.service.notes.iter().find_map(|note| match &note.kind {
+            NoteKind::BadValue { .. } => Some((note.position.line, note.to_string())),
+            _ => None,
+        });
+        match &self.service.refusal {
+            Some(Refusal::Disable(position)) => {
+                let position = position.clone();
+                let text = "its socket is not enabled";
+                self.report
+                    .add(Fate::Kept, "disable = yes", Some(&position), text);
+            }
+            Some(refusal) if refusal.is_disabled() => {
+                let text = "its socket is not enabled";
+                self.report.add(Fate::Kept, refusal.to_string(), None, text);
+            }
+            Some(refusal) => {
+                self.report.is_unserved = true;
+                let why = format!("xinetd does not serve it: {refusal}");
+                let hint = match superserver::serves(refusal) {
+                    true => "--as-meant imports it with its port; or correct the file",
+                    false => "correct the file if it is meant to be served",
+                };
+                self.report.obstacle(why, Some(hint));
+                return;
+            }
+            None => return,
+        }
+        self.report.is_unserved = true;
+        if let Some((line, note)) = bad {
+            let why = format!("xinetd would not serve it if it were enabled: line {line}: {note}");
+            self.report.obstacle(why, None);
+        }
+    }
+
+    /// Kinds of services that have no units.
+    fn unsupported(&mut self) {
+        let has = |attribute, word| has(self.service, attribute, word);
+        let internal = has("type", "INTERNAL");
+        let reasons = [
+            (
+                has("flags", "SENSOR"),
+                "flags = SENSOR: no unit can refuse the clients of one service at all others",
+                "fail2ban or a firewall can",
+            ),
+            (
+                has("type", "RPC"),
+                "type = RPC: systemd does not register services with rpcbind",
+                "run the server as a service of its own: RPC servers register themselves",
+            ),
+            (
+                has("type", "TCPMUX") || has("type", "TCPMUXPLUS"),
+                "type = TCPMUX: it has no port of its own",
+                "give the service a port",
+            ),
+            (
+                internal,
+                "type = INTERNAL: xinetd itself is the program",
+                "sockunit add can attach a program to the port",
+            ),
+            (
+                has("flags", "IDONLY"),
+                "flags = IDONLY: no unit can ask the client's host for the user",
+                "without flags = IDONLY it would be open to more clients than before",
+            ),
+            (
+                has("flags", "LABELED"),
+                "flags = LABELED: the program would run without the client's SELinux label",
+                "set SELinuxContextFromNet=yes in a socket unit of your own",
+            ),
+            (
+                self.service.setting("redirect").is_some(),
+                "redirect: there is no program to start",
+                "systemd-socket-proxyd(8) in a unit of your own does the same",
+            ),
+        ];
+        for (is_it, why, hint) in reasons {
+            if is_it {
+                self.report.obstacle(why, Some(hint));
+            }
+        }
+        if let Some(setting) = self.service.setting("type") {
+            let others: Vec<&Word> = setting.values.iter().collect();
+            if others
+                .iter()
+                .all(|word| word.is("UNLISTED") || word.is("SPECIAL"))
+            {
+                self.kept("type", setting, "the units need no entry in /etc/services");
+            }
+        }
+    }
+
+    /// An attribute with its values, as the file has them.
+    fn add(&mut self, fate: Fate, name: &str, setting: &Setting, text: &str) {
+        let mut attribute = format!("{name} =");
+        let mut last = None;
+        for value in &setting.values {
+            // A list in braces stands for several patterns.
+            if last != Some(value) {
+                attribute += &format!(" {value}");
+            }
+            last = Some(value);
+        }
+        let position = Some(&setting.position);
+        self.report.add(fate, attribute, position, text);
+    }
+
+    fn kept(&mut self, name: &str, setting: &Setting, text: &str) {
+        self.add(Fate::Kept, name, setting, text);
+    }
+
+    fn otherwise(&mut self, name: &str, setting: &Setting, text: &str) {
+        self.add(Fate::Otherwise, name, setting, text);
+    }
+
+    fn lost(&mut self, name: &str, setting: &Setting, text: &str) {
+        self.add(Fate::Lost, name, setting, text);
+    }
+
+    /// The first value of an attribute as text, with its setting.
+    fn value(&mut self, name: &str) -> Option<(String, &'a Setting)> {
+        let setting = self.service.setting(name)?;
+        let word = setting.values.first()?;
+        let value = text(word);
+        if value.is_none() {
+            self.not_text(word);
+        }
+        Some((value?, setting))
+    }
+
+    fn not_text(&mut self, word: &Word) {
+        let why = format!("{word}: systemd ignores lines that are not valid UTF-8");
+        self.report.obstacle(why, Some("call it from a script"));
+    }
+}
+
+/// Whether one of an attribute's values is this word.
+fn has(service: &Service, attribute: &str, word: &str) -> bool {
+    let setting = service.setting(attribute);
+    setting.is_some_and(|setting| setting.values.iter().any(|value| value.is(word)))
+}

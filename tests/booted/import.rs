@@ -1,0 +1,251 @@
+//! The same configuration under the real xinetd and as the units that `sockunit import` writes: clients and programs see
+//! the same.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+
+use crate::machine::{Machine, Release};
+use crate::support::wait_for;
+
+on_both_releases!(imported_services_serve_as_xinetd_does);
+
+/// What a program sees of itself. What systemd sets for each process is left out, USER of xinetd under systemd 257 too.
+const SHOW: &str = "#!/bin/sh
+exec 2>&1
+tr '\\0' '|' </proc/$$/cmdline
+echo
+id
+umask
+nice
+pwd
+for limit in t s d v; do ulimit -$limit; done
+[ \"$1\" != files ] || ulimit -n
+env -u INVOCATION_ID -u JOURNAL_STREAM -u SYSTEMD_EXEC_PID -u MEMORY_PRESSURE_WATCH -u MEMORY_PRESSURE_WRITE \\
+    -u PWD -u OLDPWD -u SHLVL -u _ -u REMOTE_ADDR -u REMOTE_PORT -u USER env | sort
+";
+
+/// Reads all, and then answers: a client that half-closes gets the answer.
+const COUNT: &str = "#!/bin/sh\nwc -c\n";
+
+const XINETD: &str = "
+defaults
+{
+	log_type	= SYSLOG daemon info
+	instances	= 60
+}
+service show
+{
+	type		= UNLISTED
+	socket_type	= stream
+	port		= 4001
+	wait		= no
+	user		= nobody
+	group		= daemon
+	server		= /usr/local/bin/show
+	server_args	= a $HOME 100% \"b c\" ; back\\slash
+	env		= LANG=C WORDS=100%
+	umask		= 077
+	nice		= 7
+}
+service root
+{
+	type		= UNLISTED
+	socket_type	= stream
+	port		= 4002
+	wait		= no
+	user		= root
+	server		= /usr/local/bin/show
+	passenv		= PATH
+}
+service limited
+{
+	type		= UNLISTED
+	socket_type	= stream
+	port		= 4003
+	wait		= no
+	user		= daemon
+	groups		= yes
+	server		= /usr/local/bin/show
+	server_args	= files
+	rlimit_cpu	= 20
+	rlimit_data	= 64M
+	rlimit_files	= 100
+	rlimit_stack	= 4M
+}
+service named
+{
+	type		= UNLISTED
+	socket_type	= stream
+	port		= 4004
+	wait		= no
+	user		= nobody
+	flags		= NAMEINARGS IPv4
+	bind		= 127.0.0.1
+	server		= /bin/cat
+	server_args	= dog /proc/self/cmdline
+}
+service count
+{
+	type		= UNLISTED
+	socket_type	= stream
+	port		= 4005
+	wait		= no
+	user		= nobody
+	server		= /usr/local/bin/count
+}
+service lists
+{
+	type		= UNLISTED
+	socket_type	= stream
+	port		= 4006
+	wait		= no
+	user		= nobody
+	server		= /usr/local/bin/count
+	only_from	= 127.0.1.0 127.0.0.0/28 127.9.{1,2} 127.0.7.0/255.255.255.0 127.200
+	no_access	= 127.0.0.2 127.0.1.128/25
+	banner		= /etc/banner
+	banner_success	= /etc/welcome
+	banner_fail	= /etc/sorry
+}
+service nobody
+{
+	type		= UNLISTED
+	socket_type	= stream
+	port		= 4007
+	wait		= no
+	user		= nobody
+	server		= /usr/local/bin/count
+	only_from	=
+}
+service off
+{
+	type		= UNLISTED
+	socket_type	= stream
+	port		= 4008
+	disable		= yes
+	wait		= no
+	user		= nobody
+	server		= /usr/local/bin/count
+}
+service closed
+{
+	type		= UNLISTED
+	socket_type	= stream
+	port		= 4009
+	wait		= no
+	user		= nobody
+	server		= /usr/local/bin/count
+	access_times	= 0:00-0:01
+	max_load	= 1000
+}
+";
+
+/// Sources of clients, in and out of the lists.
+const SOURCES: [[u8; 4]; 14] = [
+    [127, 0, 0, 1],
+    [127, 0, 0, 2],
+    [127, 0, 0, 15],
+    [127, 0, 0, 16],
+    [127, 0, 0, 200],
+    [127, 0, 1, 1],
+    [127, 0, 1, 127],
+    [127, 0, 1, 128],
+    [127, 0, 2, 1],
+    [127, 9, 1, 0],
+    [127, 9, 3, 1],
+    [127, 0, 7, 0],
+    [127, 0, 7, 1],
+    [127, 200, 0, 1],
+];
+
+/// What a client reads after it has sent bytes and closed its sending half.
+fn answer(client: Option<TcpStream>, sent: &[u8]) -> String {
+    let Some(mut client) = client else {
+        return "refused".into();
+    };
+    let _ = client.write_all(sent);
+    let _ = client.shutdown(Shutdown::Write);
+    let mut received = Vec::new();
+    match client.read_to_end(&mut received) {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
+        _ => String::from_utf8_lossy(&received).replace("::ffff:", ""),
+    }
+}
+
+fn connected(machine: &Machine, address: &str) -> Option<TcpStream> {
+    let address: SocketAddr = address.parse().unwrap();
+    let client = machine.in_network(|| TcpStream::connect(address)).ok()?;
+    client
+        .set_read_timeout(Some(crate::support::PATIENCE))
+        .unwrap();
+    Some(client)
+}
+
+/// What all clients see.
+fn seen(machine: &Machine) -> BTreeMap<String, String> {
+    let mut seen = BTreeMap::new();
+    for port in 4001..=4009 {
+        for host in ["127.0.0.1", "[::1]"] {
+            let address = format!("{host}:{port}");
+            // xinetd loses the answer of a program that does not read what the client has sent.
+            let sent = if port < 4005 { &b""[..] } else { b"12345" };
+            let answer = answer(connected(machine, &address), sent);
+            seen.insert(address, answer);
+        }
+    }
+    for source in SOURCES {
+        let source = Ipv4Addr::from(source);
+        let client = machine.connect_from(source, "127.0.0.1:4006");
+        seen.insert(
+            format!("4006 from {source}"),
+            answer(Some(client), b"12345"),
+        );
+    }
+    seen
+}
+
+fn imported_services_serve_as_xinetd_does(release: Release) {
+    let machine = Machine::installed(release);
+    for (name, text) in [("show", SHOW), ("count", COUNT)] {
+        machine.write(&format!("/usr/local/bin/{name}"), text);
+        machine.run(&format!("chmod 755 /usr/local/bin/{name}"));
+    }
+    for name in ["banner", "welcome", "sorry"] {
+        machine.write(&format!("/etc/{name}"), &format!("{name}\n"));
+    }
+    machine.write("/etc/xinetd.conf", XINETD);
+    machine.run("rm -f /etc/inetd.conf; systemctl restart xinetd.service");
+    wait_for("xinetd serves", || {
+        connected(&machine, "127.0.0.1:4009").is_some()
+    });
+    let under_xinetd = seen(&machine);
+    machine.run("systemctl stop xinetd.service");
+    wait_for("xinetd has ended", || {
+        connected(&machine, "127.0.0.1:4001").is_none()
+    });
+
+    let report = machine.run("sockunit import --output /root/units");
+    assert!(!report.contains("not written"), "{report}");
+    let complaints = machine.output("systemd-analyze verify --man=no /root/units/* 2>&1");
+    assert_eq!(String::from_utf8_lossy(&complaints.stdout), "");
+    machine.run(
+        "cp /root/units/* /etc/systemd/system; systemctl daemon-reload
+         cd /root/units; systemctl start $(ls *.socket | grep -v off)",
+    );
+    let imported = seen(&machine);
+    for (client, answer) in &under_xinetd {
+        assert_eq!(imported.get(client), Some(answer), "{client}");
+    }
+    // The test has compared something.
+    assert!(
+        under_xinetd["[::1]:4005"].starts_with("5"),
+        "{under_xinetd:?}"
+    );
+    assert_eq!(under_xinetd["4006 from 127.0.0.1"], "banner\nwelcome\n5\n");
+    assert_eq!(under_xinetd["4006 from 127.0.0.2"], "banner\nsorry\n");
+    let served = under_xinetd
+        .iter()
+        .filter(|(client, answer)| client.starts_with("4006") && answer.ends_with("welcome\n5\n"));
+    assert_eq!(served.count(), 7, "{under_xinetd:?}");
+}

@@ -1,0 +1,199 @@
+//! `sockunit import` on trees of the tests' own.
+//!
+//! Each directory of tests/golden/import is a system with a few users and programs (see [`base`]) and its
+//! own etc; a file `options` has further arguments. After an intended change, `SOCKUNIT_BLESS=1 cargo test
+//! golden` writes the files expected.txt; read the difference.
+
+use std::fs;
+use std::path::Path;
+
+use crate::tool;
+use crate::tree::Tree;
+
+const SERVICES: &str = "\
+echo 7/tcp
+echo 7/udp
+telnet 23/tcp
+tftp 69/udp
+finger 79/tcp
+http 80/tcp
+";
+
+/// A system with what the golden files name.
+fn base(name: &str) -> Tree {
+    let tree = Tree::new(&format!("import-{name}"));
+    tree.write("etc/services", SERVICES)
+        .write(
+            "etc/passwd",
+            "root:x:0:0::/root:/bin/sh\nnobody:x:99:99::/:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n",
+        )
+        .write(
+            "etc/group",
+            "root:x:0:\nnogroup:x:99:\nann:x:1000:\nstaff:x:50:ann\n",
+        )
+        .write("etc/hosts", "127.0.0.1 localhost\n192.0.2.7 seven\n")
+        .write("etc/rpc", "rstatd 100001 rstat rup\n");
+    for program in ["bin/cat", "bin/sh", "usr/sbin/tcpd"] {
+        tree.write(program, "").set_mode(program, 0o755);
+    }
+    tree
+}
+
+/// Copies the files of a directory into a tree.
+fn copy(from: &Path, tree: &Tree, to: &str) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let target = format!("{to}/{name}");
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), tree, &target);
+        } else {
+            tree.write(&target, fs::read(entry.path()).unwrap());
+        }
+    }
+}
+
+/// What import prints for a tree, and its exit status.
+fn imported(tree: &Tree, options: &[&str]) -> (String, Option<i32>) {
+    let output = tool::on(tree.root(), &["import"], options);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let text = text.replace(&tree.root().display().to_string(), "");
+    (text, output.status.code())
+}
+
+#[test]
+fn golden_trees_become_these_units_and_reports() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/import");
+    let bless = std::env::var_os("SOCKUNIT_BLESS").is_some();
+    let mut names: Vec<_> = fs::read_dir(&golden)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert!(names.len() > 5, "{names:?}");
+    for name in names {
+        let folder = golden.join(&name);
+        let tree = base(&name);
+        copy(&folder.join("etc"), &tree, "etc");
+        let options = fs::read_to_string(folder.join("options")).unwrap_or_default();
+        let options: Vec<&str> = options.split_whitespace().collect();
+        let before = tree.snapshot();
+        let (text, status) = imported(&tree, &options);
+        assert_eq!(tree.snapshot(), before, "{name}");
+        let text = format!("{text}exit status {}\n", status.unwrap());
+        let path = folder.join("expected.txt");
+        if bless {
+            fs::write(&path, &text).unwrap();
+        }
+        let expected = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
+        for (line, expected) in text.lines().zip(expected.lines()) {
+            assert_eq!(line, expected, "{name}");
+        }
+        assert_eq!(text, expected, "{name}");
+    }
+}
+
+const GREETER: &str = "service greeter\n{\n\ttype = UNLISTED\n\tsocket_type = stream\n\tport = 4000\n\twait = no\n\
+                       \tuser = nobody\n\tserver = /bin/cat\n}\n";
+
+/// A tree with two services in files of their own, which xinetd reads, and one that it does not.
+fn three() -> Tree {
+    let tree = base("three");
+    tree.write(
+        "etc/xinetd.conf",
+        "defaults\n{\n\tinstances = 7\n}\nincludedir /etc/xinetd.d\n",
+    )
+    .write("etc/xinetd.d/one", GREETER.replace("greeter", "one"))
+    .write(
+        "etc/xinetd.d/two",
+        GREETER.replace("greeter", "two").replace("4000", "4002"),
+    )
+    .write("srv/three", GREETER.replace("greeter", "three"));
+    tree
+}
+
+fn units(text: &str) -> Vec<&str> {
+    let lines = text.lines();
+    lines
+        .filter_map(|line| line.strip_prefix("==> ")?.strip_suffix(" <=="))
+        .collect()
+}
+
+#[test]
+fn files_and_directories_select_services_with_the_defaults_that_apply_to_them() {
+    let tree = three();
+    let both = ["one.service", "one.socket", "two.service", "two.socket"];
+    for (paths, expected) in [
+        (&[][..], &both[..]),
+        (&["/etc/xinetd.d"], &both),
+        (&["/etc/xinetd.d/two"], &both[2..]),
+    ] {
+        let (text, status) = imported(&tree, paths);
+        assert_eq!((units(&text), status), (expected.to_vec(), Some(0)));
+        assert!(text.contains(" --max-connections 7 "), "{text}");
+    }
+    // xinetd does not read this one, and so not with the defaults.
+    let (text, _) = imported(&tree, &["/srv/three"]);
+    assert_eq!(units(&text), ["three.service", "three.socket"]);
+    assert!(text.contains(" --max-connections 10000 "), "{text}");
+    let output = tool::on(tree.root(), &["import"], &["/srv/four"]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("/srv/four: No such file"), "{stderr}");
+}
+
+#[test]
+fn units_are_written_to_a_directory() {
+    let tree = three();
+    let output = tree.path("output/units");
+    let (text, _) = imported(&tree, &["--output", output.to_str().unwrap()]);
+    assert_eq!(units(&text), [""; 0]);
+    let socket = tree.read("output/units/two.socket");
+    assert!(socket.contains("\nListenStream=4002\n"), "{socket}");
+    assert_eq!(fs::read_dir(output).unwrap().count(), 4);
+}
+
+#[test]
+fn json_has_the_units_and_what_becomes_of_each_attribute() {
+    let tree = three();
+    let output = tool::on(tree.root(), &["import"], &["--json", "/etc/xinetd.d/one"]);
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let service = &value["services"][0];
+    assert_eq!(service["name"], "one");
+    assert_eq!(service["enabled"], true);
+    assert_eq!(service["units"][1]["name"], "one.socket");
+    let attributes = service["attributes"].as_array().unwrap();
+    let user = attributes
+        .iter()
+        .find(|one| one["attribute"] == "user = nobody");
+    let user = user.unwrap();
+    assert_eq!(
+        (&user["kept"], &user["position"]["line"]),
+        (&"yes".into(), &7.into())
+    );
+    let cps = attributes
+        .iter()
+        .find(|one| one["attribute"] == "cps = 50 10");
+    assert_eq!(cps.unwrap()["kept"], "otherwise");
+}
+
+#[test]
+fn no_word_of_a_file_becomes_more_than_a_value() {
+    let tree = base("hostile");
+    let lines = "umask = 022\r\n\tserver_args = %h ${X} \\ ; \u{7f} \r\n\tenv = A=\x1b[2J\r";
+    tree.write("etc/xinetd.conf", "includedir /etc/d\n").write(
+        "etc/d/a\n[Service]\nUser=root\\",
+        GREETER
+            .replace("greeter", "gre\x1beter")
+            .replace("user = nobody", &format!("user = nobody\n\t{lines}")),
+    );
+    let (text, _) = imported(&tree, &[]);
+    assert!(!text.contains(['\x1b', '\u{7f}', '\r']), "{text:?}");
+    assert!(!text.contains("\nUser=root"), "{text}");
+    for line in ["UMask=0022", "Environment=\"A=\\x1b[2J\\x0d\"", "User=99"] {
+        assert!(text.contains(&format!("\n{line}\n")), "{line}: {text}");
+    }
+    let words = " -- /bin/cat %%h \"$${X}\" \"\\\\\" \";\" \"\\x7f\" \"\\x0d\"\n";
+    assert!(text.contains(words), "{words}: {text}");
+}
