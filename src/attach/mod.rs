@@ -4,6 +4,7 @@
 //! undoes exactly that; [`list`] lists what is attached, and [`status`] the open connections.
 
 mod add;
+mod drain;
 mod error;
 mod free;
 mod list;
@@ -25,6 +26,7 @@ use std::str::FromStr;
 
 pub(crate) use add::is_noncharacter;
 pub use add::{Added, Change, Plan, add, plan};
+pub use drain::{directory as draining_directory, health, set_draining};
 pub use error::Error;
 pub use list::{Listed, list, own};
 pub use listen::{ListenAddress, connect_arguments};

@@ -5,6 +5,7 @@ mod check;
 mod connect;
 mod deferred;
 mod doctor;
+mod drain;
 mod import;
 mod list;
 mod place;
@@ -41,6 +42,8 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Answer an agent check of HAProxy: is this service ready?
+    Agent(Deferred<drain::NameOptions>),
     /// Attach a program to a port
     Add(Deferred<add::Options>),
     /// Check whether a name and a port are free
@@ -49,12 +52,16 @@ enum Command {
     Connect(Deferred<connect::Options>),
     /// Find out why a service does not work, and how to fix it
     Doctor(Deferred<doctor::Options>),
+    /// Take a service out of a load balancer, and wait until no connection is left
+    Drain(Deferred<drain::DrainOptions>),
     /// Convert services of xinetd and inetd to units
     Import(Deferred<import::Options>),
     /// List attached services with their addresses and connections
     List(Deferred<list::Options>),
     /// Detach a program and delete its units
     Remove(Deferred<remove::Options>),
+    /// Bring a service back into a load balancer
+    Resume(Deferred<drain::NameOptions>),
     /// Serve listening sockets, or one connection, and start a program for each connection
     ///
     /// The connection is the standard input and output of the program. systemd passes the listening
@@ -97,6 +104,9 @@ pub fn main() -> ExitCode {
     };
     // False: the answer is no, and the reason was printed.
     let done = match command {
+        Command::Agent(Deferred(options)) => drain::agent(&options).map(|()| true),
+        Command::Drain(Deferred(options)) => drain::drain(&options).map(|()| true),
+        Command::Resume(Deferred(options)) => drain::resume(&options).map(|()| true),
         Command::Add(Deferred(options)) => add::run(*options).map(|()| true),
         Command::Check(Deferred(options)) => check::run(&options),
         Command::Connect(Deferred(options)) => connect::run(&options).map(|()| true),

@@ -11,6 +11,7 @@ on_both_releases!(
     haproxy_passes_the_address_of_its_client_in_every_version_and_kind,
     health_checks_of_haproxy_keep_a_service_up_and_are_not_logged,
     hello_and_celebs_log_the_client_of_haproxy,
+    an_agent_takes_a_service_out_of_haproxy_and_back,
     a_client_that_floods_through_haproxy_does_not_keep_others_out,
 );
 
@@ -27,7 +28,7 @@ impl Haproxy<'_> {
     /// Starts it with listeners, each a port and the options of its only server.
     fn start<'m>(machine: &'m Machine, listeners: &[(u16, &str)]) -> Haproxy<'m> {
         let mut configuration = String::from(
-            "global\n log stdout format raw local0\ndefaults\n mode tcp\n log global\n timeout connect 10s\n \
+            "global\n log stdout format raw local0\ndefaults\n mode tcp\n log global\n timeout connect 10s\n timeout queue 100ms\n \
              timeout client 1m\n timeout server 1m\n timeout check 10s\n",
         );
         for (port, server) in listeners {
@@ -214,4 +215,67 @@ fn a_client_that_floods_through_haproxy_does_not_keep_others_out(release: Releas
     }
     let mut other = machine.connect_from(Ipv4Addr::new(127, 0, 0, 10), "127.0.0.1:4082");
     expect(&mut other, "127.0.0.10\n");
+}
+
+fn an_agent_takes_a_service_out_of_haproxy_and_back(release: Release) {
+    let machine = Machine::installed(release);
+    for kind in KINDS {
+        machine.run(&format!(
+            "sockunit add {kind} --accept-proxy 127.0.0.1 who 4000 -- sh -c 'echo \"$REMOTE_ADDR\"; cat'
+             sockunit add {kind} --sandbox standard --user-name _sockunit who-agent 4001 -- sockunit agent who"
+        ));
+        let answer = |expected: &str| {
+            wait_for(&format!("the agent answers {expected}"), || {
+                rest(machine.connect("127.0.0.1:4001")) == expected
+            });
+        };
+        answer("up ready\n");
+        let haproxy = Haproxy::start(
+            &machine,
+            &[(
+                4082,
+                "127.0.0.1:4000 send-proxy-v2 check check-send-proxy inter 200ms agent-check agent-port 4001 agent-inter 200ms",
+            )],
+        );
+        let mut open = machine.connect_from(CLIENT, "127.0.0.1:4082");
+        expect(&mut open, "127.0.0.9\n");
+
+        // A connection is open when the time is over; then it ends.
+        let waited = machine.output("sockunit drain --timeout 1s who");
+        assert_eq!(waited.status.code(), Some(1), "{waited:?}");
+        let error = String::from_utf8_lossy(&waited.stderr).into_owned();
+        assert!(
+            error.contains("cannot drain who: 1 connection left"),
+            "{error}"
+        );
+        answer("up drain\n");
+        // Who connects now is served by no server.
+        wait_for("HAProxy sends no new connections", || {
+            machine.converse("127.0.0.1:4082", b"").is_empty()
+        });
+        open.write_all(b"still here\n").unwrap();
+        expect(&mut open, "still here\n");
+        let drain = machine.spawn("sockunit drain who");
+        open.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(rest(open), "");
+        let drained = drain.wait_with_output().unwrap();
+        let printed = String::from_utf8_lossy(&drained.stdout).into_owned();
+        assert!(printed.ends_with("who: drained\n"), "{printed}");
+
+        machine.run("sockunit resume who");
+        answer("up ready\n");
+        let served = || machine.converse("127.0.0.1:4082", b"") == b"127.0.0.1\n";
+        wait_for("HAProxy sends connections again", served);
+
+        machine.run("systemctl stop who.socket");
+        answer("down #who.socket is inactive\n");
+        wait_for("HAProxy knows", || haproxy.log().contains("DOWN"));
+        machine.run("systemctl start who.socket");
+        wait_for("HAProxy sends connections again", served);
+        assert_eq!(
+            machine.run("sockunit resume who"),
+            "unchanged: who was not draining"
+        );
+        machine.run("sockunit remove who && sockunit remove who-agent");
+    }
 }

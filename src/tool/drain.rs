@@ -1,0 +1,151 @@
+//! `sockunit drain`, `resume` and `agent`: a service behind a load balancer.
+
+use std::io::{self, IsTerminal};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::{say, with_hint};
+use crate::attach::{self, Error};
+use crate::clock;
+use crate::hint::{Hint, ShellCommand};
+use crate::log::Count;
+use crate::services::ServiceName;
+use crate::systemd::{Manager, Place, Scope};
+
+/// How often the connections are counted.
+const INTERVAL: Duration = Duration::from_millis(250);
+/// How long there has to be no connection: longer than HAProxy's default time between two agent checks.
+const QUIET: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Args)]
+pub struct NameOptions {
+    /// Name of the service
+    name: ServiceName,
+    /// Ask the service manager of the calling user
+    #[arg(long)]
+    user: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DrainOptions {
+    #[command(flatten)]
+    service: NameOptions,
+    /// Wait at most this long for connections to end [default: no limit]
+    #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
+    timeout: Option<Duration>,
+}
+
+impl NameOptions {
+    fn place(&self) -> Place {
+        let scope = match self.user {
+            true => Scope::User,
+            false => Scope::System,
+        };
+        Place::new("/", scope)
+    }
+
+    fn manager(&self, place: &Place) -> Result<Manager, Error> {
+        Manager::of(place).ok_or(Error::no_manager(place.scope))
+    }
+
+    fn mark(&self, place: &Place, draining: bool) -> anyhow::Result<bool> {
+        attach::set_draining(place, &self.name, draining).map_err(|error| {
+            let what = if draining { "drain" } else { "resume" };
+            let path = attach::draining_directory(place);
+            let hint = match error.kind() {
+                io::ErrorKind::PermissionDenied => Some("run it as root, for example with sudo"),
+                _ => None,
+            };
+            let message = format!("cannot {what} {}: {}: {error}", self.name, path.display());
+            with_hint(message, hint)
+        })
+    }
+
+    fn failed(&self, what: &str) -> impl Fn(Error) -> anyhow::Error {
+        let what = format!("cannot {what} {}", self.name);
+        move |error| {
+            let hint = error.hint();
+            with_hint(format!("{what}: {error}"), hint)
+        }
+    }
+}
+
+/// Has the agent answer `drain`, and waits until no connection is left.
+pub fn drain(options: &DrainOptions) -> anyhow::Result<()> {
+    let service = &options.service;
+    let name = service.name.to_string();
+    let place = service.place();
+    let failed = service.failed("drain");
+    let manager = service.manager(&place).map_err(&failed)?;
+    let open = || -> anyhow::Result<u64> {
+        let all = attach::status(&place, &manager, std::slice::from_ref(&name)).map_err(&failed)?;
+        match all.first() {
+            Some(status) => Ok(status.now),
+            None => Err(anyhow::anyhow!(
+                "cannot drain {name}: there is no unit {name}.socket"
+            )),
+        }
+    };
+    let mut left = open()?;
+    service.mark(&place, true)?;
+    say(&format!("{name}: draining: {}\n", open_now(left)))?;
+    let begun = Instant::now();
+    let mut quiet_since = begun;
+    let progress = io::stdout().is_terminal();
+    loop {
+        let now = Instant::now();
+        if left > 0 {
+            quiet_since = now;
+        }
+        if now.saturating_duration_since(quiet_since) >= QUIET {
+            return say(&format!("{name}: drained\n"));
+        }
+        if options
+            .timeout
+            .is_some_and(|timeout| now >= begun + timeout)
+        {
+            let user: &[&str] = if service.user { &["--user"] } else { &[] };
+            let status = ShellCommand::new(&["sockunit", "status"]).literals(user);
+            let resume = ShellCommand::new(&["sockunit", "resume"]).literals(user);
+            let hint =
+                Hint::new("it goes on draining; these show the connections, and take it back")
+                    .command(status.arg(&name))
+                    .command(resume.arg(&name));
+            let message = format!(
+                "cannot drain {name}: {} when the time was over",
+                open_now(left)
+            );
+            return Err(with_hint(message, Some(hint)));
+        }
+        thread::sleep(INTERVAL);
+        let before = left;
+        left = open()?;
+        if progress && left != before {
+            say(&format!("{name}: {}\n", open_now(left)))?;
+        }
+    }
+}
+
+fn open_now(connections: u64) -> String {
+    format!("{} left", Count(connections, "connection"))
+}
+
+/// Has the agent answer `ready` again.
+pub fn resume(options: &NameOptions) -> anyhow::Result<()> {
+    let changed = options.mark(&options.place(), false)?;
+    say(&match changed {
+        true => format!("{}: ready\n", options.name),
+        false => format!("unchanged: {} was not draining\n", options.name),
+    })
+}
+
+/// Answers an agent check of HAProxy.
+pub fn agent(options: &NameOptions) -> anyhow::Result<()> {
+    let place = options.place();
+    let failed = options.failed("check");
+    let manager = options.manager(&place).map_err(&failed)?;
+    let health = attach::health(&place, &manager, &options.name).map_err(failed)?;
+    say(&format!("{health}\n"))
+}
