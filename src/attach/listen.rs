@@ -189,6 +189,19 @@ pub fn endpoints(attachment: &Attachment) -> Vec<Endpoint> {
     endpoints.into_iter().flat_map(of_each_family).collect()
 }
 
+/// The lines of the `[Socket]` section for the addresses of a service.
+pub fn listen_directives(attachment: &Attachment, key: &str) -> String {
+    let endpoints = endpoints(attachment);
+    let mut text = String::new();
+    for endpoint in &endpoints {
+        text += &format!("{key}={}\n", endpoint.to_string().replace('%', "%%"));
+    }
+    if endpoints.iter().any(Endpoint::is_all_of_ipv6) {
+        text += "BindIPv6Only=ipv6-only\n";
+    }
+    text
+}
+
 /// The arguments of `sockunit connect` for a service.
 pub fn connect_arguments(attachment: &Attachment) -> Vec<String> {
     let local = [

@@ -29,12 +29,13 @@ pub use add::{Added, Change, Plan, add, plan};
 pub use drain::{directory as draining_directory, health, set_draining};
 pub use error::Error;
 pub use list::{Listed, list, own};
-pub use listen::{ListenAddress, connect_arguments};
+pub use listen::{ListenAddress, connect_arguments, listen_directives};
 pub(crate) use lookup::absolute_path;
 pub use probe::{Then, receive};
 pub use remove::{Stopping, has_foreign_unit, remove};
-pub use render::{RenderedUnit, render_imported};
+pub use render::{RECORD, RenderedUnit, render_imported};
 pub use sandbox::Level;
+pub use signature::{Maker, sign};
 pub use status::{Connection, Remote, Status, Totals, status};
 
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
@@ -95,8 +96,8 @@ pub struct Attachment {
 pub struct Imported {
     /// The file that it was imported from.
     pub source: String,
-    /// Options of `sockunit serve`.
-    pub options: Vec<String>,
+    /// The name that the program finds in `argv[0]`.
+    pub program_name: Option<String>,
     /// Lines of the `[Socket]` section.
     pub socket: Vec<String>,
     /// Lines of the `[Service]` section.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::listen::{Endpoint, endpoints};
+use super::listen::{Endpoint, endpoints, listen_directives};
 use super::signature::{self, Maker};
 use super::{Attachment, Kind, SERVE, sandbox};
 use crate::systemd::Scope;
@@ -77,12 +77,7 @@ fn socket_text(attachment: &Attachment, scope: Scope) -> String {
     }
     text +=
         "# The socket can be restarted any number of times.\nStartLimitIntervalSec=0\n\n[Socket]\n";
-    for endpoint in &endpoints {
-        text += &format!("ListenStream={}\n", endpoint.to_string().replace('%', "%%"));
-    }
-    if endpoints.iter().any(Endpoint::is_all_of_ipv6) {
-        text += "BindIPv6Only=ipv6-only\n";
-    }
+    text += &listen_directives(attachment, "ListenStream");
     if endpoints
         .iter()
         .any(|end| matches!(end, Endpoint::Local(_)))
@@ -228,8 +223,10 @@ fn serve_options(attachment: &Attachment) -> Vec<String> {
     }
     words.extend(attachment.proxy.arguments());
     words.extend(attachment.rules.arguments().unwrap_or_default());
-    let imported = attachment.imported.iter();
-    words.extend(imported.flat_map(|own| own.options.clone()));
+    let imported = attachment.imported.as_ref();
+    if let Some(name) = imported.and_then(|own| own.program_name.as_ref()) {
+        words.extend(["--program-name".into(), name.clone()]);
+    }
     words
 }
 

@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use super::report::{Fate, Report};
+use super::units::{self, Socket, Start};
 use super::xinetd::UNLIMITED;
 use super::{
     Conversion, Host, Options, SuperServer, at_once, file_name, finish, shown, source, text,
@@ -24,6 +25,7 @@ struct Converter<'a> {
     rules: ConnectionRules,
     shared: SharedLimits,
     imported: Imported,
+    start: Start,
 }
 
 /// Converts a line. Without a name it has no units.
@@ -43,9 +45,10 @@ pub(super) fn convert(
             source: source(host, &service.position),
             ..Imported::default()
         },
+        start: start(service),
     };
-    let attachment = converter.attachment(name.as_ref());
-    finish(converter.report, attachment, |units, report| Conversion {
+    let units = converter.service(name.as_ref());
+    finish(converter.report, units, |units, report| Conversion {
         name: shown(name.as_ref(), &service.name),
         super_server: SuperServer::Inetd,
         position: service.position.clone(),
@@ -56,8 +59,18 @@ pub(super) fn convert(
     })
 }
 
+/// What starts the program.
+fn start(service: &Service) -> Start {
+    let is_datagram = service.socket_type.bytes == b"dgram";
+    match (is_datagram, service.waits) {
+        (true, _) => Start::Waits(Socket::Datagram),
+        (false, true) => Start::Waits(Socket::Stream),
+        (false, false) => Start::Serve,
+    }
+}
+
 impl Converter<'_> {
-    fn attachment(&mut self, name: Option<&ServiceName>) -> Option<Attachment> {
+    fn service(&mut self, name: Option<&ServiceName>) -> Option<units::Service> {
         let service = self.service;
         if name.is_none() {
             self.report.obstacle("no unit can have its name", None);
@@ -77,14 +90,18 @@ impl Converter<'_> {
             "standard error",
             "the journal; inetd passes the connection",
         );
-        self.default(
-            Fate::Otherwise,
-            "environment",
-            "REMOTE_ADDR, REMOTE_PORT and REMOTE_HOST are set too",
-        );
+        if self.start == Start::Serve {
+            self.default(
+                Fate::Otherwise,
+                "environment",
+                "REMOTE_ADDR, REMOTE_PORT and REMOTE_HOST are set too",
+            );
+        }
+        let unset = units::unset(&self.start, &[], |_| false);
+        self.imported.service.extend(unset);
         self.rules.message = "all=".parse().into_iter().collect();
         let (program, arguments) = program?;
-        Some(Attachment {
+        let attachment = Attachment {
             name: name?.clone(),
             port: port?,
             listen: listen?,
@@ -105,7 +122,9 @@ impl Converter<'_> {
             arguments,
             enable: false,
             imported: Some(self.imported.clone()),
-        })
+        };
+        let start = self.start.clone();
+        Some(units::Service { attachment, start })
     }
 
     /// What the line says.
@@ -127,7 +146,13 @@ impl Converter<'_> {
             .first()
             .is_some_and(|word| word.bytes == b"internal");
         let is_rpc = service.rpc_versions.is_some();
-        let is_stream = service.socket_type.bytes == b"stream";
+        let protocol = &service.protocol.bytes;
+        let is_known = match service.socket_type.bytes.as_slice() {
+            b"stream" => protocol.starts_with(b"tcp"),
+            b"dgram" => protocol.starts_with(b"udp"),
+            _ => false,
+        };
+        let no_wait = service.socket_type.bytes == b"dgram" && !service.waits;
         let reasons = [
             (
                 is_rpc,
@@ -140,14 +165,19 @@ impl Converter<'_> {
                 "sockunit add can attach a program to the port",
             ),
             (
-                !is_rpc && (!service.is_tcp() || !is_stream),
-                "it is not for TCP",
-                "write a socket unit with ListenDatagram= and StandardInput=socket",
+                !is_rpc && !is_known,
+                "it is neither for TCP nor for UDP",
+                "write a socket unit of your own",
             ),
             (
-                service.is_tcp() && service.waits,
-                "wait: its program accepts connections itself",
-                "write a socket unit with Accept=no and StandardInput=socket",
+                no_wait && !is_internal,
+                "nowait for datagrams: each program would get the listening socket",
+                "write wait if the program reads datagrams from its standard input",
+            ),
+            (
+                service.waits && service.addresses.len() > 1,
+                "the program can get the listening socket of one address only",
+                "write a line for each address",
             ),
         ];
         for (is_it, why, hint) in reasons {
@@ -179,18 +209,18 @@ impl Converter<'_> {
         let service = self.service;
         let protocol = service.protocol.to_string();
         let (all, what) = match protocol.as_str() {
-            "tcp6" => (
+            "tcp6" | "udp6" => (
                 ListenAddress::Ip(Ipv6Addr::UNSPECIFIED.into(), None),
                 "all IPv6 addresses",
             ),
-            "tcp46" => (ListenAddress::All(None), "all addresses"),
+            "tcp46" | "udp46" => (ListenAddress::All(None), "all addresses"),
             _ => (
                 ListenAddress::Ip(Ipv4Addr::UNSPECIFIED.into(), None),
                 "all IPv4 addresses",
             ),
         };
         if service.addresses.is_empty() {
-            let what = format!("ListenStream= with {what}");
+            let what = format!("the address of the socket: {what}");
             self.entry(Fate::Kept, &protocol, &what);
             return Some(vec![all]);
         }
@@ -210,11 +240,7 @@ impl Converter<'_> {
                 ),
             }
         }
-        self.entry(
-            Fate::Kept,
-            &protocol,
-            "ListenStream= with the addresses before the name",
-        );
+        self.entry(Fate::Kept, &protocol, "the addresses before the name");
         Some(listen)
     }
 
@@ -284,20 +310,26 @@ impl Converter<'_> {
             true => file_name(&path),
             false => words.remove(0),
         };
-        self.imported
-            .options
-            .extend(["--program-name".into(), name]);
-        self.entry(
-            Fate::Kept,
-            &path,
-            "sockunit serve starts it for each connection",
-        );
+        self.imported.program_name = Some(name);
+        let starts = match self.start {
+            Start::Serve => "sockunit serve starts it for each connection",
+            _ => "systemd starts it, and it gets the listening socket",
+        };
+        self.entry(Fate::Kept, &path, starts);
         Some((path, words))
     }
 
     /// The concurrency limits: of all connections, and of those of an address.
     fn limits(&mut self) -> (u32, u32) {
         let limits = &self.service.limits;
+        if self.start != Start::Serve {
+            self.default(
+                Fate::Lost,
+                "limits",
+                "systemd starts the program whenever something arrives and it does not run",
+            );
+            return (1, 1);
+        }
         match limits.per_minute {
             Some(0) => self.entry(Fate::Kept, ".0", "no limit"),
             Some(number) => {

@@ -19,7 +19,7 @@ pub(crate) use host::{Host, Root};
 pub(crate) use json::json;
 pub(crate) use report::{Entry, Fate, Report};
 
-use crate::attach::{Attachment, RenderedUnit};
+use crate::attach::RenderedUnit;
 use crate::log::Plain;
 use crate::server::{SharedLimits, SourcePrefix, WhenFull};
 use crate::services::ServiceName;
@@ -133,18 +133,15 @@ pub(crate) fn convert(
 /// The end of a conversion: the units, unless there is an obstacle.
 fn finish(
     mut report: Report,
-    attachment: Option<Attachment>,
+    service: Option<units::Service>,
     conversion: impl FnOnce(Vec<RenderedUnit>, Report) -> Conversion,
 ) -> Conversion {
-    let units = match attachment {
-        Some(attachment) if report.obstacles.is_empty() => units::render(&attachment),
-        Some(_) => Vec::new(),
-        None => {
-            if report.obstacles.is_empty() {
-                report.obstacle("it has no address to listen on", None);
-            }
-            Vec::new()
-        }
+    if service.is_none() && report.obstacles.is_empty() {
+        report.obstacle("it has no address to listen on", None);
+    }
+    let units = match service {
+        Some(service) if report.obstacles.is_empty() => service.units(),
+        _ => Vec::new(),
     };
     conversion(units, report)
 }

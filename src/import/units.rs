@@ -1,8 +1,192 @@
 //! The units of an imported service.
 
-use crate::attach::{self, Attachment, RenderedUnit};
+use crate::attach::{
+    self, Attachment, Imported, Maker, RECORD, RenderedUnit, listen_directives, sign,
+};
+use crate::systemd::Scope;
+use crate::systemd::quote::exec_word;
 
-/// The units of a service whose program `sockunit serve` starts for each connection.
-pub(super) fn render(attachment: &Attachment) -> Vec<RenderedUnit> {
-    attach::render_imported(attachment).into()
+/// What systemd sets in a unit with `User=`, and neither xinetd nor inetd does.
+pub(super) const OF_USER: [&str; 4] = ["HOME", "LOGNAME", "SHELL", "USER"];
+
+/// What systemd sets for a process with listening sockets.
+const OF_SOCKET: &str = "LISTEN_FDNAMES LISTEN_FDS LISTEN_PID";
+
+/// systemd-socket-proxyd(8).
+const PROXY: &str = "/usr/lib/systemd/systemd-socket-proxyd";
+
+/// What starts the program of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Start {
+    /// `sockunit serve`, for each connection.
+    Serve,
+    /// systemd, with the listening socket as its standard input.
+    Waits(Socket),
+    /// Nothing: systemd-socket-proxyd passes connections on to this address.
+    Proxy(String),
+}
+
+/// The type of a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Socket {
+    Stream,
+    Datagram,
+}
+
+/// A service and what starts its program.
+#[derive(Debug, Clone)]
+pub(super) struct Service {
+    pub(super) attachment: Attachment,
+    pub(super) start: Start,
+}
+
+impl Service {
+    /// The units: the service unit and the socket unit.
+    pub(super) fn units(&self) -> Vec<RenderedUnit> {
+        let Service { attachment, start } = self;
+        let (service, datagrams) = match start {
+            Start::Serve => return attach::render_imported(attachment).into(),
+            Start::Waits(socket) => (waits(attachment), *socket == Socket::Datagram),
+            Start::Proxy(address) => (proxy(attachment, address), false),
+        };
+        let name = &attachment.name;
+        let unit = |kind: &str, text: String| RenderedUnit {
+            name: format!("{name}.{kind}"),
+            text: sign(&text, name, Scope::System, Maker::Import),
+        };
+        vec![
+            unit("service", service),
+            unit("socket", socket(attachment, datagrams)),
+        ]
+    }
+}
+
+fn socket(attachment: &Attachment, datagrams: bool) -> String {
+    let Attachment { name, port, .. } = attachment;
+    let (protocol, key) = match datagrams {
+        true => ("UDP", "ListenDatagram"),
+        false => ("TCP", "ListenStream"),
+    };
+    let listen = listen_directives(attachment, key);
+    let own = own(attachment);
+    let options: String = own.socket.iter().map(|line| format!("{line}\n")).collect();
+    let flush = match datagrams {
+        true => {
+            "# What the program has not read when it exits is discarded, as under xinetd.\nFlushPending=yes\n"
+        }
+        false => "",
+    };
+    format!(
+        "[Unit]
+Description={name} on {protocol} port {port}
+Documentation=man:sockunit-import(1)
+# The socket can be restarted any number of times.
+StartLimitIntervalSec=0
+
+[Socket]
+{listen}# An address that does not exist yet, or a missing IPv6, must not make the socket fail.
+FreeBind=yes
+{options}Accept=no
+{flush}# By default systemd stops the socket after 20 starts of the service in 2 seconds. sockunit-generator removes the other
+# default, PollLimitIntervalSec=, which systemd 252 does not know.
+TriggerLimitIntervalSec=0
+
+[Install]
+WantedBy=sockets.target
+"
+    )
+}
+
+/// A program that gets the listening socket.
+fn waits(attachment: &Attachment) -> String {
+    let Attachment {
+        name,
+        program,
+        arguments,
+        ..
+    } = attachment;
+    let own = own(attachment);
+    // The first word takes no quotes.
+    let mut words = vec![program.replace('%', "%%")];
+    let argv = own.program_name.iter().chain(arguments);
+    words.extend(argv.map(|word| exec_word(word)));
+    let command = words.join(" ");
+    let start = format!(
+        "# The - means that an exit status other than 0 is no failure of the unit, and the @ that the second word is the
+# name that the program finds in argv[0].
+ExecStart=-@{command}
+# The program gets the listening socket.
+StandardInput=socket
+StandardOutput=socket
+# By default, error messages would go to the socket.
+StandardError=journal
+SyslogIdentifier={name}
+# Processes that the program leaves go on, as under xinetd.
+KillMode=process
+IgnoreSIGPIPE=no
+"
+    );
+    service(attachment, "the program gets the listening socket", &start)
+}
+
+fn proxy(attachment: &Attachment, address: &str) -> String {
+    let max = attachment.max_connections;
+    let start = format!(
+        "Type=notify
+ExecStart={PROXY} --connections-max={max} {}
+",
+        exec_word(address)
+    );
+    service(attachment, "a proxy for all connections", &start)
+}
+
+/// A service unit, with the lines that start the program.
+fn service(attachment: &Attachment, what: &str, start: &str) -> String {
+    let Attachment {
+        name, port, group, ..
+    } = attachment;
+    let own = own(attachment);
+    let user = attachment.user.iter().map(|user| format!("User={user}\n"));
+    let group = group.iter().map(|group| format!("Group={group}\n"));
+    let lines = own.service.iter().map(|line| format!("{line}\n"));
+    let lines: String = user.chain(group).chain(lines).collect();
+    let source = &own.source;
+    format!(
+        "[Unit]
+Description={name}, {what}
+Documentation=man:sockunit-import(1)
+# A restart of the socket restarts this service too, which has the same listening socket.
+Requires={name}.socket
+After={name}.socket
+# The service can be started any number of times.
+StartLimitIntervalSec=0
+
+[Service]
+{start}{lines}
+# For sockunit list and remove; systemd ignores it.
+[{RECORD}]
+Port={port}
+Sandbox=off
+Source={source}
+"
+    )
+}
+
+fn own(attachment: &Attachment) -> Imported {
+    attachment.imported.clone().unwrap_or_default()
+}
+
+/// The line that removes variables that only systemd sets, but for those that are set or passed on.
+pub(super) fn unset(
+    start: &Start,
+    more: &[&'static str],
+    keep: impl Fn(&str) -> bool,
+) -> Option<String> {
+    let mut names: Vec<&str> = OF_USER.iter().chain(more).copied().collect();
+    if let Start::Waits(_) = start {
+        names.extend(OF_SOCKET.split(' '));
+    }
+    names.retain(|name| !keep(name));
+    names.sort_unstable();
+    (!names.is_empty()).then(|| format!("UnsetEnvironment={}", names.join(" ")))
 }

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
 
 use crate::machine::{Machine, Release};
-use crate::support::wait_for;
+use crate::support::{PATIENCE, wait_for, wait_until};
 
 on_both_releases!(imported_services_serve_as_xinetd_does);
 
@@ -27,6 +28,22 @@ env -u INVOCATION_ID -u JOURNAL_STREAM -u SYSTEMD_EXEC_PID -u MEMORY_PRESSURE_WA
 
 /// Reads all, and then answers: a client that half-closes gets the answer.
 const COUNT: &str = "#!/bin/sh\nwc -c\n";
+
+/// Answers one datagram, and exits.
+const DATAGRAMS: &str = "#!/usr/bin/perl
+use Socket;
+my $from = recv(STDIN, my $data, 1000, 0) or die;
+my $type = unpack 'i', getsockopt(STDIN, SOL_SOCKET, SO_TYPE);
+send(STDOUT, \"$data @ARGV $type $< \" . (defined $ENV{LISTEN_FDS} ? 1 : 0), 0, $from);
+";
+
+/// Accepts two connections, and exits.
+const ACCEPTS: &str = "#!/usr/bin/perl
+for (1 .. 2) {
+    accept(my $client, STDIN) or die;
+    printf $client \"%d %d %d\\n\", $_, $<, getpriority(0, 0);
+}
+";
 
 const XINETD: &str = "
 defaults
@@ -139,6 +156,45 @@ service closed
 	access_times	= 0:00-0:01
 	max_load	= 1000
 }
+service datagrams
+{
+	type		= UNLISTED
+	socket_type	= dgram
+	port		= 4010
+	wait		= yes
+	user		= daemon
+	server		= /usr/local/bin/datagrams
+	server_args	= a b
+}
+service accepts
+{
+	type		= UNLISTED
+	socket_type	= stream
+	port		= 4011
+	wait		= yes
+	user		= daemon
+	nice		= 3
+	server		= /usr/local/bin/accepts
+}
+service redirected
+{
+	type		= UNLISTED
+	socket_type	= stream
+	port		= 4012
+	wait		= no
+	user		= nobody
+	redirect	= 127.0.0.1 4001
+}
+service redirected-too
+{
+	type		= UNLISTED
+	socket_type	= stream
+	port		= 4013
+	wait		= no
+	user		= nobody
+	redirect	= 127.0.0.1 4001
+	no_access	= ::1
+}
 ";
 
 /// Sources of clients, in and out of the lists.
@@ -176,10 +232,33 @@ fn answer(client: Option<TcpStream>, sent: &[u8]) -> String {
 fn connected(machine: &Machine, address: &str) -> Option<TcpStream> {
     let address: SocketAddr = address.parse().unwrap();
     let client = machine.in_network(|| TcpStream::connect(address)).ok()?;
-    client
-        .set_read_timeout(Some(crate::support::PATIENCE))
-        .unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
     Some(client)
+}
+
+/// The answer to a datagram. One that arrives while the program exits is lost, under xinetd too.
+fn datagram(machine: &Machine, own: &str, address: &str) -> String {
+    let socket = machine.in_network(|| UdpSocket::bind(own).unwrap());
+    let short = Duration::from_millis(500);
+    socket.set_read_timeout(Some(short)).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let mut answer = [0; 100];
+    let (length, from) = wait_until("a datagram is answered", deadline, || {
+        socket.send_to(b"ping", address).unwrap();
+        socket.recv_from(&mut answer).ok()
+    });
+    assert_eq!(from.to_string(), address);
+    String::from_utf8_lossy(&answer[..length]).into()
+}
+
+/// What a client reads that keeps its sending half open.
+fn whole(machine: &Machine, address: &str) -> String {
+    let mut received = String::new();
+    match connected(machine, address) {
+        Some(mut client) => client.read_to_string(&mut received).unwrap(),
+        None => return "refused".into(),
+    };
+    received.replace("::ffff:", "")
 }
 
 /// What all clients see.
@@ -191,6 +270,21 @@ fn seen(machine: &Machine) -> BTreeMap<String, String> {
             // xinetd loses the answer of a program that does not read what the client has sent.
             let sent = if port < 4005 { &b""[..] } else { b"12345" };
             let answer = answer(connected(machine, &address), sent);
+            seen.insert(address, answer);
+        }
+    }
+    for host in ["127.0.0.1", "[::1]"] {
+        for number in 1..=3 {
+            let answer = datagram(machine, &format!("{host}:0"), &format!("{host}:4010"));
+            seen.insert(format!("{host}:4010 {number}"), answer);
+        }
+        for number in 1..=4 {
+            let answer = whole(machine, &format!("{host}:4011"));
+            seen.insert(format!("{host}:4011 {number}"), answer);
+        }
+        for port in [4012, 4013] {
+            let address = format!("{host}:{port}");
+            let answer = whole(machine, &address);
             seen.insert(address, answer);
         }
     }
@@ -207,7 +301,12 @@ fn seen(machine: &Machine) -> BTreeMap<String, String> {
 
 fn imported_services_serve_as_xinetd_does(release: Release) {
     let machine = Machine::installed(release);
-    for (name, text) in [("show", SHOW), ("count", COUNT)] {
+    for (name, text) in [
+        ("show", SHOW),
+        ("count", COUNT),
+        ("datagrams", DATAGRAMS),
+        ("accepts", ACCEPTS),
+    ] {
         machine.write(&format!("/usr/local/bin/{name}"), text);
         machine.run(&format!("chmod 755 /usr/local/bin/{name}"));
     }
@@ -247,5 +346,12 @@ fn imported_services_serve_as_xinetd_does(release: Release) {
     let served = under_xinetd
         .iter()
         .filter(|(client, answer)| client.starts_with("4006") && answer.ends_with("welcome\n5\n"));
+    assert_eq!(under_xinetd["127.0.0.1:4010 3"], "ping a b 2 1 0");
+    assert_eq!(under_xinetd["[::1]:4011 2"], "2 1 3\n");
+    assert!(
+        under_xinetd["127.0.0.1:4012"].contains("back"),
+        "{under_xinetd:?}"
+    );
+    assert_eq!(under_xinetd["[::1]:4013"], "");
     assert_eq!(served.count(), 7, "{under_xinetd:?}");
 }

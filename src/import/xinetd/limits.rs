@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::units::Start;
 use super::super::whole_addresses;
 use super::{Converter, Fate, UNLIMITED};
 
@@ -11,9 +12,17 @@ const CPS: (u32, u64) = (50, 10);
 impl Converter<'_> {
     /// The concurrency limits: of all connections, and of those of an address.
     pub(super) fn limits(&mut self) -> (u32, u32) {
+        if let Start::Waits(_) = self.start {
+            self.one();
+            return (1, 1);
+        }
         self.rate();
         self.max_load();
-        let instances = self.limit("instances", "--max-connections");
+        let option = match self.start {
+            Start::Proxy(_) => "--connections-max of systemd-socket-proxyd",
+            _ => "--max-connections",
+        };
+        let instances = self.limit("instances", option);
         let per_source = self.limit("per_source", "--per-source");
         if instances.is_none() {
             self.report.add(
@@ -25,6 +34,33 @@ impl Converter<'_> {
         }
         let instances = instances.unwrap_or(UNLIMITED);
         (instances, per_source.unwrap_or(instances))
+    }
+
+    /// The limits of a service of which one process runs at a time.
+    fn one(&mut self) {
+        for name in ["instances", "per_source"] {
+            if let Some((value, setting)) = self.value(name) {
+                let is_zero = value.trim().parse::<i64>().is_ok_and(|number| number < 1);
+                match is_zero {
+                    true => self.refuses_all(name, &value),
+                    false => self.kept(name, setting, "one process runs at a time"),
+                }
+            }
+        }
+        let text = "systemd starts the program whenever something arrives and it does not run";
+        match self.service.setting("cps") {
+            Some(setting) => self.lost("cps", setting, text),
+            None => {
+                let what = "cps = 50 10 with wait = yes";
+                self.report.add(Fate::Lost, what, None, text);
+            }
+        }
+    }
+
+    fn refuses_all(&mut self, name: &str, value: &str) {
+        let why = format!("{name} = {value}: xinetd refuses every connection");
+        let hint = "set disable = yes, or a limit of at least 1";
+        self.report.obstacle(why, Some(hint));
     }
 
     fn limit(&mut self, name: &str, option: &str) -> Option<u32> {
@@ -70,6 +106,12 @@ impl Converter<'_> {
                 return;
             }
         };
+        if let Start::Proxy(_) = self.start {
+            let text = "systemd-socket-proxyd accepts connections at any rate; with a line cps, sockunit serve does it instead";
+            let what = "cps = 50 10 with redirect";
+            self.report.add(Fate::Lost, what, None, text);
+            return;
+        }
         self.rules.rate = rate.to_string().parse().ok();
         self.rules.rate_pause = (pause > 0).then(|| Duration::from_secs(pause));
         let text = "--rate and --rate-pause: new connections are closed at once in the pause; xinetd closes the port";

@@ -1,12 +1,18 @@
 //! What is logged.
 
+use super::super::units::Start;
 use super::Converter;
 use crate::services::ServiceName;
 
 impl Converter<'_> {
     pub(super) fn log(&mut self, name: Option<&ServiceName>) {
         let name = name.map_or_else(|| self.service.id.to_string(), ServiceName::to_string);
-        let journal = format!("each connection has an entry in the journal: journalctl -t {name}");
+        let journal = match self.start {
+            Start::Serve => {
+                format!("each connection has an entry in the journal: journalctl -t {name}")
+            }
+            _ => format!("the journal has each start: journalctl -u {name}.service"),
+        };
         if let Some(setting) = self.service.setting("log_type") {
             self.otherwise("log_type", setting, &journal);
         }

@@ -5,9 +5,11 @@ mod log;
 mod program;
 mod rules;
 mod socket;
+mod start;
 
 use super::access::Family;
 use super::report::{Fate, Report};
+use super::units::{self, Start};
 use super::{
     Conversion, Host, Options, SuperServer, at_once, finish, noted, shown, source, text, unit_user,
 };
@@ -29,6 +31,7 @@ struct Converter<'a> {
     rules: ConnectionRules,
     shared: SharedLimits,
     imported: Imported,
+    start: Start,
 }
 
 /// Converts a service. Without a name it has no units.
@@ -49,11 +52,12 @@ pub(super) fn convert(
             source: source(host, &service.position),
             ..Imported::default()
         },
+        start: Start::Serve,
     };
-    let attachment = converter.attachment(name.as_ref());
+    let units = converter.service(name.as_ref());
     let switched_off = service.refusal.as_ref().filter(|why| why.is_disabled());
     let switched_off = switched_off.map(ToString::to_string);
-    finish(converter.report, attachment, |units, report| Conversion {
+    finish(converter.report, units, |units, report| Conversion {
         name: shown(name.as_ref(), &service.id),
         super_server: SuperServer::Xinetd,
         position: service.position.clone(),
@@ -68,13 +72,14 @@ pub(super) fn convert(
 }
 
 impl<'a> Converter<'a> {
-    fn attachment(&mut self, name: Option<&ServiceName>) -> Option<Attachment> {
+    fn service(&mut self, name: Option<&ServiceName>) -> Option<units::Service> {
         self.refused();
         if name.is_none() {
             self.report
                 .obstacle("no unit can have its name", Some("give it another id"));
         }
         self.unsupported();
+        self.start = self.start();
         let (port, listen, family) = self.socket();
         let program = self.program();
         let (user, group) = self.user();
@@ -90,7 +95,7 @@ impl<'a> Converter<'a> {
             .service
             .iter()
             .any(|line| line.starts_with("Limit"));
-        let kind = match has_limits {
+        let kind = match has_limits && self.start == Start::Serve {
             true => Kind::PerConnection,
             false => Kind::Shared,
         };
@@ -99,7 +104,7 @@ impl<'a> Converter<'a> {
         }
         let (program, arguments) = program?;
         user.as_ref()?;
-        Some(Attachment {
+        let attachment = Attachment {
             name: name?.clone(),
             port: port?,
             listen,
@@ -123,7 +128,9 @@ impl<'a> Converter<'a> {
             arguments,
             enable: false,
             imported: Some(self.imported.clone()),
-        })
+        };
+        let start = self.start.clone();
+        Some(units::Service { attachment, start })
     }
 
     /// Whether xinetd does not serve it.
@@ -196,11 +203,6 @@ impl<'a> Converter<'a> {
                 has("flags", "LABELED"),
                 "flags = LABELED: the program would run without the client's SELinux label",
                 "set SELinuxContextFromNet=yes in a socket unit of your own",
-            ),
-            (
-                self.service.setting("redirect").is_some(),
-                "redirect: there is no program to start",
-                "systemd-socket-proxyd(8) in a unit of your own does the same",
             ),
         ];
         for (is_it, why, hint) in reasons {

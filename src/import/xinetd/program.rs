@@ -1,5 +1,6 @@
 //! The program of a service, its user and its environment.
 
+use super::super::units::{self, Socket, Start};
 use super::super::{file_name, text, unit_user};
 use super::{Converter, Fate, has};
 use crate::attach::Variable;
@@ -8,9 +9,6 @@ use crate::systemd::quote::{can_be_program, environment_word};
 
 /// tcpd(8), which applies hosts.allow and hosts.deny.
 const TCPD: &str = "/usr/sbin/tcpd";
-
-/// What systemd sets in a unit with `User=`, and xinetd does not.
-const OF_USER: [&str; 4] = ["HOME", "LOGNAME", "SHELL", "USER"];
 
 impl Converter<'_> {
     /// The program and its arguments.
@@ -22,6 +20,9 @@ impl Converter<'_> {
                 "flags = NAMEINARGS after server_args: xinetd starts the program without its arguments",
                 Some("put flags before server_args"),
             );
+        }
+        if service.setting("redirect").is_some() {
+            return self.redirected();
         }
         let Some((program, setting)) = self.value("server") else {
             if self.report.obstacles.is_empty() {
@@ -35,11 +36,11 @@ impl Converter<'_> {
                 Some("rename it, or make a link to it"),
             );
         }
-        self.kept(
-            "server",
-            setting,
-            "sockunit serve starts it for each connection",
-        );
+        let starts = match self.start {
+            Start::Waits(_) => "systemd starts it",
+            _ => "sockunit serve starts it for each connection",
+        };
+        self.kept("server", setting, starts);
         let mut arguments = Vec::new();
         if let Some(setting) = service.setting("server_args") {
             for word in &setting.values {
@@ -55,9 +56,7 @@ impl Converter<'_> {
             false => file_name(&program),
         };
         let (program, name) = self.wrapped(program, name);
-        self.imported
-            .options
-            .extend(["--program-name".into(), name]);
+        self.imported.program_name = Some(name);
         Some((program, arguments))
     }
 
@@ -90,6 +89,13 @@ impl Converter<'_> {
             self.report.obstacle(
                 "xinetd applies the rules of /etc/hosts.allow and /etc/hosts.deny, and the units would not",
                 Some("--tcpd keeps them; or set flags = NOLIBWRAP if they do not matter to it"),
+            );
+            return (program, name);
+        }
+        if self.start == Start::Waits(Socket::Stream) {
+            self.report.obstacle(
+                "wait = yes: tcpd does not know the addresses of clients",
+                Some("set flags = NOLIBWRAP if the rules do not matter to it"),
             );
             return (program, name);
         }
@@ -215,17 +221,13 @@ impl Converter<'_> {
             }
             self.kept("env", setting, "Environment=");
         }
-        let mut unset: Vec<&str> = OF_USER.to_vec();
         let mut passed: Vec<String> = Vec::new();
-        let passenv = service.setting("passenv");
-        if let Some(setting) = passenv {
+        let mut more: &[&str] = &[];
+        if let Some(setting) = service.setting("passenv") {
+            more = &["LANG", "PATH"];
             passed.extend(setting.values.iter().filter_map(text));
-            unset.extend(["LANG", "PATH"]);
             let mut names = Vec::new();
-            for name in passed
-                .iter()
-                .filter(|name| !["LANG", "PATH"].contains(&name.as_str()))
-            {
+            for name in passed.iter().filter(|name| !more.contains(&name.as_str())) {
                 match format!("{name}=").parse::<Variable>() {
                     Ok(_) => names.push(name.as_str()),
                     Err(_) => {
@@ -244,21 +246,20 @@ impl Converter<'_> {
                 "PassEnvironment= and UnsetEnvironment=; some variables of systemd remain, such as INVOCATION_ID",
             );
         }
-        unset.retain(|name| {
+        let unset = units::unset(&self.start, more, |name| {
             let is_name = |other: &String| other == name;
-            !set.iter().any(is_name) && !passed.iter().any(is_name)
+            set.iter().any(is_name) || passed.iter().any(is_name)
         });
-        unset.sort_unstable();
-        if !unset.is_empty() {
-            let line = format!("UnsetEnvironment={}", unset.join(" "));
-            self.imported.service.push(line);
-        }
-        self.report.add(
-            Fate::Otherwise,
-            "REMOTE_HOST",
-            None,
-            "an IPv4 address has no ::ffff: before it; REMOTE_ADDR and REMOTE_PORT are set too",
-        );
+        self.imported.service.extend(unset);
+        let (what, text) = match self.start {
+            Start::Serve => (
+                "REMOTE_HOST",
+                "an IPv4 address has no ::ffff: before it; REMOTE_ADDR and REMOTE_PORT are set too",
+            ),
+            Start::Waits(_) => ("REMOTE_HOST with wait = yes", "it is not set"),
+            Start::Proxy(_) => return,
+        };
+        self.report.add(Fate::Otherwise, what, None, text);
         self.report.add(
             Fate::Otherwise,
             "standard error",

@@ -3,21 +3,56 @@
 use std::path::PathBuf;
 
 use super::super::access::{self, Family, List};
+use super::super::units::{Socket, Start};
 use super::{Converter, Fate};
 use crate::server::MAX_BANNER;
 
 impl Converter<'_> {
     /// Access lists, access times and the load limit.
     pub(super) fn access(&mut self, family: Family) {
-        self.only_from(family);
-        self.no_access(family);
-        self.access_times();
+        match self.start {
+            Start::Waits(socket) => self.waiting(socket),
+            _ => {
+                self.only_from(family);
+                self.no_access(family);
+                self.access_times();
+            }
+        }
         if let Some(setting) = self.service.setting("deny_time") {
             self.kept(
                 "deny_time",
                 setting,
                 "it has no effect without flags = SENSOR",
             );
+        }
+    }
+
+    /// The rules of a service whose program gets the listening socket.
+    fn waiting(&mut self, socket: Socket) {
+        for name in ["only_from", "no_access"] {
+            let Some(setting) = self.service.setting(name) else {
+                continue;
+            };
+            match socket {
+                Socket::Stream => {
+                    let text = "xinetd does not apply it to wait = yes and stream sockets, and the units do not either";
+                    self.kept(name, setting, text);
+                }
+                Socket::Datagram => self.report.obstacle(
+                    format!("{name}: systemd does not check who sends datagrams on every machine"),
+                    Some(
+                        "limit the senders to the port in the firewall, remove the list from the file, and import again",
+                    ),
+                ),
+            }
+        }
+        for name in ["access_times", "max_load"] {
+            if self.service.setting(name).is_some() {
+                self.report.obstacle(
+                    format!("{name}: systemd starts the program at any time"),
+                    Some("remove it from the file if it does not matter"),
+                );
+            }
         }
     }
 
@@ -98,6 +133,11 @@ impl Converter<'_> {
 
     fn banner(&mut self, name: &str, user: Option<&str>) -> Option<PathBuf> {
         let (path, setting) = self.value(name)?;
+        if self.start != Start::Serve {
+            let text = "nothing but the program sends to its clients";
+            self.lost(name, setting, text);
+            return None;
+        }
         let path = PathBuf::from(path);
         let found = match user {
             Some(user) => self.host.readable(&path, user),

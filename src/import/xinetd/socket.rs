@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use super::{Converter, Family, has};
+use super::super::units::{Socket, Start};
+use super::{Converter, Family};
 use crate::attach::ListenAddress;
 use crate::superserver::xinetd::Address;
 
@@ -12,21 +13,19 @@ impl Converter<'_> {
     pub(super) fn socket(&mut self) -> (Option<NonZeroU16>, Vec<ListenAddress>, Family) {
         let service = self.service;
         let socket = &service.socket;
-        if !service.is_tcp() {
-            self.datagrams();
-        } else if has(service, "wait", "yes") {
-            self.report.obstacle(
-                "wait = yes: its program accepts connections itself",
-                Some("write a socket unit with Accept=no and StandardInput=socket"),
-            );
-        }
+        let listen = match self.start {
+            Start::Waits(Socket::Datagram) => "ListenDatagram=",
+            _ => "ListenStream=",
+        };
+        let wait = match self.start {
+            Start::Serve => "sockunit serve starts the program for each connection",
+            Start::Waits(_) => "the program gets the listening socket",
+            Start::Proxy(_) => "one proxy serves all connections",
+        };
         for (name, text) in [
-            ("socket_type", "ListenStream="),
-            ("protocol", "ListenStream="),
-            (
-                "wait",
-                "sockunit serve starts the program for each connection",
-            ),
+            ("socket_type", listen),
+            ("protocol", listen),
+            ("wait", wait),
         ] {
             if let Some(setting) = service.setting(name) {
                 self.kept(name, setting, text);
@@ -38,17 +37,13 @@ impl Converter<'_> {
         let port = socket.port.and_then(NonZeroU16::new);
         match (port, service.setting("port")) {
             (Some(port), Some(setting)) => {
-                self.kept(
-                    "port",
-                    setting,
-                    &format!("ListenStream= with the port {port}"),
-                );
+                self.kept("port", setting, &format!("{listen}{port}"));
             }
             (Some(port), None) => self.report.add(
                 super::Fate::Kept,
                 service.name.to_string(),
                 Some(&service.position),
-                format!("ListenStream= with the port {port} of /etc/services"),
+                format!("{listen}{port}, the port in /etc/services"),
             ),
             (None, _) if socket.port == Some(0) => self.report.obstacle(
                 "port = 0: xinetd listens on a random port",
@@ -59,13 +54,6 @@ impl Converter<'_> {
         let (listen, family) = self.addresses();
         self.socket_options();
         (port, listen, family)
-    }
-
-    fn datagrams(&mut self) {
-        self.report.obstacle(
-            "it is not for TCP",
-            Some("write a socket unit with ListenDatagram= and StandardInput=socket"),
-        );
     }
 
     fn addresses(&mut self) -> (Vec<ListenAddress>, Family) {
@@ -99,7 +87,11 @@ impl Converter<'_> {
         };
         let mut any = false;
         if let Some(setting) = service.setting("bind") {
-            self.kept("bind", setting, &format!("ListenStream= with {text}"));
+            self.kept(
+                "bind",
+                setting,
+                &format!("the address of the socket: {text}"),
+            );
             any = true;
         }
         if let Some(setting) = service.setting("v6only").filter(|own| !own.inherited) {
@@ -107,7 +99,7 @@ impl Converter<'_> {
             any = true;
         }
         if !any {
-            let text = format!("ListenStream= with {text}");
+            let text = format!("the address of the socket: {text}");
             self.report.add(super::Fate::Kept, "no bind", None, text);
         }
         (vec![listen], family)
@@ -132,12 +124,16 @@ impl Converter<'_> {
                     self.imported.socket.push("NoDelay=yes".into());
                     (super::Fate::Kept, "NoDelay=yes")
                 }
-                "KEEPALIVE" => (
+                "KEEPALIVE" if self.start == Start::Serve => (
                     super::Fate::Kept,
                     "sockunit serve sets it on each connection",
                 ),
+                "KEEPALIVE" => {
+                    self.imported.socket.push("KeepAlive=yes".into());
+                    (super::Fate::Kept, "KeepAlive=yes")
+                }
                 "REUSE" => (super::Fate::Kept, "systemd always does it"),
-                "IPV4" | "IPV6" => (super::Fate::Kept, "the address of ListenStream="),
+                "IPV4" | "IPV6" => (super::Fate::Kept, "the address of the socket"),
                 "NAMEINARGS" => (super::Fate::Kept, "--program-name"),
                 "NOLIBWRAP" => (
                     super::Fate::Kept,
@@ -147,7 +143,16 @@ impl Converter<'_> {
                     super::Fate::Kept,
                     "a program that cannot be started is not tried again",
                 ),
-                "INTERCEPT" => (super::Fate::Kept, "it has no effect with wait = no"),
+                "INTERCEPT" if self.start == Start::Serve => {
+                    (super::Fate::Kept, "it has no effect with wait = no")
+                }
+                "INTERCEPT" => {
+                    self.report.obstacle(
+                        "flags = INTERCEPT: xinetd checks each connection and datagram",
+                        Some("leave it out if the program itself knows its clients"),
+                    );
+                    continue;
+                }
                 _ => continue,
             };
             let position = Some(&setting.position);
