@@ -23,6 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(1);
 /// After this long without a byte, the service waits for its client.
 const SILENCE: Duration = Duration::from_millis(300);
+/// How long all bytes may take.
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// At most this many bytes are read, and this many lines shown.
 const MAX_BYTES: usize = 2048;
 const MAX_LINES: usize = 10;
@@ -164,13 +166,15 @@ fn is_about_unit(line: &str, name: &str) -> bool {
 pub fn receive(stream: &OwnedFd) -> (Vec<u8>, Then) {
     let mut bytes = vec![0; MAX_BYTES];
     let mut length = 0;
-    let mut until = Instant::now() + FIRST_BYTE_TIMEOUT;
+    let begin = Instant::now();
+    let mut until = begin + FIRST_BYTE_TIMEOUT;
     while length < MAX_BYTES {
         let mut fds = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, poll_timeout(Some(until))) {
             Ok(0) if Instant::now() >= until => {
                 bytes.truncate(length);
-                return (bytes, Then::Waits);
+                let slow = until >= begin + TIMEOUT;
+                return (bytes, if slow { Then::GoesOn } else { Then::Waits });
             }
             Ok(0) | Err(Errno::EINTR) => continue,
             _ => {}
@@ -188,9 +192,35 @@ pub fn receive(stream: &OwnedFd) -> (Vec<u8>, Then) {
             }
             Ok(n) => {
                 length += n;
-                until = Instant::now() + SILENCE;
+                until = (Instant::now() + SILENCE).min(begin + TIMEOUT);
             }
         }
     }
     (bytes, Then::GoesOn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    #[test]
+    fn a_program_that_sends_byte_by_byte_is_read_for_a_bounded_time() {
+        let (own, mut program) = UnixStream::pair().unwrap();
+        let sending = thread::spawn(move || {
+            while program.write_all(b"x").is_ok() {
+                thread::sleep(Duration::from_millis(250));
+            }
+        });
+        let own = own.into();
+        let begin = Instant::now();
+        let (bytes, then) = receive(&own);
+        assert!(begin.elapsed() < TIMEOUT + Duration::from_secs(1));
+        assert_eq!(then, Then::GoesOn);
+        assert!(bytes.len() > 2, "{bytes:?}");
+        drop(own);
+        sending.join().unwrap();
+    }
 }

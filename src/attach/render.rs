@@ -281,7 +281,7 @@ ExecStart={command}
 # The event loop notifies the watchdog.
 WatchdogSec=30s
 Restart=on-failure
-RestartSec=1s
+RestartSec=250ms
 # On SIGTERM, sockunit serve waits up to 20 seconds for its connections to end; new ones wait in the backlog. systemd
 # sends SIGTERM to sockunit serve alone, not to the programs.
 KillMode=mixed

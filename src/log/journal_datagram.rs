@@ -1,6 +1,7 @@
 //! The journal's native protocol, for a process that serves many connections: entries have fields,
 //! and journald finds the unit by the sender's process.
 
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 
 use super::Priority;
@@ -25,9 +26,15 @@ impl JournalSocket {
 
     /// Sends an entry; returns whether journald accepted it.
     pub fn put(&self, priority: Priority, message: &str, fields: &[(&str, &str)]) -> bool {
-        self.socket
-            .send(entry(self.identifier, priority, message, fields).as_bytes())
-            .is_ok()
+        let entry = entry(self.identifier, priority, message, fields);
+        match self.socket.send(entry.as_bytes()) {
+            Ok(_) => true,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+            // The socket was made anew, by a restart of systemd-journald.socket.
+            Err(_) => {
+                self.socket.connect(SOCKET).is_ok() && self.socket.send(entry.as_bytes()).is_ok()
+            }
+        }
     }
 }
 
