@@ -31,8 +31,8 @@ pub struct Removed {
 ///
 /// # Errors
 ///
-/// See [`Error`]. If its files were changed, nothing is removed. That there is no such service is no
-/// error.
+/// See [`Error`]. If its files were changed or cannot be removed, nothing is removed, and the service runs
+/// on. That there is no such service is no error.
 pub fn remove(
     place: &Place,
     name: &ServiceName,
@@ -51,6 +51,7 @@ pub fn remove(
     if !changed.is_empty() && !force {
         return Err(Error::Changed(changed));
     }
+    check_removal(place, &store, name, &own)?;
     if let Some(manager) = Manager::of(place) {
         Stopping::of(place, &manager, name).map(stopping);
     }
@@ -219,6 +220,41 @@ fn recover_temporary(store: &Store, name: &ServiceName) -> Result<bool, Error> {
     store.recover(&[&link, &socket, &shared, &template])
 }
 
+/// Checks that all files can be removed, before the service is stopped.
+fn check_removal(place: &Place, store: &Store, name: &ServiceName, own: &Own) -> Result<(), Error> {
+    if has_link(store, name) {
+        store.check_take(&link(&name.to_string()))?;
+    }
+    for file in &own.files {
+        store.check_take(&file.name)?;
+    }
+    match own.line() {
+        Some(entry) => remove_line(place, &entry, Run::Trial).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Removes an entry of /etc/services. Returns whether there was one.
+fn remove_line(place: &Place, entry: &Entry, run: Run) -> Result<bool, Error> {
+    match services::remove(&place.root, entry, run) {
+        Ok(done) => Ok(done == Outcome::Changed),
+        // `add` has written no entry to such a file.
+        Err(services::Error::NotPlain(_)) => Ok(false),
+        Err(services::Error::Io(_, error)) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the link that starts the socket at boot exists. `add` did not create one of this name to another
+/// unit.
+fn has_link(store: &Store, name: &ServiceName) -> bool {
+    let target = store.link_target(&link(&name.to_string()));
+    target.is_some_and(|target| {
+        let unit = format!("{name}.socket");
+        target.file_name().is_some_and(|target| *target == *unit)
+    })
+}
+
 /// Stops the service and removes all that `add` made under this name.
 pub fn dismantle(place: &Place, store: &Store, name: &ServiceName) -> Result<Removed, Error> {
     let own = Own::find(place, name)?;
@@ -228,27 +264,17 @@ pub fn dismantle(place: &Place, store: &Store, name: &ServiceName) -> Result<Rem
     }
     let mut removed = Removed::default();
     let link = link(&name.to_string());
-    // `add` did not create a link of this name to another unit.
-    let ours = store.link_target(&link).is_some_and(|target| {
-        let unit = format!("{name}.socket");
-        target.file_name().is_some_and(|target| *target == *unit)
-    });
-    if ours && store.take(&link)? {
+    if has_link(store, name) && store.take(&link)? {
         removed.files.push(store.folder().join(&link));
     }
     let mut line = own.line();
-    let mut failed = None;
     for file in &own.files {
         // The entry goes before the file that records it.
         if !file.name.ends_with(".socket") {
-            if let Some(entry) = line.take() {
-                match services::remove(&place.root, &entry, Run::Real) {
-                    Ok(done) => removed.line = (done == Outcome::Changed).then_some(entry),
-                    // `add` has written no entry to such a file.
-                    Err(services::Error::NotPlain(_)) => {}
-                    Err(services::Error::Io(_, error)) if error.kind() == ErrorKind::NotFound => {}
-                    // The units are removed all the same: half of them could not be removed later.
-                    Err(error) => failed = Some(error),
+            if let Some(entry) = &line {
+                // On a full file system it succeeds once the units are gone.
+                if let Ok(done) = remove_line(place, entry, Run::Real) {
+                    removed.line = line.take().filter(|_| done);
                 }
             }
         }
@@ -256,6 +282,14 @@ pub fn dismantle(place: &Place, store: &Store, name: &ServiceName) -> Result<Rem
             removed.files.push(store.folder().join(&file.name));
         }
     }
+    // The units are removed all the same: half of them could not be removed later.
+    let failed = line.and_then(|entry| match remove_line(place, &entry, Run::Real) {
+        Ok(done) => {
+            removed.line = done.then_some(entry);
+            None
+        }
+        Err(error) => Some(error),
+    });
     recover_temporary(store, name)?;
     removed.kept = drop_ins(store.folder(), name);
     if let Some(manager) = &manager {
@@ -263,7 +297,7 @@ pub fn dismantle(place: &Place, store: &Store, name: &ServiceName) -> Result<Rem
         forget(place, manager, name);
     }
     match failed {
-        Some(error) => Err(error.into()),
+        Some(error) => Err(error),
         None => Ok(removed),
     }
 }

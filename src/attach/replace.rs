@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::add::{Plan, write};
 use super::probe::{self, Answer};
 use super::remove::{self, Attached};
-use super::store::{Content, Store};
+use super::store::{Content, Store, read_unit};
 use super::{Attachment, Error, Kind};
 use crate::services::{self, Run, ServiceName};
 use crate::systemd::{Manager, Place, UnitFile, journalctl};
@@ -74,18 +74,18 @@ pub fn replace(
 ) -> Result<Option<Answer>, Error> {
     let link = remove::link(&attachment.name.to_string());
     let had_link = store.exists(&link);
-    let done = exchange(place, store, plan, attached).and_then(|()| match manager {
-        Some(manager) => apply(place, manager, plan, attached, attachment).map(Some),
-        None => Ok(None),
-    });
-    done.inspect_err(|_| {
-        // The first error is the one to report.
-        let _ = restore(place, store, plan, attached, &link, had_link);
-        if let Some(manager) = manager {
-            let _ = manager.daemon_reload();
-            let _ = manager.restart(&format!("{}.socket", attachment.name));
-        }
-    })
+    // The first error is the one to report.
+    let restore = || restore(place, store, plan, attached, &link, had_link);
+    exchange(place, store, plan, attached).inspect_err(|_| restore())?;
+    let Some(manager) = manager else {
+        return Ok(None);
+    };
+    let answer = apply(place, manager, plan, attached, attachment).inspect_err(|_| {
+        restore();
+        let _ = manager.daemon_reload();
+        let _ = manager.restart(&format!("{}.socket", attachment.name));
+    })?;
+    Ok(Some(answer))
 }
 
 fn exchange(place: &Place, store: &Store, plan: &Plan, attached: &Attached) -> Result<(), Error> {
@@ -105,7 +105,7 @@ fn exchange(place: &Place, store: &Store, plan: &Plan, attached: &Attached) -> R
     Ok(())
 }
 
-/// Writes the files of before.
+/// Writes the files of before, as far as it can.
 fn restore(
     place: &Place,
     store: &Store,
@@ -113,27 +113,29 @@ fn restore(
     attached: &Attached,
     link: &str,
     had_link: bool,
-) -> Result<(), Error> {
+) {
     for unit in &plan.units {
         if !attached.files.iter().any(|(name, _)| *name == unit.name) {
-            store.take(&unit.name)?;
+            let _ = store.take(&unit.name);
         }
     }
     for (name, text) in &attached.files {
-        store.put(name, Content::Text(text))?;
+        let current = read_unit(&place.root, store.folder(), name);
+        if !current.is_ok_and(|current| current.as_deref() == Some(text.as_bytes())) {
+            let _ = store.put(name, Content::Text(text));
+        }
     }
     if plan.link.is_some() && !had_link {
-        store.take(link)?;
+        let _ = store.take(link);
     }
     if attached.line != plan.line {
         if let Some(entry) = &plan.line {
-            services::remove(&place.root, entry, Run::Real)?;
+            let _ = services::remove(&place.root, entry, Run::Real);
         }
         if let Some(entry) = &attached.line {
-            services::add(&place.root, entry, Run::Real)?;
+            let _ = services::add(&place.root, entry, Run::Real);
         }
     }
-    Ok(())
 }
 
 fn apply(

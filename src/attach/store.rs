@@ -11,9 +11,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat, readlinkat, renameat};
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{Uid, UnlinkatFlags, symlinkat, unlinkat};
+use nix::unistd::{AccessFlags, Uid, UnlinkatFlags, faccessat, symlinkat, unlinkat};
 
 use super::Error;
 use crate::root::{Lock, lock, open_directory, read, sync, temporary_name};
@@ -93,6 +93,26 @@ impl Store {
             sync(&directory)
         });
         written.map_err(|error| self.failed(path, error))
+    }
+
+    /// Checks that [`Store::take`] could remove a file: the file system is writable, and neither the file
+    /// nor its directory is immutable.
+    pub fn check_take(&self, path: &str) -> Result<(), Error> {
+        let checked = match self.directory_of(path, false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok((directory, name)) => {
+                let writable = |name: &str| {
+                    let flags = AtFlags::AT_EACCESS | AtFlags::AT_SYMLINK_NOFOLLOW;
+                    faccessat(&directory, name, AccessFlags::W_OK, flags)
+                };
+                match writable(".").and_then(|()| writable(name)) {
+                    Err(Errno::ENOENT) => Ok(()),
+                    checked => checked.map_err(io::Error::from),
+                }
+            }
+        };
+        checked.map_err(|error| self.failed(path, error))
     }
 
     /// Removes a file. Returns whether it existed.

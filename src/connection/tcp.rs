@@ -83,7 +83,7 @@ impl TcpInfo {
     pub fn traffic(&self) -> Traffic {
         Traffic {
             received: self.received,
-            sent: self.sent + self.unsent,
+            sent: self.sent.saturating_add(self.unsent),
         }
     }
 }
@@ -110,6 +110,14 @@ mod tests {
         served.shutdown(Shutdown::Write).unwrap();
         client.read_to_end(&mut received).unwrap();
         assert_eq!(counted(), Some((true, 5, 3)));
+    }
+
+    #[test]
+    fn numbers_that_no_connection_reaches_do_not_overflow() {
+        let mut info = [0; LENGTH];
+        info[BYTES_SENT..BYTES_SENT + 8].fill(0xff);
+        info[NOT_SENT..NOT_SENT + 4].fill(0xff);
+        assert_eq!(TcpInfo::parse(&info).unwrap().traffic().sent, u64::MAX);
     }
 
     #[test]

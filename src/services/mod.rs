@@ -32,6 +32,8 @@ pub(crate) enum Outcome {
 pub(crate) enum Run {
     /// Change the file.
     Real,
+    /// Do all that the change needs, but leave the file as it is.
+    Trial,
     /// Only check whether the file could be changed.
     Dry,
 }

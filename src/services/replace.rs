@@ -35,13 +35,15 @@ pub fn replace(
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let folder = File::from(open(folder, flags, Mode::empty()).map_err(failed)?);
     let _lock = match run {
-        Run::Real => Some(lock(root, "services").map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => Error::Busy,
-            _ => Error::Io(path.clone(), error),
-        })?),
+        Run::Real | Run::Trial => {
+            Some(lock(root, "services").map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => Error::Busy,
+                _ => Error::Io(path.clone(), error),
+            })?)
+        }
         Run::Dry => None,
     };
-    if run == Run::Real {
+    if run != Run::Dry {
         remove(&folder).map_err(|error| Error::Io(path.clone(), error))?;
     }
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
@@ -57,17 +59,23 @@ pub fn replace(
     else {
         return Ok(Outcome::Unchanged);
     };
-    if run == Run::Real {
-        put(&folder, &stat, &text).map_err(|error| {
-            let _ = remove(&folder);
-            Error::Io(path, error)
-        })?;
-    }
+    let done = match run {
+        Run::Real => write(&folder, &stat, &text).and_then(|()| {
+            renameat(&folder, NEW, &folder, OLD)?;
+            sync(&folder)
+        }),
+        Run::Trial => write(&folder, &stat, &text).and_then(|()| remove(&folder)),
+        Run::Dry => Ok(()),
+    };
+    done.map_err(|error| {
+        let _ = remove(&folder);
+        Error::Io(path, error)
+    })?;
     Ok(Outcome::Changed)
 }
 
-/// Writes the new file and renames it over the old one, whose owner and mode it gets.
-fn put(folder: &File, old: &FileStat, text: &[u8]) -> io::Result<()> {
+/// Writes the new file, with the owner and the mode of the old one.
+fn write(folder: &File, old: &FileStat, text: &[u8]) -> io::Result<()> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
     let mut new = File::from(openat(folder, NEW, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
     new.write_all(text)?;
@@ -75,9 +83,7 @@ fn put(folder: &File, old: &FileStat, text: &[u8]) -> io::Result<()> {
     fchown(&new, Some(user), Some(group))?;
     // After the owner, because a change of owner clears bits of the mode.
     fchmod(&new, Mode::from_bits_truncate(old.st_mode))?;
-    new.sync_all()?;
-    renameat(folder, NEW, folder, OLD)?;
-    sync(folder)
+    new.sync_all()
 }
 
 /// Removes what a killed run has left.
@@ -133,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn a_dry_run_changes_nothing() {
+    fn a_dry_run_and_a_trial_change_nothing() {
         let tree = Tree::new("dry");
         tree.write(FILE, "ssh 22/tcp\n");
-        assert_eq!(
-            add(tree.root(), &hello(), Run::Dry).unwrap(),
-            Outcome::Changed
-        );
-        assert_eq!(tree.read(FILE), "ssh 22/tcp\n");
+        for run in [Run::Dry, Run::Trial] {
+            assert_eq!(add(tree.root(), &hello(), run).unwrap(), Outcome::Changed);
+            assert_eq!(tree.read(FILE), "ssh 22/tcp\n");
+            assert_eq!(fs::read_dir(tree.path("etc")).unwrap().count(), 1);
+        }
     }
 
     #[test]

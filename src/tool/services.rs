@@ -58,7 +58,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
     let file = root.join(services::FILE);
     let file = file.display();
     super::say(&match (outcome, run) {
-        (Outcome::Changed, Run::Real) => format!("{file}: {done} {name} {port}/tcp\n"),
+        (Outcome::Changed, Run::Real | Run::Trial) => format!("{file}: {done} {name} {port}/tcp\n"),
         (Outcome::Changed, Run::Dry) => format!("{file}: {would}\n{entry}\n"),
         (Outcome::Unchanged, _) => {
             format!("{file}: unchanged: the line of {name} {port}/tcp {unchanged}\n")

@@ -49,11 +49,15 @@ macro_rules! on_both_releases_in_both_modes {
 
 mod attach;
 mod attached;
+mod attack;
+#[path = "../support/attack.rs"]
+mod attacker;
 mod check;
 mod client;
 mod connect;
 mod deb;
 mod doctor;
+mod faults;
 mod flood;
 mod hostile;
 mod import;

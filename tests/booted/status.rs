@@ -265,7 +265,7 @@ fn only_connections_to_the_address_of_the_service_are_its_own(release: Release) 
     // The program is itself a client of another service, and listens elsewhere.
     machine.write(
         "/usr/local/bin/relay",
-        "#!/bin/sh\nsocat TCP-LISTEN:4444,reuseaddr,fork /dev/null &\nexec socat - TCP:127.0.0.1:3334\n",
+        "#!/bin/sh\n# That of an earlier connection may still listen.\n(until socat TCP-LISTEN:4444,reuseaddr,fork /dev/null; do sleep 0.1; done) &\nexec socat - TCP:127.0.0.1:3334\n",
     );
     machine.run("chmod 755 /usr/local/bin/relay");
     for option in ["", "--shared"] {

@@ -1,0 +1,434 @@
+//! Faults of the system around the services: of the journal, of /run and /etc, of processes; and what changes under load.
+//!
+//! The services are in three modes: per-connection and shared services that `add` attached, and the package's own.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::deb::{deb, next_deb};
+use crate::machine::{CELEBS, HELLO, Machine, Release};
+use crate::support::{Mode, PATIENCE, wait_for};
+
+on_both_releases!(
+    a_journal_that_restarts_stops_or_is_full_delays_no_session_and_loses_no_later_entry,
+    without_room_in_run_shared_services_answer_and_no_listener_is_lost,
+    what_cannot_be_written_to_etc_changes_nothing_and_stops_nothing,
+    a_killed_process_is_replaced_within_a_second,
+    no_client_is_refused_while_units_are_reloaded_restarted_upgraded_and_downgraded,
+    a_reboot_under_load_leaves_no_failed_unit_and_all_sockets_listen,
+    sixteen_hundred_sockets_are_checked_in_a_second,
+);
+
+/// Per-connection and shared, attached by `add`.
+const EACH: &str = "127.0.0.1:4001";
+const ALL: &str = "127.0.0.1:4002";
+
+/// The services, and whether one process serves all connections.
+const SERVICES: [(&str, &str, bool); 4] = [
+    ("hello", HELLO, false),
+    ("celebs", CELEBS, true),
+    ("each", EACH, false),
+    ("all", ALL, true),
+];
+
+/// A machine with the four services, whose programs echo a line, on standard error too.
+fn serving(release: Release) -> Machine {
+    let machine = Machine::installed(release);
+    machine.write(
+        "/usr/local/bin/echo-line",
+        "#!/bin/sh\nread -r line\necho \"said $line\" >&2\necho \"$line\"\n",
+    );
+    machine.switch(&["hello"], Mode::PerConnection);
+    machine.switch(&["celebs"], Mode::Shared);
+    machine.run(
+        "chmod 755 /usr/local/bin/echo-line
+         systemctl enable hello.socket celebs.socket
+         sockunit add --enable each 4001 -- /usr/local/bin/echo-line
+         sockunit add --enable --shared all 4002 -- /usr/local/bin/echo-line",
+    );
+    machine
+}
+
+/// Has a whole conversation; an error if the service does not answer as it should.
+fn talk(service: &str, address: &str, word: &str) -> Result<(), String> {
+    let address: SocketAddr = address.parse().unwrap();
+    let failed = |error| format!("{service}: {error}");
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(failed)?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (sent, expected) = match service {
+        "hello" => (String::new(), "Hello World:".to_owned()),
+        "celebs" => (format!("{word}\nq\n"), format!(":{word}, \n")),
+        _ => (format!("{word}\n"), format!("{word}\n")),
+    };
+    stream.write_all(sent.as_bytes()).map_err(failed)?;
+    stream.shutdown(Shutdown::Write).map_err(failed)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(failed)?;
+    match answer.contains(&expected) {
+        true => Ok(()),
+        false => Err(format!("{service} answered {answer:?}")),
+    }
+}
+
+/// Asserts that a service answers soon.
+#[track_caller]
+fn expect_answer(machine: &Machine, service: &str, address: &str, word: &str) {
+    let begin = Instant::now();
+    let answer = machine.in_network(|| talk(service, address, word));
+    assert_eq!(answer, Ok(()), "{word}");
+    let taken = begin.elapsed();
+    assert!(taken < Duration::from_secs(10), "{service}: {taken:?}");
+}
+
+#[track_caller]
+fn expect_answers(machine: &Machine, word: &str) {
+    for (service, address, _) in SERVICES {
+        expect_answer(machine, service, address, word);
+    }
+}
+
+/// Asserts that nothing has failed, and that all sockets listen and answer.
+#[track_caller]
+fn expect_whole(machine: &Machine, word: &str) {
+    expect_answers(machine, word);
+    wait_for("no unit has failed", || {
+        machine
+            .run("systemctl --failed --plain --no-legend")
+            .is_empty()
+    });
+    for (service, ..) in SERVICES {
+        let socket = format!("{service}.socket");
+        assert_eq!(machine.property(&socket, "ActiveState"), "active");
+    }
+}
+
+/// Waits until what was said with a word is in the journal, by each service, and by the programs.
+#[track_caller]
+fn expect_entries(machine: &Machine, word: &str, since: &str) {
+    for (service, ..) in SERVICES {
+        let (ended, said) = match service {
+            "hello" => (" served: ", " served: ".to_owned()),
+            "celebs" => (" quit: ", format!("asked \"{word}\"")),
+            _ => (" exited 0: ", format!("said {word}")),
+        };
+        machine.journal_until(
+            &format!("-t {service} -o cat --since '{since}'"),
+            "the entries",
+            |text| text.contains(ended) && text.contains(&said),
+        );
+    }
+}
+
+/// The time in the machine, as journalctl takes it.
+fn now(machine: &Machine) -> String {
+    machine.run("date '+%Y-%m-%d %H:%M:%S.%6N'")
+}
+
+fn a_journal_that_restarts_stops_or_is_full_delays_no_session_and_loses_no_later_entry(
+    release: Release,
+) {
+    let machine = serving(release);
+    expect_answers(&machine, "first");
+    for (word, fault, repair) in [
+        ("restarted", "systemctl restart systemd-journald", ""),
+        (
+            "renewed",
+            "systemctl restart systemd-journald.socket systemd-journald-dev-log.socket systemd-journald",
+            "",
+        ),
+        (
+            "frozen",
+            "systemctl kill --signal STOP systemd-journald",
+            "systemctl kill --signal CONT systemd-journald",
+        ),
+        (
+            "full",
+            "mount -t tmpfs -o size=8m tmpfs /var/log/journal
+             systemctl restart systemd-journald
+             journalctl --flush
+             cat /dev/zero >/var/log/journal/all || :",
+            "rm /var/log/journal/all",
+        ),
+    ] {
+        machine.run(fault);
+        let since = now(&machine);
+        for _ in 0..5 {
+            expect_answers(&machine, word);
+        }
+        if !repair.is_empty() {
+            machine.run(repair);
+        }
+        if word == "full" {
+            // What journald could not write, it counts itself.
+            expect_answers(&machine, "later");
+            expect_entries(&machine, "later", &since);
+        } else {
+            expect_entries(&machine, word, &since);
+        }
+    }
+    expect_whole(&machine, "last");
+}
+
+fn without_room_in_run_shared_services_answer_and_no_listener_is_lost(release: Release) {
+    let machine = serving(release);
+    expect_answers(&machine, "before");
+    for (word, fill, clear) in [
+        (
+            "bytes",
+            "mount -o remount,size=$(($(df --output=used -k /run | tail -n 1) + 64))k /run
+             cat /dev/zero >/run/all || :",
+            "rm /run/all; mount -o remount,size=1g /run",
+        ),
+        (
+            "files",
+            "mount -o remount,nr_inodes=$(($(df --output=iused /run | tail -n 1) + 10)) /run
+             n=0; while mkdir /run/all-$n; do n=$((n + 1)); done",
+            "rmdir /run/all-*; mount -o remount,nr_inodes=100k /run",
+        ),
+    ] {
+        machine.run(fill);
+        for (service, address, is_shared) in SERVICES {
+            if is_shared {
+                expect_answer(&machine, service, address, word);
+            } else {
+                // systemd may be unable to start an instance. The client is not left waiting.
+                let begin = Instant::now();
+                let _ = machine.in_network(|| talk(service, address, word));
+                assert!(begin.elapsed() < Duration::from_secs(10), "{service}");
+            }
+        }
+        machine.run(clear);
+        expect_whole(&machine, "after");
+    }
+}
+
+/// Everything in /etc that can differ, and the units of a service that systemd knows.
+fn state(machine: &Machine) -> String {
+    // A directory for links that `add` made stays, as it does after systemctl enable.
+    machine.run(
+        "find /etc -not -type d -printf '%p %m %s %l\\n' | sort; cat /etc/services
+         systemctl list-units --all --plain --no-legend 'new*'",
+    )
+}
+
+/// Limits what the file system of /etc can hold.
+fn leave(machine: &Machine, amount: &str) {
+    machine.run(&format!("mount -o remount,{amount} /etc"));
+}
+
+fn what_cannot_be_written_to_etc_changes_nothing_and_stops_nothing(release: Release) {
+    let machine = serving(release);
+    let add = "sockunit add --enable new 4003 -- /usr/local/bin/echo-line";
+    let fails = |command: &str| {
+        let output = machine.output(command);
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let mut session = machine.connect(ALL);
+
+    machine.run("mount --bind /etc /etc && mount -o remount,ro,bind /etc");
+    let before = state(&machine);
+    for command in [
+        add,
+        "sockunit add --replace --enable --env A=1 each 4001 -- /usr/local/bin/echo-line",
+        "sockunit add --replace --enable --shared --env A=1 all 4002 -- /usr/local/bin/echo-line",
+        "sockunit remove each",
+        "sockunit remove all",
+        "sockunit services add other 4009",
+        "sockunit services remove hello 3333",
+    ] {
+        let error = fails(command);
+        assert!(
+            error.contains("Read-only file system"),
+            "{command}: {error}"
+        );
+        assert!(error.contains("/etc/"), "{command}: {error}");
+    }
+    assert_eq!(state(&machine), before);
+    expect_whole(&machine, "readonly");
+    session.write_all(b"still\n").unwrap();
+    assert_eq!(crate::support::rest(session), "still\n");
+    machine.run("umount /etc");
+
+    // Room for one file more each time, and then for one page more, until it is enough.
+    machine.run(
+        "cp -a /etc /root/etc && mount -t tmpfs -o size=100m tmpfs /etc && cp -a /root/etc/. /etc",
+    );
+    let used = |what: &str| -> u64 {
+        let used = machine.run(&format!("df --output={what} -k /etc | tail -n 1"));
+        used.trim().parse().unwrap()
+    };
+    let before = state(&machine);
+    for (limit, field, unit, step, whole) in [
+        ("nr_inodes", "iused", "", 1, "nr_inodes=100k"),
+        ("size", "used", "k", 4, "size=100m"),
+    ] {
+        let mut failures = 0;
+        loop {
+            leave(
+                &machine,
+                &format!("{limit}={}{unit}", used(field) + failures * step),
+            );
+            if machine.output(add).status.success() {
+                break;
+            }
+            let error = fails(add);
+            assert!(error.contains("No space left on device"), "{error}");
+            leave(&machine, whole);
+            assert_eq!(state(&machine), before, "{limit}: {failures}");
+            failures += 1;
+            assert!(failures < 20, "{error}");
+        }
+        assert!(failures > 1, "{limit}");
+        let with = state(&machine);
+        leave(&machine, &format!("{limit}={}{unit}", used(field)));
+        if machine.output("sockunit remove new").status.success() {
+            leave(&machine, whole);
+        } else {
+            assert_eq!(state(&machine), with);
+            expect_answer(&machine, "new", "127.0.0.1:4003", "still");
+            leave(&machine, whole);
+            machine.run("sockunit remove new");
+        }
+        assert_eq!(state(&machine), before, "{limit}");
+    }
+    machine.run("umount --lazy /etc");
+    expect_whole(&machine, "afterwards");
+}
+
+fn a_killed_process_is_replaced_within_a_second(release: Release) {
+    let machine = serving(release);
+    for (service, address, is_shared) in SERVICES {
+        if !is_shared {
+            continue;
+        }
+        expect_answer(&machine, service, address, "before");
+        // The machine may be busy with something else.
+        let fastest = (0..5).map(|_| {
+            machine.run(&format!("systemctl kill --signal KILL {service}.service"));
+            let begin = Instant::now();
+            expect_answer(&machine, service, address, "after");
+            begin.elapsed()
+        });
+        let fastest = fastest.min().unwrap();
+        assert!(fastest < Duration::from_secs(1), "{service}: {fastest:?}");
+    }
+    expect_whole(&machine, "afterwards");
+}
+
+/// Has clients talk to all services while something happens. Returns how many conversations there were, and what went
+/// wrong.
+fn under_load(machine: &Machine, happens: impl FnOnce(&dyn Fn())) -> (usize, Vec<String>) {
+    let (done, talks) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let client = |service: &'static str, address: &'static str| {
+            let (done, talks) = (&done, &talks);
+            move || {
+                machine.in_network(|| {
+                    let mut failed = Vec::new();
+                    while !done.load(Ordering::Relaxed) && failed.len() < 100 {
+                        failed.extend(talk(service, address, "load").err());
+                        talks.fetch_add(1, Ordering::Relaxed);
+                    }
+                    failed
+                })
+            }
+        };
+        let clients = SERVICES.map(|(name, address, _)| scope.spawn(client(name, address)));
+        // Returns when more clients were served.
+        let wait = || {
+            let before = talks.load(Ordering::Relaxed);
+            wait_for("clients are served", || {
+                talks.load(Ordering::Relaxed) > before + 50
+            });
+        };
+        // The clients end although this panics.
+        let happened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| happens(&wait)));
+        done.store(true, Ordering::Relaxed);
+        let failed = clients.map(|client| client.join().unwrap()).concat();
+        if let Err(panic) = happened {
+            std::panic::resume_unwind(panic);
+        }
+        (talks.load(Ordering::Relaxed), failed)
+    })
+}
+
+fn no_client_is_refused_while_units_are_reloaded_restarted_upgraded_and_downgraded(
+    release: Release,
+) {
+    let machine = serving(release);
+    let (next, first) = (machine.copy_in(next_deb()), machine.copy_in(deb()));
+    let (talks, failed) = under_load(&machine, |wait| {
+        for step in [
+            "systemctl daemon-reload".to_owned(),
+            "systemctl restart celebs.service all.service".to_owned(),
+            format!("dpkg --install --force-unsafe-io {next}"),
+            "systemctl restart celebs.service all.service".to_owned(),
+            format!("dpkg --install --force-unsafe-io {first}"),
+            "systemctl daemon-reexec".to_owned(),
+        ] {
+            wait();
+            machine.run(&step);
+        }
+        wait();
+    });
+    assert_eq!(failed, [""; 0], "of {talks}");
+    expect_whole(&machine, "afterwards");
+}
+
+fn a_reboot_under_load_leaves_no_failed_unit_and_all_sockets_listen(release: Release) {
+    let mut machine = serving(release);
+    // They end with the system.
+    let mut clients = machine.spawn(
+        "for port in 3333 3334 4001 4002; do
+             (while :; do echo load | nc -N 127.0.0.1 $port; done) >/dev/null 2>&1 &
+         done
+         wait",
+    );
+    wait_for("clients are served", || {
+        let accepted = machine.property("each.socket", "NAccepted");
+        accepted.parse::<u32>().unwrap() > 20
+    });
+    machine.reboot();
+    clients.wait().unwrap();
+    expect_whole(&machine, "again");
+    let failed = machine.journal("-b -o cat -g 'Failed with result' || :");
+    assert_eq!(failed, "");
+}
+
+fn sixteen_hundred_sockets_are_checked_in_a_second(release: Release) {
+    let machine = Machine::installed(release);
+    machine.run(
+        "cd /etc/systemd/system; mkdir -p sockets.target.wants
+         for n in $(seq 1600); do
+             printf '[Socket]\\nListenStream=%d\\nAccept=yes\\n' $((10000 + n)) >s$n.socket
+             printf '[Service]\\nExecStart=/bin/true\\n' >s$n@.service
+             ln -s ../s$n.socket sockets.target.wants
+         done
+         systemctl daemon-reload",
+    );
+    let timed = |command: &str| {
+        let output = machine.output(&format!(
+            "begin=$(date +%s%N); {command} >&2 || :; echo $((($(date +%s%N) - begin) / 1000000))"
+        ));
+        let taken: u64 = String::from_utf8(output.stdout)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        (taken, String::from_utf8(output.stderr).unwrap())
+    };
+    // The machine may be busy with something else.
+    let (taken, said) = (0..5)
+        .map(|_| timed("sockunit check new 11600"))
+        .min()
+        .unwrap();
+    assert!(
+        said.contains("s1600.socket listens on 11600 (enabled"),
+        "{said}"
+    );
+    assert!(taken < 1000, "{taken} ms");
+}
