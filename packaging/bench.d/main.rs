@@ -4,6 +4,9 @@
 
 #![forbid(unsafe_code)]
 
+mod attack;
+#[path = "../../tests/support/attack.rs"]
+mod attacker;
 mod bytes;
 mod chart;
 mod hello;
@@ -33,6 +36,8 @@ enum Command {
     Bytes(bytes::Options),
     /// Measures celebs sessions through command line clients
     Sessions(sessions::Options),
+    /// Attacks a service, and measures what other clients notice
+    Attack(attack::Options),
     /// Reads the file that `hello --data` wrote from standard input, and prints an SVG chart
     Chart,
 }
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
         Command::Start(options) => start::run(&options),
         Command::Bytes(options) => bytes::run(&options),
         Command::Sessions(options) => sessions::run(&options),
+        Command::Attack(options) => attack::run(&options),
         Command::Chart => chart::run(),
     };
     match result {

@@ -36,7 +36,7 @@ pub use remove::{Stopping, has_foreign_unit, remove};
 pub use render::{RECORD, RenderedUnit, render_imported};
 pub use sandbox::Level;
 pub use signature::{Maker, sign};
-pub use status::{Connection, Remote, Status, Totals, status};
+pub use status::{Connection, Penalised, Remote, Status, Totals, penalties, status};
 
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
 use crate::services::ServiceName;

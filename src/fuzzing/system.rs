@@ -5,7 +5,7 @@ use crate::connection::diag;
 use crate::connection::table::{Row, UnixListener};
 use crate::process_stat::ProcessStat;
 use crate::systemd::Properties;
-use crate::systemd::journalctl::Entries;
+use crate::systemd::journalctl::{self, Entries};
 
 /// The tables of sockets and processes can be read. Programs choose the names in them.
 pub fn kernel(data: &[u8]) {
@@ -37,4 +37,8 @@ pub fn systemd(mut data: &[u8]) {
     properties.stream_addresses();
     let entries = Entries::parse(data);
     entries.quoted().iter().for_each(expect_printable);
+    let wanted = ["__REALTIME_TIMESTAMP", "MESSAGE"];
+    for values in journalctl::parse_values(data, &wanted) {
+        assert_eq!(values.len(), wanted.len());
+    }
 }

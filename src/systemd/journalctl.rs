@@ -4,11 +4,16 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
+
 use super::{Place, Scope};
 use crate::log::escape;
 
 /// How many entries are read.
 const COUNT: &str = "5";
+
+/// How many entries are read for the values of their fields.
+const MANY: &str = "10000";
 
 /// Entries of the journal. Clients and programs choose their text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,6 +97,34 @@ pub fn last(place: &Place, filter: Filter<'_>, since: Option<&str>) -> Entries {
         unreadable: !user && !is_readable(),
         ..Entries::parse(&output.stdout)
     }
+}
+
+/// The last entries of this boot that have all of these fields, each as `FIELD=value`: the values of the
+/// wanted fields, oldest first. `None` if the caller may not read all entries.
+pub fn values(place: &Place, fields: &[&str], wanted: &[&str]) -> Option<Vec<Vec<String>>> {
+    let user = place.scope == Scope::User;
+    let output = Command::new("journalctl")
+        .args(user.then_some("--user"))
+        .args(["--no-pager", "--boot", "--quiet", "--output=json"])
+        .args(["--lines", MANY])
+        .args(fields)
+        .env("LC_ALL", "C.UTF-8")
+        .stdin(Stdio::null())
+        .output();
+    let output = output.ok()?;
+    (user || is_readable()).then(|| parse_values(&output.stdout, wanted))
+}
+
+/// Parses the output of `journalctl --output=json`. Entries without one of the wanted fields are left out.
+pub(crate) fn parse_values(output: &[u8], wanted: &[&str]) -> Vec<Vec<String>> {
+    let lines = output.split(|byte| *byte == b'\n');
+    let entries = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    entries
+        .filter_map(|entry| {
+            let values = wanted.iter().map(|field| entry.get(field)?.as_str());
+            values.map(|value| value.map(str::to_owned)).collect()
+        })
+        .collect()
 }
 
 /// Whether the caller may read the system's entries. journald gives the file to root and to a group.

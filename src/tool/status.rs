@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::table::{Align, Row, table, wrapped};
 use super::{say, say_json, with_hint};
-use crate::attach::{self, Connection, Remote, Status};
+use crate::attach::{self, Connection, Kind, Penalised, Remote, Status};
 use crate::clock;
 use crate::hint::{Hint, ShellCommand};
 use crate::systemd::{Manager, Place, Scope};
@@ -55,14 +55,23 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         let message = format!("cannot show the status: {name}: there is no unit {name}.socket");
         return Err(with_hint(message, Some(hint)));
     };
+    let penalties = match status.kind {
+        Kind::Shared => {
+            let unit = format!("{}.service", status.name);
+            attach::penalties(&place, &manager, &unit).map_err(failed)?
+        }
+        Kind::PerConnection => None,
+    };
     match options.json {
         true => {
             let mut object = object(status);
+            let penalties = penalties.map(|all| all.iter().map(penalty_object).collect::<Vec<_>>());
+            object.insert("penalties".into(), json!(penalties));
             let open: Vec<Value> = status.open.iter().map(connection_object).collect();
             object.insert("open".into(), open.into());
             say_json(&object.into())
         }
-        false => say(&details(status)),
+        false => say(&details(status, &penalties.unwrap_or_default())),
     }
 }
 
@@ -81,6 +90,10 @@ fn object(status: &Status) -> serde_json::Map<String, Value> {
         Value::Object(object) => object,
         _ => serde_json::Map::new(),
     }
+}
+
+fn penalty_object(penalty: &Penalised) -> Value {
+    json!({"source": penalty.source, "until": penalty.until.to_string()})
 }
 
 fn connection_object(connection: &Connection) -> Value {
@@ -128,7 +141,7 @@ fn totals(all: &[Status]) -> String {
     table(columns, &rows)
 }
 
-fn details(status: &Status) -> String {
+fn details(status: &Status, penalties: &[Penalised]) -> String {
     let zone = clock::local_zone();
     let local = |time| local(time, &zone);
     let mut text = format!("{}: {}\n", status.name, status.state);
@@ -144,6 +157,12 @@ fn details(status: &Status) -> String {
         counts += &format!(", {accepted} accepted, {refused} refused at a limit");
     }
     text += &wrapped(&format!("connections: {counts}"));
+    for Penalised { source, until } in penalties {
+        text += &wrapped(&format!(
+            "penalty: {source} is refused until {}",
+            local(*until)
+        ));
+    }
     if status.open.is_empty() {
         return text;
     }

@@ -22,8 +22,8 @@ fn attacks_harm_no_client_of_another_source(release: Release) {
     ] {
         for kind in Attack::ALL {
             let count = match (service, kind.holds()) {
-                ("each", false) => 40,
-                _ => 200,
+                ("each", false) => 20,
+                _ => 100,
             };
             let outcome = machine.in_network(|| attack(kind, address.parse().unwrap(), count, 4));
             let what = format!("{service}, {}: {outcome:?}", kind.name());

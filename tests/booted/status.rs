@@ -1,13 +1,13 @@
 //! `sockunit status`: the connections of a system that runs.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use crate::machine::{CELEBS, Machine, Release};
-use crate::support::{Mode, PATIENCE, PROMPT, expect, wait_for, wait_until};
+use crate::support::{Mode, PATIENCE, PROMPT, expect, rest, wait_for, wait_until};
 
 on_both_releases!(
     a_connection_is_shown_with_its_peer_bytes_process_and_unit,
@@ -16,6 +16,7 @@ on_both_releases!(
     a_local_client_is_shown_with_its_user_and_process,
     only_connections_to_the_address_of_the_service_are_its_own,
     hundreds_of_connections_are_shown_and_every_line_fits,
+    sources_with_a_penalty_are_shown_and_no_program_can_forge_one,
 );
 
 mod services_of_the_package {
@@ -324,4 +325,38 @@ fn hundreds_of_connections_are_shown_and_every_line_fits(release: Release) {
     for command in ["list", "status", &format!("status {name}")] {
         expect_80_columns(&machine.run(&format!("sockunit {command}")));
     }
+}
+
+fn sources_with_a_penalty_are_shown_and_no_program_can_forge_one(release: Release) {
+    let machine = Machine::installed(release);
+    // A program sends an entry with the same fields.
+    machine.write(
+        "/usr/local/bin/forge",
+        r#"#!/usr/bin/perl
+use Socket;
+socket(my $journal, PF_UNIX, SOCK_DGRAM, 0) and connect($journal, pack_sockaddr_un("/run/systemd/journal/socket")) and
+    send($journal, "MESSAGE=x\nSOCKUNIT_EVENT=penalty\nSOCKUNIT_SOURCE=192.0.2.1\nSOCKUNIT_PENALTY_SEC=600\n", 0) and
+    print "sent\n";
+$_ = <STDIN>;
+"#,
+    );
+    machine.run(
+        "chmod 755 /usr/local/bin/forge
+         sockunit add --shared --per-source 1 --penalty 10min greeter 4000 -- /usr/local/bin/forge",
+    );
+    let source = Ipv4Addr::new(127, 0, 0, 2);
+    let mut held = machine.connect_from(source, "127.0.0.1:4000");
+    expect(&mut held, "sent\n");
+    assert_eq!(status(&machine, "greeter")["penalties"], json!([]));
+    drop(rest(machine.connect_from(source, "127.0.0.1:4000")));
+    wait_for("the source is shown", || {
+        status(&machine, "greeter")["penalties"][0]["source"] == json!("127.0.0.2")
+    });
+    let shown = status(&machine, "greeter");
+    assert_eq!(shown["penalties"].as_array().unwrap().len(), 1, "{shown}");
+    let printed = machine.run("sockunit status greeter");
+    assert!(
+        printed.contains("penalty: 127.0.0.2 is refused until "),
+        "{printed}"
+    );
 }

@@ -132,6 +132,9 @@ fn open(server: SocketAddrV4, source: Ipv4Addr) -> nix::Result<TcpStream> {
     let timeout = TimeVal::milliseconds(TIMEOUT.as_millis() as i64);
     setsockopt(&client, sockopt::SendTimeout, &timeout)?;
     setsockopt(&client, sockopt::ReceiveTimeout, &timeout)?;
+    // What a client that does not read lets the kernel hold is little.
+    setsockopt(&client, sockopt::RcvBuf, &4096)?;
+    setsockopt(&client, sockopt::SndBuf, &4096)?;
     // The kernel chooses the port when it knows the server, so that there are enough of them.
     setsockopt(&client, sockopt::IpBindAddressNoPort, &true)?;
     bind(
@@ -214,12 +217,12 @@ fn hold(attack: Attack, server: SocketAddrV4, source: Ipv4Addr, count: usize) ->
             Err(_) => lost += 1,
         }
     }
-    let until = Instant::now() + Duration::from_secs(3);
-    while Instant::now() < until {
+    let names = b"linus\n".repeat(100);
+    for _ in 0..2 {
         for client in &mut held {
             match attack {
                 Attack::Dribble => drop(client.write(b"x")),
-                Attack::Deaf => while matches!(client.write(b"linus\n"), Ok(6)) {},
+                Attack::Deaf => while client.write(&names).is_ok() {},
                 _ => {}
             }
         }

@@ -3,12 +3,15 @@
 //! A connection is a socket whose local address is one that the service listens on, and that a process
 //! of its units has open. All of that is from the kernel and the service manager, not from the programs.
 
+mod penalties;
 mod process;
 mod sockets;
 
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
+
+pub use self::penalties::{Penalised, penalties};
 
 use self::process::OwnUnits;
 use self::sockets::Sockets;
