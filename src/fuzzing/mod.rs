@@ -3,10 +3,12 @@
 //! `cargo test` runs each function on the files of its corpus.
 
 mod files;
+mod import;
 mod sessions;
 mod system;
 mod text;
 
+pub use self::import::import;
 pub use files::{inetd, programs, services, unit_files, xinetd};
 pub use sessions::{lines, names, proxy_headers, sessions};
 pub use system::{kernel, systemd};
@@ -16,8 +18,9 @@ pub use text::{commands, options, words};
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("commands", commands),
+    ("import", import),
     ("inetd", inetd),
     ("kernel", kernel),
     ("lines", lines),

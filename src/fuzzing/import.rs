@@ -1,0 +1,95 @@
+//! Units made of the configuration of others.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::attach::SERVE;
+use crate::attach::signature::MADE;
+use crate::import::{Host, Options, convert};
+use crate::superserver::fixed_system::FixedSystem;
+use crate::superserver::{Loaded, inetd, xinetd};
+use crate::systemd::{UnitFile, command_lines};
+
+/// A system that has everything.
+struct Everything;
+
+impl Host for Everything {
+    fn user_name(&self, uid: u32) -> Option<String> {
+        (uid == 0).then(|| "root".into())
+    }
+
+    fn group_name(&self, gid: u32) -> Option<String> {
+        (gid == 0).then(|| "root".into())
+    }
+
+    fn has_user(&self, _: &str) -> bool {
+        true
+    }
+
+    fn user_number(&self, name: &str) -> Option<u32> {
+        (name == "nobody").then_some(65534)
+    }
+
+    fn has_group(&self, _: &str) -> bool {
+        true
+    }
+
+    fn groups(&self, _: &str) -> Vec<String> {
+        vec!["users".into()]
+    }
+
+    fn readable(&self, _: &Path, _: &str) -> Result<u64, String> {
+        Ok(1)
+    }
+
+    fn is_executable(&self, path: &str) -> bool {
+        path.starts_with('/')
+    }
+
+    fn has_wrapper_rules(&self) -> bool {
+        false
+    }
+
+    fn has_foreign_unit(&self, _: &str) -> bool {
+        false
+    }
+
+    fn inside(&self, path: &Path) -> PathBuf {
+        path.into()
+    }
+}
+
+/// Whatever a configuration contains, the units made of it are whole, and have one command, that of
+/// `sockunit serve`.
+pub fn import(data: &[u8]) {
+    let path = Rc::from(Path::new("/etc/x.conf"));
+    let file = xinetd::parse(&path, data);
+    let loaded = Loaded {
+        xinetd: xinetd::evaluate(&file.items, &FixedSystem),
+        inetd: vec![inetd::parse(&path, data, &FixedSystem)],
+        unread: Vec::new(),
+    };
+    for tcpd in [false, true] {
+        let converted = convert(&loaded, &Everything, Options { tcpd }, &|_| true);
+        for unit in converted.services.iter().flat_map(|service| &service.units) {
+            assert!(unit.text.starts_with(MADE));
+            let file = UnitFile::parse(unit.text.as_bytes());
+            assert_eq!(file.problems, [], "{}", unit.text);
+            let mut commands = Vec::new();
+            for assignment in &file.assignments {
+                let known = ["Unit", "Socket", "Service", "Install", "X-Sockunit"];
+                assert!(
+                    known.contains(&assignment.section.as_str()),
+                    "{}",
+                    unit.text
+                );
+                if assignment.key.starts_with("Exec") {
+                    commands.extend(command_lines(&assignment.value).unwrap());
+                }
+            }
+            let is_service = unit.name.ends_with(".service");
+            assert_eq!(commands.len(), usize::from(is_service), "{}", unit.text);
+            assert!(commands.iter().all(|command| command.program == SERVE));
+        }
+    }
+}
