@@ -332,13 +332,11 @@ fn sources_with_a_penalty_are_shown_and_no_program_can_forge_one(release: Releas
     // A program sends an entry with the same fields.
     machine.write(
         "/usr/local/bin/forge",
-        r#"#!/usr/bin/perl
-use Socket;
-socket(my $journal, PF_UNIX, SOCK_DGRAM, 0) and connect($journal, pack_sockaddr_un("/run/systemd/journal/socket")) and
-    send($journal, "MESSAGE=x\nSOCKUNIT_EVENT=penalty\nSOCKUNIT_SOURCE=192.0.2.1\nSOCKUNIT_PENALTY_SEC=600\n", 0) and
-    print "sent\n";
-$_ = <STDIN>;
-"#,
+        "#!/bin/sh
+printf '%s\\n' MESSAGE=x SOCKUNIT_EVENT=penalty SOCKUNIT_SOURCE=192.0.2.1 SOCKUNIT_PENALTY_SEC=600 |
+    logger --journald && echo sent
+read -r line
+",
     );
     machine.run(
         "chmod 755 /usr/local/bin/forge
@@ -347,6 +345,9 @@ $_ = <STDIN>;
     let source = Ipv4Addr::new(127, 0, 0, 2);
     let mut held = machine.connect_from(source, "127.0.0.1:4000");
     expect(&mut held, "sent\n");
+    machine.journal_until("SOCKUNIT_SOURCE=192.0.2.1 -o cat", "the entry", |text| {
+        text.starts_with('x')
+    });
     assert_eq!(status(&machine, "greeter")["penalties"], json!([]));
     drop(rest(machine.connect_from(source, "127.0.0.1:4000")));
     wait_for("the source is shown", || {
