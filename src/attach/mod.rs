@@ -32,11 +32,12 @@ pub use list::{Listed, list, own};
 pub use listen::{ListenAddress, connect_arguments, listen_directives};
 pub(crate) use lookup::absolute_path;
 pub use probe::{Then, receive};
-pub use remove::{Stopping, has_foreign_unit, remove};
+pub use remove::{Stopping, dismantle, has_foreign_unit, imported, link as socket_link, remove};
 pub use render::{RECORD, RenderedUnit, render_imported};
 pub use sandbox::Level;
 pub use signature::{Maker, sign};
 pub use status::{Connection, Penalised, Remote, Status, Totals, penalties, status};
+pub use store::{Content, Store};
 
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
 use crate::services::ServiceName;

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::render::RECORD;
-use super::signature::{Author, author};
+use super::signature::{Author, author, is_imported};
 use super::status::status;
 use super::store::{Store, read_unit};
 use super::{Error, Kind};
@@ -128,7 +128,33 @@ pub fn attached(place: &Place, name: &ServiceName) -> Result<Option<Attached>, E
     }))
 }
 
-/// Whether a unit of this name exists that neither `add` nor `import` wrote.
+/// A unit file that `import` wrote.
+#[derive(Debug)]
+pub struct ImportedFile {
+    /// Its text of now.
+    pub text: String,
+    /// It was edited since.
+    pub is_edited: bool,
+}
+
+/// The unit file at a path, if `import` wrote it.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub fn imported(place: &Place, path: &Path) -> Result<Option<ImportedFile>, Error> {
+    let bytes = match read(&place.root, path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::Io(path.into(), error)),
+    };
+    Ok(is_imported(&bytes).then(|| ImportedFile {
+        is_edited: author(&bytes) == Author::Changed,
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+    }))
+}
+
+/// Whether a unit of this name exists that `import` did not write.
 pub fn has_foreign_unit(place: &Place, name: &str) -> bool {
     let files = [
         format!("{name}.socket"),
@@ -139,7 +165,7 @@ pub fn has_foreign_unit(place: &Place, name: &str) -> bool {
         files.iter().any(|file| {
             let path = folder.join(file);
             match read(&place.root, &path) {
-                Ok(bytes) => author(&bytes) == Author::Other,
+                Ok(bytes) => !is_imported(&bytes),
                 Err(_) => fs::symlink_metadata(path).is_ok(),
             }
         })

@@ -41,6 +41,11 @@ pub fn sign(text: &str, name: &ServiceName, scope: Scope, maker: Maker) -> Strin
     format!("{first}{SUM}{sum:016x}\n{text}")
 }
 
+/// Whether `import` wrote a file with these bytes.
+pub fn is_imported(file: &[u8]) -> bool {
+    file.starts_with(format!("{MADE}import;").as_bytes())
+}
+
 /// The author of a file with these bytes.
 pub fn author(file: &[u8]) -> Author {
     if !file.starts_with(MADE.as_bytes()) {

@@ -2,13 +2,28 @@
 
 use serde_json::{Value, json};
 
-use super::{Conversion, Converted, Fate};
+use super::{Applied, Conversion, Converted, Done, Fate};
 use crate::superserver::Position;
 
-/// The services and notes as a JSON object.
-pub(crate) fn json(converted: &Converted) -> Value {
+/// The services and notes as a JSON object, with what was installed of them.
+pub(crate) fn json(converted: &Converted, applied: &Applied<'_>) -> Value {
+    let services = converted.services.iter().map(|conversion| {
+        let mut object = service(conversion);
+        let mut applied = applied.iter();
+        let result = applied.find(|(applied, _)| std::ptr::eq(*applied, conversion));
+        let (installed, error) = match result.map(|(_, result)| result) {
+            None => (None, None),
+            Some(Ok(Done::Unchanged)) => (Some("unchanged"), None),
+            Some(Ok(Done::Written)) => (Some("written"), None),
+            Some(Ok(Done::Started)) => (Some("started"), None),
+            Some(Err(error)) => (None, Some(error.to_string())),
+        };
+        object["installed"] = installed.into();
+        object["error"] = error.into();
+        object
+    });
     json!({
-        "services": converted.services.iter().map(service).collect::<Vec<_>>(),
+        "services": services.collect::<Vec<_>>(),
         "notes": notes(&converted.notes),
     })
 }

@@ -5,6 +5,7 @@
 //! no units, but an [`Obstacle`].
 
 mod access;
+mod apply;
 mod host;
 mod inetd;
 mod json;
@@ -15,6 +16,7 @@ mod xinetd;
 
 use std::path::Path;
 
+pub(crate) use apply::{Applied, ApplyError, Done, apply, revert};
 pub(crate) use host::{Host, Root};
 pub(crate) use json::json;
 pub(crate) use report::{Entry, Fate, Report};

@@ -1,5 +1,6 @@
 //! Replaces /etc/services in one step.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -11,7 +12,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
 use super::{EntryConflict, Error, FILE, Outcome, Run};
-use crate::root::{lock, sync};
+use crate::root::{lock, open_directory, sync, temporary_name};
 
 /// The name of the new file while it is written, beside the old one. It is always the same, so that the
 /// next run removes what a killed run has left.
@@ -44,7 +45,7 @@ pub fn replace(
         Run::Dry => None,
     };
     if run != Run::Dry {
-        remove(&folder).map_err(|error| Error::Io(path.clone(), error))?;
+        remove(&folder, NEW.as_ref()).map_err(|error| Error::Io(path.clone(), error))?;
     }
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let mut old = File::from(openat(&folder, OLD, flags, Mode::empty()).map_err(failed)?);
@@ -59,25 +60,40 @@ pub fn replace(
     else {
         return Ok(Outcome::Unchanged);
     };
+    let names = (OsStr::new(NEW), OsStr::new(OLD));
     let done = match run {
-        Run::Real => write(&folder, &stat, &text).and_then(|()| {
-            renameat(&folder, NEW, &folder, OLD)?;
-            sync(&folder)
-        }),
-        Run::Trial => write(&folder, &stat, &text).and_then(|()| remove(&folder)),
+        Run::Real => put(&folder, names, &stat, &text),
+        Run::Trial => write(&folder, names.0, &stat, &text).and_then(|()| remove(&folder, names.0)),
         Run::Dry => Ok(()),
     };
     done.map_err(|error| {
-        let _ = remove(&folder);
+        let _ = remove(&folder, names.0);
         Error::Io(path, error)
     })?;
     Ok(Outcome::Changed)
 }
 
+/// Writes the new file and renames it over the old one, whose owner and mode it gets.
+fn put(
+    folder: &File,
+    (new_name, old_name): (&OsStr, &OsStr),
+    old: &FileStat,
+    text: &[u8],
+) -> io::Result<()> {
+    write(folder, new_name, old, text)?;
+    renameat(folder, new_name, folder, old_name)?;
+    sync(folder)
+}
+
 /// Writes the new file, with the owner and the mode of the old one.
-fn write(folder: &File, old: &FileStat, text: &[u8]) -> io::Result<()> {
+fn write(folder: &File, new_name: &OsStr, old: &FileStat, text: &[u8]) -> io::Result<()> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    let mut new = File::from(openat(folder, NEW, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
+    let mut new = File::from(openat(
+        folder,
+        new_name,
+        flags,
+        Mode::S_IRUSR | Mode::S_IWUSR,
+    )?);
     new.write_all(text)?;
     let (user, group) = (Uid::from_raw(old.st_uid), Gid::from_raw(old.st_gid));
     fchown(&new, Some(user), Some(group))?;
@@ -86,9 +102,45 @@ fn write(folder: &File, old: &FileStat, text: &[u8]) -> io::Result<()> {
     new.sync_all()
 }
 
+/// Replaces the regular file `path` below `root` by the result of `change`, in one step, and keeps owner and
+/// mode. Returns whether it has changed: if `change` returns `None`, it has not.
+///
+/// # Errors
+///
+/// It is no regular file, or cannot be read or replaced.
+pub(crate) fn replace_file(
+    root: &Path,
+    path: &Path,
+    change: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
+) -> io::Result<bool> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Errno::EISDIR.into());
+    };
+    let folder = File::from(open_directory(root, folder, false)?);
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let mut old = File::from(openat(&folder, name, flags, Mode::empty())?);
+    let stat = fstat(old.as_fd())?;
+    if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+        let kind = io::ErrorKind::InvalidInput;
+        return Err(io::Error::new(kind, "not a regular file"));
+    }
+    let mut text = Vec::new();
+    old.read_to_end(&mut text)?;
+    let Some(text) = change(&text) else {
+        return Ok(false);
+    };
+    let new = temporary_name(name);
+    let names = (new.as_os_str(), name);
+    remove(&folder, names.0)?;
+    put(&folder, names, &stat, &text).inspect_err(|_| {
+        let _ = remove(&folder, names.0);
+    })?;
+    Ok(true)
+}
+
 /// Removes what a killed run has left.
-fn remove(folder: &File) -> io::Result<()> {
-    match unlinkat(folder, NEW, UnlinkatFlags::NoRemoveDir) {
+fn remove(folder: &File, name: &OsStr) -> io::Result<()> {
+    match unlinkat(folder, name, UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(error) => Err(error.into()),
     }

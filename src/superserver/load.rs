@@ -14,7 +14,7 @@ use nix::unistd::Group;
 
 use super::meant::{Reading, meant};
 use super::xinetd::{self, Configuration, Item, Note, NoteKind};
-use super::{Position, System, Word, inetd};
+use super::{Position, System, Word, inetd, switch};
 use crate::executable::user_exists;
 use crate::root::{below, read, resolve, walk};
 use crate::services;
@@ -62,7 +62,7 @@ impl Loaded {
 
 /// Reads the configuration of the system below `root` as xinetd and inetd do.
 pub(crate) fn load(root: &Path) -> Loaded {
-    load_as(root, Reading::AsXinetd)
+    load_with(Files::new(root), Reading::AsXinetd)
 }
 
 /// Reads a file or the files of a directory, whichever of the two programs it is for.
@@ -75,7 +75,7 @@ pub(crate) fn load_file(
     path: &Path,
     reading: Reading,
 ) -> Result<Loaded, (PathBuf, io::Error)> {
-    let mut files = Files::new(root);
+    let mut files = Files::before(root);
     let is_directory = resolve(root, path).is_ok_and(|real| real.is_dir());
     let paths = match is_directory {
         true => files.names(path, is_included),
@@ -84,10 +84,10 @@ pub(crate) fn load_file(
     let system = Root::new(root);
     let mut inetd = Vec::new();
     for path in paths {
-        match read(root, &path) {
-            Ok(bytes) if is_xinetd(&bytes) => files.xinetd(&path),
-            Ok(bytes) => inetd.push(inetd::parse(&Rc::from(path), &bytes, &system)),
-            Err(error) => files.unread.push((path, error)),
+        match files.read(&path) {
+            Some(bytes) if is_xinetd(&bytes) => files.xinetd(&path),
+            Some(bytes) => inetd.push(inetd::parse(&Rc::from(path), &bytes, &system)),
+            None => {}
         }
     }
     if let (false, Some(unread)) = (is_directory, files.unread.pop()) {
@@ -108,9 +108,14 @@ fn is_included(name: &[u8]) -> bool {
     !name.contains(&b'.') && !name.ends_with(b"~")
 }
 
-/// Reads the configuration of the system below `root`.
+/// Reads the configuration of the system below `root` as it was before `sockunit import` switched
+/// services off.
 pub(crate) fn load_as(root: &Path, reading: Reading) -> Loaded {
-    let mut files = Files::new(root);
+    load_with(Files::before(root), reading)
+}
+
+fn load_with(mut files: Files<'_>, reading: Reading) -> Loaded {
+    let root = files.root;
     files.xinetd(&below(root, Path::new(XINETD)));
     let system = Root::new(root);
     let mut inetd = Vec::new();
@@ -135,6 +140,8 @@ struct Files<'a> {
     items: Vec<Item>,
     notes: Vec<Note>,
     unread: Vec<(PathBuf, io::Error)>,
+    /// Read the files as they were before `sockunit import` switched services off.
+    before: bool,
 }
 
 impl<'a> Files<'a> {
@@ -146,6 +153,14 @@ impl<'a> Files<'a> {
             items: Vec::new(),
             notes: Vec::new(),
             unread: Vec::new(),
+            before: false,
+        }
+    }
+
+    fn before(root: &'a Path) -> Files<'a> {
+        Files {
+            before: true,
+            ..Files::new(root)
         }
     }
 
@@ -234,6 +249,7 @@ impl<'a> Files<'a> {
     fn read(&mut self, path: &Path) -> Option<Vec<u8>> {
         self.count += 1;
         match read(self.root, path) {
+            Ok(bytes) if self.before => Some(switch::as_before(&bytes)),
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 self.unread.push((path.into(), error));

@@ -9,6 +9,7 @@ pub(crate) mod fixed_system;
 pub(crate) mod inetd;
 mod load;
 mod meant;
+pub(crate) mod switch;
 mod system;
 #[cfg(test)]
 mod tests;

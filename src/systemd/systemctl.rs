@@ -155,6 +155,11 @@ impl Manager {
         self.call(&["try-restart", "--", unit]).map(drop)
     }
 
+    /// Has a unit read its configuration again, and does not wait for it.
+    pub(crate) fn reload(&self, unit: &str) -> Result<(), SystemctlError> {
+        self.call(&["reload", "--no-block", "--", unit]).map(drop)
+    }
+
     /// Stops a unit, or all that match a pattern, and waits for it.
     pub fn stop(&self, unit: &str) -> Result<(), SystemctlError> {
         self.call(&["stop", "--", unit]).map(drop)

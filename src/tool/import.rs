@@ -8,7 +8,7 @@ use clap::{Args, ValueHint};
 
 use super::table::wrapped;
 use super::{say, say_json, with_hint};
-use crate::import::{self, Conversion, Converted, Entry, Fate, Root};
+use crate::import::{self, Applied, ApplyError, Conversion, Converted, Done, Entry, Fate, Root};
 use crate::log::Plain;
 use crate::superserver::{self, Reading};
 use crate::systemd::{Place, Scope};
@@ -22,6 +22,17 @@ pub struct Options {
     /// Write the units to this directory instead of printing them
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     output: Option<PathBuf>,
+    /// Install the units; start the sockets of services that are not switched off, now and at every boot
+    #[arg(long, conflicts_with = "output")]
+    apply: bool,
+    /// Switch each installed service off in the file of xinetd or inetd in the same step, and have the
+    /// program read the file again
+    #[arg(long, requires = "apply")]
+    disable_old: bool,
+    /// Take everything back: remove the units of all imported services, and switch the services on again
+    /// that --disable-old switched off
+    #[arg(long, conflicts_with_all = ["apply", "disable_old", "output", "paths"])]
+    revert: bool,
     /// Take comments after values, masks such as /255.255.255.0 and ports of unlisted services as their
     /// author meant them; xinetd reads something else
     #[arg(long)]
@@ -45,17 +56,82 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         true => Reading::AsMeant,
         false => Reading::AsXinetd,
     };
+    if options.revert {
+        return revert(&place);
+    }
     let converted = converted(options, &place, reading)?;
+    let applied = match options.apply {
+        true => import::apply(&place, &converted, options.disable_old).map_err(|error| {
+            let hint = error.hint();
+            with_hint(format!("cannot import: {error}"), hint)
+        })?,
+        false => Vec::new(),
+    };
     if let Some(directory) = &options.output {
         write(directory, &converted)?;
     }
     if options.json {
-        say_json(&import::json(&converted))?;
+        say_json(&import::json(&converted, &applied))?;
     } else {
-        say(&text(options, &converted))?;
+        say(&(text(options, &converted) + &done(&applied)))?;
     }
     let mut services = converted.services.iter();
-    Ok(!services.any(Conversion::is_left_out))
+    let is_applied = applied.iter().all(|(_, result)| result.is_ok());
+    Ok(is_applied && !services.any(Conversion::is_left_out))
+}
+
+/// What was installed.
+fn done(applied: &Applied<'_>) -> String {
+    let mut text = String::new();
+    let mut any = false;
+    // Writing to a String does not fail.
+    for (service, result) in applied {
+        let name = &service.name;
+        let _ = match result {
+            Ok(Done::Unchanged) => writeln!(text, "unchanged: {name}"),
+            Ok(Done::Written) => writeln!(text, "written: {name}"),
+            Ok(Done::Started) => writeln!(text, "started, now and at every boot: {name}"),
+            Err(error) => writeln!(text, "not installed: {name}: {error}"),
+        };
+        any |= matches!(result, Ok(Done::Written | Done::Started));
+        let hint = result.as_ref().err().and_then(ApplyError::hint);
+        text.extend(hint.map(|hint| format!("hint: {hint}\n")));
+    }
+    if any {
+        text += "take everything back: sockunit import --revert\n";
+    }
+    text
+}
+
+/// Takes everything back.
+fn revert(place: &Place) -> anyhow::Result<bool> {
+    let loaded = superserver::load_as(&place.root, Reading::AsXinetd);
+    let files = loaded
+        .positions()
+        .map(|position| position.file.to_path_buf());
+    let files: Vec<PathBuf> = files.collect();
+    let reverted = import::revert(place, &files).map_err(|error| {
+        with_hint(
+            format!("cannot take everything back: {error}"),
+            error.hint(),
+        )
+    })?;
+    let mut text = String::new();
+    for name in &reverted.removed {
+        let _ = writeln!(text, "removed: {name}");
+    }
+    for path in &reverted.files {
+        let _ = writeln!(
+            text,
+            "{}: its services are switched on again",
+            path.display()
+        );
+    }
+    if text.is_empty() {
+        text += "unchanged: there is no imported service\n";
+    }
+    say(&text)?;
+    Ok(true)
 }
 
 /// Reads and converts the configuration.
@@ -107,7 +183,11 @@ fn text(options: &Options, converted: &Converted) -> String {
     let mut text = String::new();
     // Writing to a String does not fail.
     for service in &converted.services {
-        for unit in service.units.iter().filter(|_| options.output.is_none()) {
+        for unit in service
+            .units
+            .iter()
+            .filter(|_| options.output.is_none() && !options.apply)
+        {
             let _ = writeln!(text, "==> {} <==\n{}", unit.name, unit.text);
         }
     }

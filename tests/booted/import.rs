@@ -4,12 +4,17 @@
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::machine::{Machine, Release};
+use crate::machine::{Machine, Release, repository};
 use crate::support::{PATIENCE, wait_for, wait_until};
 
-on_both_releases!(imported_services_serve_as_xinetd_does);
+on_both_releases!(
+    imported_services_serve_as_xinetd_does,
+    ports_pass_over_and_back_while_clients_connect,
+    the_commands_of_the_readme_move_services_and_take_them_back,
+);
 
 /// What a program sees of itself. What systemd sets for each process is left out, USER of xinetd under systemd 257 too.
 const SHOW: &str = "#!/bin/sh
@@ -107,6 +112,7 @@ service count
 	type		= UNLISTED
 	socket_type	= stream
 	port		= 4005
+	cps		= 0 0
 	wait		= no
 	user		= nobody
 	server		= /usr/local/bin/count
@@ -299,7 +305,8 @@ fn seen(machine: &Machine) -> BTreeMap<String, String> {
     seen
 }
 
-fn imported_services_serve_as_xinetd_does(release: Release) {
+/// A machine in which xinetd serves.
+fn with_xinetd(release: Release) -> Machine {
     let machine = Machine::installed(release);
     for (name, text) in [
         ("show", SHOW),
@@ -318,6 +325,11 @@ fn imported_services_serve_as_xinetd_does(release: Release) {
     wait_for("xinetd serves", || {
         connected(&machine, "127.0.0.1:4009").is_some()
     });
+    machine
+}
+
+fn imported_services_serve_as_xinetd_does(release: Release) {
+    let machine = with_xinetd(release);
     let under_xinetd = seen(&machine);
     machine.run("systemctl stop xinetd.service");
     wait_for("xinetd has ended", || {
@@ -354,4 +366,107 @@ fn imported_services_serve_as_xinetd_does(release: Release) {
     );
     assert_eq!(under_xinetd["[::1]:4013"], "");
     assert_eq!(served.count(), 7, "{under_xinetd:?}");
+}
+
+/// Connects again and again until it is told to stop, and waits for a moment where it is refused. Returns how often
+/// that was, and how often it was served.
+fn clients(machine: &Machine, address: &str, stop: &AtomicBool) -> (u32, u32) {
+    let (mut refused, mut served) = (0, 0);
+    while !stop.load(Ordering::Relaxed) {
+        match answer(connected(machine, address), b"12345").as_str() {
+            "5\n" => served += 1,
+            _ => {
+                refused += 1;
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        }
+    }
+    (refused, served)
+}
+
+fn ports_pass_over_and_back_while_clients_connect(release: Release) {
+    let machine = with_xinetd(release);
+    let xinetd = machine.run("cat /etc/xinetd.conf");
+    let before = seen(&machine);
+    let stop = AtomicBool::new(false);
+    let (refused, served) = std::thread::scope(|scope| {
+        let clients = scope.spawn(|| clients(&machine, "127.0.0.1:4005", &stop));
+        let report = machine.run("sockunit import --apply --disable-old");
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(
+            report.matches("started, now and at every boot: ").count(),
+            12,
+            "{report}"
+        );
+        assert!(report.contains("\nwritten: off\n"), "{report}");
+        clients.join().unwrap()
+    });
+    assert!(
+        refused <= 1 && served > 0,
+        "{refused} refused, {served} served"
+    );
+    let imported = seen(&machine);
+    for (client, answer) in &before {
+        assert_eq!(imported.get(client), Some(answer), "{client}");
+    }
+    let sockets = machine.run("ss -Hlnptu | grep ':40[01]' | grep -c xinetd || true");
+    assert_eq!(sockets, "0");
+    let again = machine.run("sockunit import --apply --disable-old");
+    assert_eq!(again.matches("\nunchanged: ").count(), 13, "{again}");
+
+    let list = machine.run("sockunit list");
+    assert!(
+        list.contains("datagrams") && list.contains("redirected-too"),
+        "{list}"
+    );
+    for name in ["count", "datagrams", "accepts", "redirected", "limited"] {
+        let status = machine.run(&format!("sockunit status {name}"));
+        assert!(status.contains(name), "{status}");
+        let doctor = machine.output(&format!("sockunit doctor {name}"));
+        let text = String::from_utf8_lossy(&doctor.stdout);
+        assert!(!text.contains("problem: "), "{name}: {text}");
+    }
+    machine.run("sockunit remove accepts");
+    assert!(connected(&machine, "127.0.0.1:4011").is_none());
+
+    let report = machine.run("sockunit import --revert");
+    assert_eq!(report.matches("removed: ").count(), 12, "{report}");
+    assert_eq!(machine.run("cat /etc/xinetd.conf"), xinetd);
+    wait_for("xinetd serves again", || {
+        connected(&machine, "127.0.0.1:4009").is_some()
+    });
+    assert_eq!(seen(&machine), before);
+    assert_eq!(
+        machine.run("ls /etc/systemd/system | grep -c 40 || true"),
+        "0"
+    );
+}
+
+fn the_commands_of_the_readme_move_services_and_take_them_back(release: Release) {
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let section = readme
+        .split("\n## ")
+        .find(|text| text.starts_with("Moving from xinetd\n"));
+    let commands = section
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "));
+    let machine = with_xinetd(release);
+    let mut texts = Vec::new();
+    for command in commands {
+        texts.push(machine.run(command.strip_prefix("sudo ").unwrap_or(command)));
+    }
+    let [report, applied, list, reverted] = &texts[..] else {
+        panic!("{texts:?}");
+    };
+    assert!(report.contains("==> show.socket <=="), "{report}");
+    assert!(
+        applied.contains("started, now and at every boot: show\n"),
+        "{applied}"
+    );
+    assert!(list.contains("show "), "{list}");
+    assert!(reverted.contains("removed: show\n"), "{reverted}");
+    wait_for("xinetd serves again", || {
+        connected(&machine, "127.0.0.1:4009").is_some()
+    });
 }

@@ -98,8 +98,8 @@ const GREETER: &str = "service greeter\n{\n\ttype = UNLISTED\n\tsocket_type = st
                        \tuser = nobody\n\tserver = /bin/cat\n}\n";
 
 /// A tree with two services in files of their own, which xinetd reads, and one that it does not.
-fn three() -> Tree {
-    let tree = base("three");
+fn three(name: &str) -> Tree {
+    let tree = base(name);
     tree.write(
         "etc/xinetd.conf",
         "defaults\n{\n\tinstances = 7\n}\nincludedir /etc/xinetd.d\n",
@@ -122,7 +122,7 @@ fn units(text: &str) -> Vec<&str> {
 
 #[test]
 fn files_and_directories_select_services_with_the_defaults_that_apply_to_them() {
-    let tree = three();
+    let tree = three("selected");
     let both = ["one.service", "one.socket", "two.service", "two.socket"];
     for (paths, expected) in [
         (&[][..], &both[..]),
@@ -145,7 +145,7 @@ fn files_and_directories_select_services_with_the_defaults_that_apply_to_them() 
 
 #[test]
 fn units_are_written_to_a_directory() {
-    let tree = three();
+    let tree = three("written");
     let output = tree.path("output/units");
     let (text, _) = imported(&tree, &["--output", output.to_str().unwrap()]);
     assert_eq!(units(&text), [""; 0]);
@@ -156,7 +156,7 @@ fn units_are_written_to_a_directory() {
 
 #[test]
 fn json_has_the_units_and_what_becomes_of_each_attribute() {
-    let tree = three();
+    let tree = three("json");
     let output = tool::on(tree.root(), &["import"], &["--json", "/etc/xinetd.d/one"]);
     let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let service = &value["services"][0];
@@ -196,4 +196,100 @@ fn no_word_of_a_file_becomes_more_than_a_value() {
     }
     let words = " -- /bin/cat %%h \"$${X}\" \"\\\\\" \";\" \"\\x7f\" \"\\x0d\"\n";
     assert!(text.contains(words), "{words}: {text}");
+}
+
+/// A tree with services of both programs, two of them in one file, and one switched off.
+fn both(name: &str) -> Tree {
+    let tree = base(name);
+    let two = GREETER.replace("greeter", "two").replace("4000", "4002");
+    let off = GREETER
+        .replace("greeter", "off")
+        .replace("{", "{\n\tdisable = yes");
+    tree.write("etc/xinetd.conf", "includedir /etc/xinetd.d\n")
+        .write("etc/xinetd.d/one", GREETER.replace("greeter", "one") + "# x\n\n" + &two)
+        .write("etc/xinetd.d/off", off)
+        .set_mode("etc/xinetd.d/one", 0o640)
+        .write(
+            "etc/inetd.conf",
+            "# x\nhttp stream tcp nowait nobody /bin/cat cat\n\nfinger stream tcp nowait nobody /bin/cat cat\n",
+        );
+    fs::create_dir_all(tree.path("etc/systemd/system/sockets.target.wants")).unwrap();
+    tree
+}
+
+#[test]
+fn apply_installs_units_switches_the_old_services_off_and_revert_restores_the_tree() {
+    let tree = both("both");
+    let before = tree.snapshot();
+    let (text, status) = imported(&tree, &["--apply", "--disable-old"]);
+    assert_eq!(status, Some(0), "{text}");
+    for line in [
+        "written: one",
+        "written: two",
+        "written: off",
+        "written: http",
+        "written: finger",
+        "take everything back: sockunit import --revert",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line}: {text}");
+    }
+    let wants = "etc/systemd/system/sockets.target.wants";
+    let mut linked: Vec<_> = fs::read_dir(tree.path(wants))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    linked.sort();
+    assert_eq!(
+        linked,
+        ["finger.socket", "http.socket", "one.socket", "two.socket"]
+    );
+    // xinetd and inetd do not serve them any more, and check knows it.
+    for (name, port) in [("a", "4000"), ("a", "4002"), ("a", "79"), ("a", "80")] {
+        let output = tool::on(tree.root(), &["check"], &[name, port]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(!text.contains("inetd serves"), "{text}");
+    }
+    assert_eq!(tree.read("etc/xinetd.d/one").matches("= yes").count(), 2);
+    // Again: nothing changes, and the report is the same.
+    let applied = tree.snapshot();
+    let (again, status) = imported(&tree, &["--apply", "--disable-old"]);
+    assert_eq!((tree.snapshot(), status), (applied, Some(0)));
+    assert_eq!(again.matches("unchanged: ").count(), 5, "{again}");
+    let output = tool::on(tree.root(), &["list"], &[]);
+    let list = String::from_utf8(output.stdout).unwrap();
+    assert!(list.contains("one") && list.contains("finger"), "{list}");
+    let (text, status) = imported(&tree, &["--revert"]);
+    assert_eq!(status, Some(0), "{text}");
+    assert_eq!(tree.snapshot(), before);
+    let (text, _) = imported(&tree, &["--revert"]);
+    assert_eq!(text, "unchanged: there is no imported service\n");
+}
+
+#[test]
+fn a_service_that_xinetd_serves_is_installed_only_if_it_is_switched_off_there() {
+    let tree = both("served");
+    let (text, status) = imported(&tree, &["--apply", "/etc/xinetd.d"]);
+    assert_eq!(status, Some(1));
+    assert!(
+        text.contains("not installed: one: xinetd serves it\nhint: --disable-old"),
+        "{text}"
+    );
+    assert!(text.contains("written: off\n"), "{text}");
+    assert!(!tree.path("etc/systemd/system/one.socket").exists());
+    assert!(!tree.path("etc/systemd/system/http.socket").exists());
+}
+
+#[test]
+fn edited_units_are_not_replaced() {
+    let tree = both("edited");
+    let socket = "etc/systemd/system/one.socket";
+    imported(&tree, &["--apply", "--disable-old", "/etc/xinetd.d/one"]);
+    tree.write(socket, tree.read(socket) + "# mine\n");
+    let (text, status) = imported(&tree, &["--apply", "--disable-old", "/etc/xinetd.d/one"]);
+    assert_eq!(status, Some(1));
+    assert!(
+        text.contains("edited since import wrote it: /etc/systemd"),
+        "{text}"
+    );
+    assert!(tree.read(socket).ends_with("# mine\n"));
 }

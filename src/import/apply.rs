@@ -1,0 +1,412 @@
+//! Installs the units of imported services, and takes over their ports.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Conversion, Converted, SuperServer};
+use crate::attach::{self, Content, Kind, RECORD, Store, imported, socket_link};
+use crate::services::replace_file;
+use crate::superserver::switch::{self, Entry};
+use crate::systemd::{Manager, Place, SystemctlError, Unit, UnitFile};
+
+/// The services of Debian's packages of xinetd and inetd.
+const SUPER_SERVERS: [&str; 4] = [
+    "xinetd.service",
+    "inetd.service",
+    "openbsd-inetd.service",
+    "inetutils-inetd.service",
+];
+
+/// How long xinetd or inetd may take to close a port.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// What was done for a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// It was installed already.
+    Unchanged,
+    /// Its units were written. Its socket is not started.
+    Written,
+    /// Its socket listens, and is started at boot.
+    Started,
+}
+
+/// Why a service was not installed; nothing of it is left.
+#[derive(Debug)]
+pub(crate) enum ApplyError {
+    /// xinetd or inetd serve it, and it is not to be switched off there.
+    Served(SuperServer),
+    /// Unit files that were edited since they were written.
+    Edited(Vec<PathBuf>),
+    /// The units could not be written or removed.
+    Units(attach::Error),
+    /// The file of xinetd or inetd could not be changed.
+    File(PathBuf, io::Error),
+    /// systemctl failed.
+    Systemctl(SystemctlError),
+    /// Its port is still in use.
+    PortInUse(u16),
+}
+
+impl std::fmt::Display for ApplyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ApplyError::Served(program) => write!(f, "{} serves it", program.name()),
+            ApplyError::Edited(paths) => {
+                let paths: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+                write!(f, "edited since import wrote it: {}", paths.join(", "))
+            }
+            ApplyError::Units(error) => error.fmt(f),
+            ApplyError::File(path, error) => write!(f, "{}: {error}", path.display()),
+            ApplyError::Systemctl(error) => error.fmt(f),
+            ApplyError::PortInUse(port) => write!(f, "the port {port} is still in use"),
+        }
+    }
+}
+
+impl ApplyError {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            ApplyError::Served(_) => Some("--disable-old switches it off there in the same step"),
+            ApplyError::Edited(_) => Some("remove it with sockunit remove --force first"),
+            ApplyError::PortInUse(_) => {
+                Some("sockunit check shows what uses it; the old service is switched on again")
+            }
+            ApplyError::File(_, error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Some("run this as root")
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<attach::Error> for ApplyError {
+    fn from(error: attach::Error) -> ApplyError {
+        ApplyError::Units(error)
+    }
+}
+
+impl From<SystemctlError> for ApplyError {
+    fn from(error: SystemctlError) -> ApplyError {
+        ApplyError::Systemctl(error)
+    }
+}
+
+/// What was done for each service that has units.
+pub(crate) type Applied<'c> = Vec<(&'c Conversion, Result<Done, ApplyError>)>;
+
+/// Installs the services that have units, one after the other. With `disable_old`, each one that is
+/// served by xinetd or inetd is switched off there in the same step; without, it is not installed.
+///
+/// # Errors
+///
+/// The units cannot be locked.
+pub(crate) fn apply<'c>(
+    place: &Place,
+    converted: &'c Converted,
+    disable_old: bool,
+) -> Result<Applied<'c>, attach::Error> {
+    let store = Store::open(place)?;
+    let applier = Applier {
+        place,
+        store,
+        manager: Manager::of(place),
+        disable_old,
+    };
+    let services = converted.services.iter();
+    let services = services.filter(|service| !service.units.is_empty());
+    // From the end of each file, so that the numbers of the lines before stay right.
+    let mut applied: Applied<'c> = services
+        .rev()
+        .map(|service| (service, applier.service(service)))
+        .collect();
+    applied.reverse();
+    Ok(applied)
+}
+
+struct Applier<'a> {
+    place: &'a Place,
+    store: Store,
+    manager: Option<Manager>,
+    disable_old: bool,
+}
+
+impl Applier<'_> {
+    fn service(&self, service: &Conversion) -> Result<Done, ApplyError> {
+        let enabled = service.is_enabled();
+        let entry = service.entry();
+        if enabled && !self.disable_old && !self.is_off(service, entry)? {
+            return Err(ApplyError::Served(service.super_server));
+        }
+        let changed = self.write(service)?;
+        if !enabled {
+            if let (Some(manager), true) = (&self.manager, changed) {
+                manager.daemon_reload()?;
+            }
+            return Ok(if changed {
+                Done::Written
+            } else {
+                Done::Unchanged
+            });
+        }
+        let mut before = None;
+        let done = self.take_over(service, entry, changed, &mut before);
+        if done.is_err() {
+            // The first error is the one to report.
+            if let (Ok(name), true) = (service.name.parse(), changed) {
+                let _ = attach::dismantle(self.place, &self.store, &name);
+            }
+            if before.is_some() {
+                let _ = self.replace(service, |_| before);
+                let _ = reload_super_servers(self.manager.as_ref());
+            }
+        }
+        done
+    }
+
+    /// Writes the units that differ, the service unit first. Returns whether there were any.
+    fn write(&self, service: &Conversion) -> Result<bool, ApplyError> {
+        let files = [
+            format!("{}.socket", service.name),
+            format!("{}.service", service.name),
+            format!("{}@.service", service.name),
+        ];
+        let mut changed = false;
+        let mut edited = Vec::new();
+        let mut stale = Vec::new();
+        for file in files {
+            let path = self.store.folder().join(&file);
+            let planned = service.units.iter().find(|unit| unit.name == file);
+            let Some(state) = imported(self.place, &path)? else {
+                changed |= planned.is_some();
+                continue;
+            };
+            if planned.is_some_and(|unit| unit.text == state.text) {
+                continue;
+            }
+            changed = true;
+            match (state.is_edited, planned) {
+                (true, _) => edited.push(path),
+                (false, None) => stale.push(file),
+                (false, Some(_)) => {}
+            }
+        }
+        if !edited.is_empty() {
+            return Err(ApplyError::Edited(edited));
+        }
+        if changed {
+            for file in stale {
+                self.store.take(&file)?;
+            }
+            for unit in &service.units {
+                self.store.put(&unit.name, Content::Text(&unit.text))?;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Switches the old service off and starts the socket. `before` gets the old text of the file that it
+    /// changes.
+    fn take_over(
+        &self,
+        service: &Conversion,
+        entry: Entry,
+        changed: bool,
+        before: &mut Option<Vec<u8>>,
+    ) -> Result<Done, ApplyError> {
+        let link = socket_link(&service.name);
+        let is_linked = self.store.exists(&link);
+        if !is_linked {
+            let target = PathBuf::from(format!("../{}.socket", service.name));
+            self.store.put(&link, Content::Link(&target))?;
+        }
+        let socket = format!("{}.socket", service.name);
+        if let (Some(manager), true) = (&self.manager, changed || !is_linked) {
+            manager.daemon_reload()?;
+        }
+        let off = self.replace(service, |bytes| {
+            let off = switch::switched_off(bytes, &[entry]);
+            *before = off.as_ref().map(|_| bytes.to_vec());
+            off
+        })?;
+        let Some(manager) = &self.manager else {
+            return Ok(match changed || off || !is_linked {
+                true => Done::Written,
+                false => Done::Unchanged,
+            });
+        };
+        let state = manager.show(&socket, &["ActiveState"])?;
+        let is_active = state.get("ActiveState") == "active";
+        if is_active && !changed && !off {
+            return Ok(Done::Unchanged);
+        }
+        if is_active {
+            manager.stop(&socket)?;
+            let _ = manager.stop(&format!("{}.service", service.name));
+        }
+        if off {
+            reload_super_servers(Some(manager))?;
+        }
+        let ports = Ports::of(service);
+        let deadline = Instant::now() + PATIENCE;
+        while ports.are_bound() {
+            if Instant::now() > deadline {
+                return Err(ApplyError::PortInUse(ports.port));
+            }
+            thread::sleep(PAUSE);
+        }
+        manager.start(&socket)?;
+        Ok(Done::Started)
+    }
+
+    /// Whether the service is switched off in its file.
+    fn is_off(&self, service: &Conversion, entry: Entry) -> Result<bool, ApplyError> {
+        let path = &service.position.file;
+        let bytes = crate::root::read(&self.place.root, path)
+            .map_err(|error| ApplyError::File(path.to_path_buf(), error))?;
+        Ok(switch::switched_off(&bytes, &[entry]).is_none())
+    }
+
+    fn replace(
+        &self,
+        service: &Conversion,
+        change: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
+    ) -> Result<bool, ApplyError> {
+        let path = &service.position.file;
+        let real = crate::root::resolve(&self.place.root, path);
+        real.and_then(|real| replace_file(&self.place.root, &real, change))
+            .map_err(|error| ApplyError::File(path.to_path_buf(), error))
+    }
+}
+
+impl Conversion {
+    /// Where the service is in its file.
+    fn entry(&self) -> Entry {
+        match self.super_server {
+            SuperServer::Xinetd => Entry::Xinetd(self.position.line),
+            SuperServer::Inetd => Entry::Inetd(self.position.line),
+        }
+    }
+}
+
+/// Has xinetd and inetd read their files again, as far as they run.
+fn reload_super_servers(manager: Option<&Manager>) -> Result<(), SystemctlError> {
+    let Some(manager) = manager else {
+        return Ok(());
+    };
+    for unit in SUPER_SERVERS {
+        let state = manager.show(unit, &["ActiveState", "Id"])?;
+        // An alias has the state of its unit.
+        if state.get("ActiveState") == "active" && state.get("Id") == unit {
+            manager.reload(unit)?;
+        }
+    }
+    Ok(())
+}
+
+/// The port of a service, as the kernel lists it.
+struct Ports {
+    files: [&'static str; 2],
+    /// The state of a socket that has the port, in the kernel's numbers.
+    state: &'static str,
+    port: u16,
+}
+
+impl Ports {
+    fn of(service: &Conversion) -> Ports {
+        let socket = service
+            .units
+            .iter()
+            .find(|unit| unit.name.ends_with(".socket"));
+        let text = socket.map(|unit| unit.text.as_str()).unwrap_or_default();
+        let file = UnitFile::parse(text.as_bytes());
+        let mut assignments = file.assignments.into_iter();
+        let listen = assignments.find(|line| line.key.starts_with("Listen"));
+        let (is_datagram, port) = listen.map_or((false, 0), |line| {
+            let port = line
+                .value
+                .rsplit(':')
+                .next()
+                .and_then(|port| port.parse().ok());
+            (line.key == "ListenDatagram", port.unwrap_or(0))
+        });
+        match is_datagram {
+            true => Ports {
+                files: ["/proc/net/udp", "/proc/net/udp6"],
+                state: "07",
+                port,
+            },
+            false => Ports {
+                files: ["/proc/net/tcp", "/proc/net/tcp6"],
+                state: "0A",
+                port,
+            },
+        }
+    }
+
+    /// Whether a socket has the port, at any address.
+    fn are_bound(&self) -> bool {
+        let port = format!(":{:04X}", self.port);
+        self.files.iter().any(|file| {
+            let text = fs::read_to_string(file).unwrap_or_default();
+            text.lines().skip(1).any(|line| {
+                let mut fields = line.split_whitespace();
+                let local = fields.nth(1).unwrap_or_default();
+                local.ends_with(&port) && fields.nth(1) == Some(self.state)
+            })
+        })
+    }
+}
+
+/// What was taken back.
+#[derive(Debug, Default)]
+pub(crate) struct Reverted {
+    /// The services whose units were removed.
+    pub(crate) removed: Vec<String>,
+    /// The files in which services were switched on again.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Removes the units of imported services, and switches them on again in the files of xinetd and inetd.
+///
+/// # Errors
+///
+/// The first one. What was taken back before it stays so.
+pub(crate) fn revert(place: &Place, files: &[PathBuf]) -> Result<Reverted, ApplyError> {
+    let mut reverted = Reverted::default();
+    let mut files = files.to_vec();
+    for (name, _) in attach::own(place).map_err(attach::Error::from)? {
+        let path = place.own_folder().join(format!("{name}.socket"));
+        if imported(place, &path)?.is_none() {
+            continue;
+        }
+        for kind in [Kind::Shared, Kind::PerConnection] {
+            let unit = Unit::load(place, &kind.service(&name)).map_err(attach::Error::from)?;
+            let source = unit.value(RECORD, "Source");
+            files.extend(source.map(|source| place.path(source.text)));
+        }
+        attach::remove(place, &name, false, drop)?;
+        reverted.removed.push(name.to_string());
+    }
+    files.sort();
+    files.dedup();
+    for path in &files {
+        let real = crate::root::resolve(&place.root, path);
+        let changed = real.and_then(|real| replace_file(&place.root, &real, switch::switched_on));
+        match changed {
+            Ok(true) => reverted.files.push(path.clone()),
+            Ok(false) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(ApplyError::File(path.clone(), error)),
+        }
+    }
+    if !reverted.files.is_empty() {
+        reload_super_servers(Manager::of(place).as_ref())?;
+    }
+    Ok(reverted)
+}

@@ -1,0 +1,184 @@
+//! Switches services off in files of xinetd and inetd with lines that can be taken out again exactly.
+
+use super::word::is_space;
+
+/// The line before each line that was added or changed.
+const MARK: &[u8] = b"# Switched off by sockunit import; to take it back: sockunit import --revert";
+/// The line that follows in a file of xinetd. The first `disable` of an entry counts.
+const DISABLE: &[u8] = b"\tdisable\t\t= yes";
+/// What is put before a line of inetd.conf, as update-inetd(8) does.
+const OFF: &[u8] = b"#<off># ";
+
+/// A service in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// The line of its `service` keyword in a file of xinetd, from 1.
+    Xinetd(usize),
+    /// Its line in inetd.conf, from 1.
+    Inetd(usize),
+}
+
+/// The file with these services switched off; `None` if nothing is to be changed.
+pub(crate) fn switched_off(bytes: &[u8], entries: &[Entry]) -> Option<Vec<u8>> {
+    let mut lines: Vec<Vec<u8>> = split(bytes);
+    let mut changed = false;
+    let mut entries = entries.to_vec();
+    // From the end, so that the numbers of the lines before stay right.
+    entries.sort_by_key(|entry| match entry {
+        Entry::Xinetd(line) | Entry::Inetd(line) => std::cmp::Reverse(*line),
+    });
+    entries.dedup();
+    for entry in entries {
+        match entry {
+            Entry::Xinetd(line) => {
+                let after = lines
+                    .iter()
+                    .skip(line)
+                    .position(|line| trimmed(line) == b"{");
+                let Some(brace) = after.map(|after| line + after) else {
+                    continue;
+                };
+                let next = lines.get(brace + 1);
+                if next.is_some_and(|next| trimmed(next) == MARK) {
+                    continue;
+                }
+                lines.insert(brace + 1, [b"\t", MARK].concat());
+                lines.insert(brace + 2, DISABLE.to_vec());
+            }
+            Entry::Inetd(line) => {
+                let at = line - 1;
+                let is_marked = at > 0 && lines.get(at - 1).is_some_and(|line| line == MARK);
+                let Some(text) = lines.get_mut(at) else {
+                    continue;
+                };
+                if is_marked {
+                    continue;
+                }
+                *text = [OFF, text].concat();
+                lines.insert(at, MARK.to_vec());
+            }
+        }
+        changed = true;
+    }
+    changed.then(|| lines.join(&b'\n'))
+}
+
+/// The file as it was before; `None` if it has no marks.
+pub(crate) fn switched_on(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut lines = Vec::new();
+    let changed = unmark(bytes, |line| lines.extend(line.map(<[u8]>::to_vec)));
+    changed.then(|| lines.join(&b'\n'))
+}
+
+/// The file as it was before, with an empty line for each that is taken out, so that the numbers of lines
+/// stay right.
+pub(crate) fn as_before(bytes: &[u8]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    unmark(bytes, |line| lines.push(line.unwrap_or_default().to_vec()));
+    lines.join(&b'\n')
+}
+
+/// Passes each line on, and `None` for each that was added. Returns whether there were any.
+fn unmark(bytes: &[u8], mut line: impl FnMut(Option<&[u8]>)) -> bool {
+    let mut changed = false;
+    let mut after_mark = None;
+    for text in bytes.split(|byte| *byte == b'\n') {
+        match after_mark.take() {
+            Some(_) if text == DISABLE => {
+                line(None);
+                line(None);
+                changed = true;
+                continue;
+            }
+            Some(mark) => match text.strip_prefix(OFF) {
+                Some(rest) => {
+                    line(None);
+                    line(Some(rest));
+                    changed = true;
+                    continue;
+                }
+                None => line(Some(mark)),
+            },
+            None => {}
+        }
+        match trimmed(text) == MARK {
+            true => after_mark = Some(text),
+            false => line(Some(text)),
+        }
+    }
+    if let Some(mark) = after_mark {
+        line(Some(mark));
+    }
+    changed
+}
+
+fn split(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let lines = bytes.split(|byte| *byte == b'\n');
+    lines.map(<[u8]>::to_vec).collect()
+}
+
+fn trimmed(line: &[u8]) -> &[u8] {
+    let start = line.iter().position(|byte| !is_space(*byte));
+    let end = line.iter().rposition(|byte| !is_space(*byte));
+    match (start, end) {
+        (Some(start), Some(end)) => &line[start..=end],
+        _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const XINETD: &[u8] = b"service a\n{\n\tport = 1\n}\n# x\nservice b\n\n {\n\tdisable = no\n}";
+    const INETD: &[u8] =
+        b"# x\na stream tcp nowait root /bin/a\n\nb stream tcp nowait root /bin/b\n";
+
+    #[test]
+    fn services_are_switched_off_and_on_again() {
+        let off = switched_off(XINETD, &[Entry::Xinetd(1), Entry::Xinetd(6)]).unwrap();
+        let text = String::from_utf8(off.clone()).unwrap();
+        assert_eq!(text.matches("\n\tdisable\t\t= yes\n").count(), 2, "{text}");
+        assert!(text.contains("\n {\n\t# Switched off"), "{text}");
+        assert_eq!(switched_on(&off).unwrap(), XINETD);
+        assert_eq!(switched_on(XINETD), None);
+        assert_eq!(
+            switched_off(&off, &[Entry::Xinetd(1), Entry::Xinetd(8)]),
+            None
+        );
+        let before = as_before(&off);
+        assert_eq!(split(&before).len(), split(&off).len());
+
+        let off = switched_off(INETD, &[Entry::Inetd(2), Entry::Inetd(4)]).unwrap();
+        let text = String::from_utf8(off.clone()).unwrap();
+        assert_eq!(text.matches("\n#<off># ").count(), 2, "{text}");
+        assert_eq!(switched_on(&off).unwrap(), INETD);
+        assert_eq!(
+            switched_off(&off, &[Entry::Inetd(3), Entry::Inetd(6)]),
+            None
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_file_is_the_same_after_off_and_on(
+            lines in prop::collection::vec("service a|\\{|\\}|a b c d e f|# x| |\t\\{ ?|\\}\r", 0..12),
+            chosen in prop::collection::vec((any::<bool>(), 1..14usize), 0..4),
+        ) {
+            let text = lines.join("\n").into_bytes();
+            let is_xinetd = chosen.first().is_some_and(|(is_xinetd, _)| *is_xinetd);
+            let entries: Vec<Entry> = chosen
+                .iter()
+                .map(|(_, line)| match is_xinetd {
+                    true => Entry::Xinetd(*line),
+                    false => Entry::Inetd(*line),
+                })
+                .collect();
+            if let Some(off) = switched_off(&text, &entries) {
+                prop_assert_eq!(switched_on(&off).unwrap(), text);
+                prop_assert_eq!(split(&as_before(&off)).len(), split(&off).len());
+            }
+        }
+    }
+}
