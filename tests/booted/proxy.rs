@@ -12,6 +12,7 @@ on_both_releases!(
     health_checks_of_haproxy_keep_a_service_up_and_are_not_logged,
     hello_and_celebs_log_the_client_of_haproxy,
     an_agent_takes_a_service_out_of_haproxy_and_back,
+    stunnel_in_front_of_an_af_unix_socket_passes_the_address_of_its_client,
     a_client_that_floods_through_haproxy_does_not_keep_others_out,
 );
 
@@ -277,5 +278,43 @@ fn an_agent_takes_a_service_out_of_haproxy_and_back(release: Release) {
             "unchanged: who was not draining"
         );
         machine.run("sockunit remove who && sockunit remove who-agent");
+    }
+}
+
+fn stunnel_in_front_of_an_af_unix_socket_passes_the_address_of_its_client(release: Release) {
+    let machine = Machine::installed(release);
+    machine.run(
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 9 -subj /CN=localhost \\
+             -keyout /etc/stunnel/key.pem -out /etc/stunnel/cert.pem 2>/dev/null && chmod 600 /etc/stunnel/key.pem",
+    );
+    // As in the README.
+    machine.write(
+        "/etc/stunnel/greeter.conf",
+        "foreground = yes\nsyslog = no\npid =\nsetuid = stunnel4\nsetgid = stunnel4\n\
+         [greeter]\naccept = 4443\nconnect = /run/greeter.sock\nprotocol = proxy\n\
+         cert = /etc/stunnel/cert.pem\nkey = /etc/stunnel/key.pem\n",
+    );
+    for kind in KINDS {
+        machine.run(&format!(
+            "sockunit add {kind} --listen /run/greeter.sock --group stunnel4 --accept-proxy unix greeter 4000 \\
+                 -- sh -c 'echo \"$REMOTE_ADDR\"; cat /etc/stunnel/key.pem; true'
+             systemctl start stunnel@greeter"
+        ));
+        wait_for("stunnel listens", || {
+            !machine
+                .run("ss --no-header -tln 'sport = :4443'")
+                .is_empty()
+        });
+        let received =
+            machine.run("openssl s_client -quiet -connect 127.0.0.1:4443 2>/dev/null </dev/null");
+        assert_eq!(received, "127.0.0.1");
+        let journal = machine.journal_until("-t greeter -o cat", "the client", |journal| {
+            journal.contains("127.0.0.1:")
+        });
+        assert!(journal.contains("Permission denied"), "{journal}");
+        machine.run(
+            "sockunit remove greeter && systemctl stop stunnel@greeter
+             journalctl --quiet --rotate --vacuum-time=1s 2>/dev/null",
+        );
     }
 }
