@@ -31,7 +31,7 @@ pub use error::Error;
 pub use list::{Listed, list, own};
 pub use listen::{ListenAddress, connect_arguments, listen_directives};
 pub(crate) use lookup::absolute_path;
-pub use probe::{Then, receive};
+pub use probe::BUFFERED;
 pub use remove::{Stopping, has_foreign_unit, remove};
 pub use render::{RECORD, RenderedUnit, render_imported};
 pub use sandbox::Level;

@@ -150,6 +150,7 @@ fn masked(place: &Place, unit: &Unit) -> Problem {
     let fixer = Fixer {
         place,
         socket: &unit.name,
+        shared: None,
     };
     let problem = Problem::new(
         format!(
@@ -269,6 +270,7 @@ fn no_service(place: &Place, socket: &Unit, wanted: &str, accept: bool) -> Probl
     let fixer = Fixer {
         place,
         socket: &socket.name,
+        shared: None,
     };
     match accept {
         // Only the name of the file is wrong.
