@@ -17,11 +17,11 @@ use crate::log::escape;
 use crate::systemd::journalctl::{self, Entries, Filter};
 
 /// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long everything may take, the connecting included.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// After this long without a byte, the client closes its sending half.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub const PATIENCE: Duration = Duration::from_secs(2);
 /// What comes later than this is called late.
 const LATE: Duration = Duration::from_secs(1);
 
@@ -276,10 +276,9 @@ fn closed(subject: &Subject<'_>, target: &Target, entries: &Entries) -> Problem 
     let advice = symptom::advice(subject, entries);
     let hint = match &advice {
         Some(advice) => format!("if the program wrote the entries above: {}", advice.text),
-        None if entries.list.is_empty() => {
-            format!("run the program by hand and see what it writes: {command}")
-        }
-        None => format!("see the entries above; {unit} runs: {command}"),
+        None => format!(
+            "see what the program writes, and how it ends, in the sandbox of {unit}, which runs: {command}"
+        ),
     };
     let problem = Problem::new(
         format!("{target} accepts the connection and closes it without a byte"),
@@ -291,6 +290,6 @@ fn closed(subject: &Subject<'_>, target: &Target, entries: &Entries) -> Problem 
     );
     match advice {
         Some(advice) => advice.with_commands(subject, problem),
-        None => problem,
+        None => problem.command(subject.fixer().try_out(&subject.name)),
     }
 }

@@ -13,7 +13,7 @@ const MOMENT: Duration = Duration::from_millis(300);
 const INTERVAL: Duration = Duration::from_millis(50);
 
 /// The properties of each unit that may have failed.
-const PROPERTIES: [&str; 7] = [
+pub const PROPERTIES: [&str; 7] = [
     "Id",
     "ActiveState",
     "SubState",
@@ -89,7 +89,10 @@ fn failed(subject: &Subject<'_>, manager: Manager) -> Result<(), Problem> {
     let program = match &advice {
         Some(advice) if certain => advice.text.clone(),
         Some(advice) => format!("if the program wrote the entries above: {}", advice.text),
-        None => "fix the program".into(),
+        None => format!(
+            "fix the program, which sockunit try {} runs in its sandbox",
+            subject.name
+        ),
     };
     let reset = match subject.accept {
         true => "this removes the failed instances from memory",
@@ -140,7 +143,7 @@ fn not_restarting(subject: &Subject<'_>, unit: &Properties) -> Result<(), Proble
 }
 
 /// Explains a `Result=` of systemd.
-fn how(result: &str, status: &str) -> String {
+pub fn how(result: &str, status: &str) -> String {
     let meaning = match status {
         "126" => "a program cannot be executed",
         "127" => "a program was not found",

@@ -28,6 +28,15 @@ impl Fixer<'_> {
         command.literals(words)
     }
 
+    /// The command that runs the program of a service in its own sandbox.
+    pub fn try_out(&self, name: &str) -> ShellCommand {
+        let command = match self.place.scope {
+            Scope::System => ShellCommand::new(&["sockunit", "try"]),
+            Scope::User => ShellCommand::new(&["sockunit", "try", "--user"]),
+        };
+        command.arg(name)
+    }
+
     /// Adds lines to a section of a unit, in a drop-in.
     pub fn by_drop_in(
         &self,

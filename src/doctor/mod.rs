@@ -28,11 +28,13 @@ mod socket;
 mod streams;
 mod subject;
 mod symptom;
+mod trial;
 mod users;
 mod verify;
 
 pub use json::json;
 pub use report::{CheckResult, Outcome, Problem};
+pub use trial::try_service;
 
 use self::subject::Subject;
 use crate::systemd::{Place, journalctl};

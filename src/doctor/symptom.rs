@@ -76,11 +76,14 @@ impl Class {
         let at: Vec<&str> = found.iter().map(|found| found.line.as_str()).collect();
         let cause = format!("{} ({})", self.means, at.join("; "));
         let words = match self.fix {
-            Fix::Words(fix) => Some(fix),
-            Fix::ForRoot(fix) if !subject.is_root() => Some(fix),
-            Fix::OneOf if found.len() > 1 => {
-                Some("lift one of these lines after the other to find out which it is")
-            }
+            // The name of the service is that of its directory too.
+            Fix::Words(fix) => Some(fix.replace("NAME", &subject.name)),
+            Fix::ForRoot(fix) if !subject.is_root() => Some(fix.to_string()),
+            Fix::OneOf if found.len() > 1 => Some(format!(
+                "lift one of these lines after the other to find out which it is, as sockunit try {} --property {} does",
+                subject.name,
+                found[0].lift.concat()
+            )),
             Fix::Together | Fix::OneOf | Fix::ForRoot(_) => None,
         };
         // Two directives may be lifted by the same line.
@@ -91,7 +94,7 @@ impl Class {
             }
         }
         let fix = match (words, lines.is_empty()) {
-            (Some(words), _) => words.to_string(),
+            (Some(words), _) => words,
             (None, true) => "change that line".to_string(),
             (None, false) => allowed_by(subject, &lines),
         };

@@ -8,6 +8,7 @@ mod sandboxed;
 #[cfg(feature = "sockets")]
 mod sockets;
 mod statements;
+mod trial;
 mod units;
 
 use std::io::Write;
@@ -24,6 +25,8 @@ use crate::support::{Mode, expect, wait_for};
 
 on_both_releases!(
     the_problem_of_every_broken_service_is_found_and_its_fix_works,
+    the_problem_of_every_broken_unit_is_found_and_its_fix_works,
+    what_a_sandbox_forbids_is_found_and_its_fix_works,
     working_services_have_no_problem,
     a_shared_service_at_its_limit_is_found,
     a_users_own_services_are_checked_without_root,
@@ -136,18 +139,32 @@ fn examine(machine: &Machine, case: &Case) -> Report {
 }
 
 fn the_problem_of_every_broken_service_is_found_and_its_fix_works(release: Release) {
-    let machine = Machine::installed(release);
-    // SOCKUNIT_CASE=case7,case9 runs these only.
+    find_and_fix_all(release, BROKEN, 0);
+}
+
+fn the_problem_of_every_broken_unit_is_found_and_its_fix_works(release: Release) {
+    find_and_fix_all(release, units::BROKEN, 100);
+}
+
+fn what_a_sandbox_forbids_is_found_and_its_fix_works(release: Release) {
+    find_and_fix_all(release, sandboxed::BROKEN, 200);
+}
+
+fn find_and_fix_all(release: Release, table: &[Broken], first: usize) {
+    // SOCKUNIT_CASE=case7,case209 runs these only.
     let only = std::env::var("SOCKUNIT_CASE").ok();
-    let tables = [BROKEN, units::BROKEN, sandboxed::BROKEN];
-    let all = tables.into_iter().flatten().enumerate();
-    let cases = all.map(|(index, broken)| (Case::of(index), broken));
     let named = |case: &Case| {
         only.as_ref()
             .is_none_or(|only| only.split(',').any(|only| only == case.name))
     };
+    let cases = table.iter().enumerate();
+    let cases = cases.map(|(index, broken)| (Case::of(first + index), broken));
     let cases: Vec<_> = cases.filter(|(case, _)| named(case)).collect();
-    assert!(!cases.is_empty(), "SOCKUNIT_CASE={only:?} is no case");
+    if cases.is_empty() {
+        assert!(only.is_some());
+        return;
+    }
+    let machine = Machine::installed(release);
     // One that fails does not hide the others.
     let failed: Vec<&str> = cases
         .iter()
