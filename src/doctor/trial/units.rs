@@ -123,12 +123,15 @@ fn address(subject: &Subject<'_>, path: &Path) -> io::Result<Target> {
 
 /// The `[Service]` section as it is written, with what its specifiers stand for, and the changes.
 fn service_text(subject: &Subject<'_>, properties: &[String]) -> String {
-    let mut text = format!(
-        "[Unit]\nDescription=A trial of {}\n[Service]\n",
-        subject.service.name
-    );
+    // The slice of a template would stay when its instances have ended.
+    let slice = match subject.place.scope {
+        Scope::System => "system.slice",
+        Scope::User => "app.slice",
+    };
+    let name = &subject.service.name;
+    let mut text = format!("[Unit]\nDescription=A trial of {name}\n[Service]\nSlice={slice}\n");
     for (key, value) in subject.service.section("Service") {
-        text += &format!("{key}={}\n", expand(value.text, &subject.service.name));
+        text += &format!("{key}={}\n", expand(value.text, name));
     }
     text += CHANGES;
     for property in properties {
