@@ -32,6 +32,7 @@ pub use list::{Listed, list, own};
 pub use listen::{ListenAddress, connect_arguments, listen_directives};
 pub(crate) use lookup::absolute_path;
 pub use probe::BUFFERED;
+pub(crate) use probe::NO_CLIENT;
 pub use remove::{Stopping, has_foreign_unit, remove};
 pub use render::{RECORD, RenderedUnit, render_imported};
 pub use sandbox::Level;

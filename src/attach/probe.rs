@@ -23,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// At most this many lines are shown.
 const MAX_LINES: usize = 10;
 /// A header of the PROXY protocol without a client.
-const NO_CLIENT: &[u8] = b"PROXY UNKNOWN\r\n";
+pub(crate) const NO_CLIENT: &[u8] = b"PROXY UNKNOWN\r\n";
 /// What a service does whose first bytes come with the end of its input, and what to do about it.
 pub const BUFFERED: &str = "only after its client has closed its sending half: until then the program buffers its output, or \
      reads to the end of its input; a program that uses the C library sends it at once under stdbuf -oL, Python with -u, and \

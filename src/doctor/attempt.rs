@@ -1,7 +1,7 @@
 //! A real connection to the service.
 
 use std::net::IpAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{SockaddrStorage, getsockname};
@@ -9,10 +9,10 @@ use nix::sys::socket::{SockaddrStorage, getsockname};
 use super::address::Address;
 use super::subject::Subject;
 use super::{Problem, Report, access, ended, kind, symptom};
-use crate::attach::BUFFERED;
+use crate::attach::{BUFFERED, NO_CLIENT};
 use crate::clock::duration_word;
 use crate::connect::{Conversation, First, Target, Then, dial};
-use crate::connection::table;
+use crate::connection::{Peer, send_now, table};
 use crate::log::escape;
 use crate::systemd::journalctl::{self, Entries, Filter};
 
@@ -50,6 +50,10 @@ pub fn check(
         Err(error) => return Err(access::unreachable(subject, own, &error)),
     };
     access::without_effect(subject, own, report);
+    if access::expects_proxy_header(subject, Peer::of(stream.as_fd()))? {
+        // If this fails, so does receiving.
+        let _ = send_now(&stream, NO_CLIENT);
+    }
     let mut conversation = Conversation::begin(stream, line, deadline);
     conversation.listen(PATIENCE);
     if conversation.is_silent() {

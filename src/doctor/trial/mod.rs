@@ -4,14 +4,17 @@ mod units;
 
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use self::units::Units;
 use super::report::Outcome;
 use super::subject::Subject;
-use super::{Problem, Report, attempt, ended, files};
+use super::{Problem, Report, access, attempt, ended, files};
+use crate::attach::{BUFFERED, NO_CLIENT};
 use crate::connect::{Conversation, First, Then, dial};
+use crate::connection::{Peer, send_now};
 use crate::log::escape;
 use crate::systemd::journalctl::{self, Filter, WARNING};
 use crate::systemd::{Manager, Place};
@@ -117,6 +120,9 @@ fn run(
     let deadline = Instant::now() + attempt::TIMEOUT;
     let stream =
         dial(&units.target, attempt::CONNECT_TIMEOUT).map_err(|error| failed(error.to_string()))?;
+    if access::expects_proxy_header(subject, Peer::of(stream.as_fd()))? {
+        let _ = send_now(&stream, NO_CLIENT);
+    }
     let mut conversation = Conversation::begin(stream, line, deadline);
     conversation.listen(attempt::PATIENCE);
     if conversation.is_silent() {
@@ -195,7 +201,7 @@ impl fmt::Display for Trial {
         match (self.first, self.then) {
             (First::Never, _) => writeln!(f, "{unit} sends nothing")?,
             (First::AtHalfClose, _) => {
-                writeln!(f, "{unit} sends, {}:", crate::attach::BUFFERED)?;
+                writeln!(f, "{unit} sends, {}:", BUFFERED)?;
             }
             (First::After(_), _) => writeln!(f, "{unit} sends:")?,
         }

@@ -214,6 +214,20 @@ fn the_services_own_rules_about_clients_are_named(release: Release) {
     assert!(last.starts_with(&case.fill(unchecked)), "{last}");
     assert_eq!(status, Some(3), "{last}");
 
+    // A service behind a proxy.
+    machine.run("sockunit add proxied 4001 --accept-proxy 127.0.0.0/8 -- /bin/echo here");
+    let (status, last, printed) = doctor("proxied");
+    assert_eq!(
+        (status, last.ends_with(" answers \"here\"")),
+        (Some(0), true),
+        "{printed}"
+    );
+    machine.run("sockunit remove proxied; sockunit add proxied 4001 --accept-proxy 192.0.2.7 -- /bin/echo here");
+    let (status, last, _) = doctor("proxied");
+    let unchecked = "not checked: proxied@.service accepts connections of proxies only, and doctor cannot connect as one: ";
+    assert!(status == Some(3) && last.starts_with(unchecked), "{last}");
+    machine.run("sockunit remove proxied");
+
     for (name, options) in [
         ("some", "--allow 192.0.2.0/24"),
         ("others", "--deny=127.0.0.0/8"),
