@@ -19,7 +19,7 @@ pub struct Entry {
     pub message: String,
     /// The priority, which its sender chose.
     pub priority: u8,
-    /// Whether the service manager of the system wrote it, as journald knows.
+    /// Whether the service manager wrote it, as journald knows.
     pub of_manager: bool,
 }
 
@@ -97,7 +97,11 @@ pub fn last(place: &Place, filter: Filter<'_>, since: Option<&str>) -> Entries {
     // So that the newest entries are there too. Only root may do this; for others it fails.
     let _ = journalctl(&["--sync"]);
     let mut arguments = vec!["--no-pager", "--boot", "--quiet", "--all", "--output=json"];
-    arguments.extend(["--output-fields=MESSAGE,PRIORITY,_PID", "--lines", COUNT]);
+    arguments.extend([
+        "--output-fields=MESSAGE,PRIORITY,_PID,_SYSTEMD_USER_UNIT",
+        "--lines",
+        COUNT,
+    ]);
     arguments.extend(since.iter().flat_map(|since| ["--since", since]));
     if let Filter::Warnings(_) = filter {
         arguments.push("--priority=warning");
@@ -132,7 +136,9 @@ fn parse(line: &str) -> Option<Entry> {
     Some(Entry {
         message,
         priority: priority.unwrap_or(6),
-        of_manager: field("_PID").as_deref() == Some("1"),
+        // A user's manager runs in a unit of its own.
+        of_manager: field("_PID").as_deref() == Some("1")
+            || field("_SYSTEMD_USER_UNIT").as_deref() == Some("init.scope"),
     })
 }
 

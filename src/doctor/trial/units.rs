@@ -6,6 +6,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process;
 
+use nix::sys::signal::{SigSet, Signal};
+
 use super::super::address::Address;
 use super::super::subject::Subject;
 use crate::connect::Target;
@@ -33,6 +35,7 @@ pub struct Units {
     /// Where the socket listens.
     pub target: Target,
     files: Vec<PathBuf>,
+    blocked: SigSet,
 }
 
 impl Units {
@@ -55,12 +58,16 @@ impl Units {
             false => (".service", ".service"),
         };
         let socket = format!("{name}.socket");
+        // An interrupt ends the trial, which is short, only after its units are removed.
+        let blocked = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
+        blocked.thread_block()?;
         let mut units = Units {
             manager,
             services: format!("{name}{services}"),
             target,
             files: Vec::new(),
             socket,
+            blocked,
         };
         let text = units.socket_text(subject);
         units.put(directory.join(&units.socket), &text)?;
@@ -105,6 +112,7 @@ impl Drop for Units {
         for file in &self.files {
             let _ = fs::remove_file(file);
         }
+        let _ = self.blocked.thread_unblock();
     }
 }
 

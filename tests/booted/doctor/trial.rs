@@ -71,6 +71,18 @@ its program ended with exit status 3
         "gone: {gone:?}, new: {new:?}"
     );
 
+    // An interrupt leaves nothing either.
+    let interrupted = machine.output("timeout --signal=INT 1 sockunit try case0; echo $?");
+    assert!(!interrupted.stdout.is_empty());
+    let (gone, new) = (
+        changed(&before, &machine.run(STATE)),
+        changed(&machine.run(STATE), &before),
+    );
+    assert!(
+        gone.is_empty() && new.is_empty(),
+        "gone: {gone:?}, new: {new:?}"
+    );
+
     // A unit that does not exist, and a caller who may not.
     let (status, printed) = tried("nothing", "");
     assert!(
@@ -129,7 +141,7 @@ its program ended with exit status 3
         "{printed}"
     );
     assert!(
-        printed.ends_with("its program ended with exit status 0\n"),
+        printed.ends_with("its program ended with exit status 0") && !printed.contains("Started"),
         "{printed}"
     );
 }
