@@ -45,8 +45,10 @@ fn generated(shell: Shell) -> String {
 /// example.
 fn hinted(mut command: Command, shell: Shell) -> Command {
     command.build();
-    let named =
-        ["agent", "doctor", "drain", "remove", "resume", "status"].contains(&command.get_name());
+    let named = [
+        "agent", "doctor", "drain", "remove", "resume", "status", "try",
+    ]
+    .contains(&command.get_name());
     command
         .mut_args(|arg| match arg.get_value_hint() {
             _ if named && arg.get_id() == "name" => {

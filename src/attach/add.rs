@@ -347,7 +347,7 @@ fn start(place: &Place, manager: &Manager, attachment: &Attachment) -> Result<An
     let since = journalctl::now();
     if let Err(error) = manager.start(&socket) {
         let entries = journalctl::last(place, Filter::Unit(&socket), Some(&since));
-        return Err(match entries.messages.last() {
+        return Err(match entries.messages().last() {
             Some(line) => Error::NoAnswer(format!("{socket} does not start: {}", Plain(line))),
             None => error.into(),
         });

@@ -5,12 +5,14 @@
 //! round.
 
 mod buffer;
+mod conversation;
 mod dial;
 mod dial_error;
 pub(crate) mod line_matcher;
 mod relay;
 mod relay_error;
 
+pub(crate) use conversation::{Conversation, First, Then};
 pub(crate) use dial::{Target, dial};
 pub(crate) use dial_error::DialError;
 pub(crate) use relay::{RelayOptions, relay};

@@ -1,11 +1,13 @@
 //! Rules of the service itself about which clients may connect.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use super::subject::Subject;
 use super::{Problem, Report};
 use crate::connect::DialError;
-use crate::server::Network;
+use crate::connection::Peer;
+use crate::server::{Network, ProxyOptions};
 use crate::systemd::command_lines;
 
 /// Why there is no connection from this machine, whose address is `own`.
@@ -63,16 +65,8 @@ pub fn refused(subject: &Subject<'_>, own: Option<IpAddr>) -> Result<(), Problem
     let (Some(ip), Some(options)) = (own, serve_options(subject)) else {
         return Ok(());
     };
-    let networks = |name: &str| -> Vec<Network> {
-        let values = options.windows(2).filter_map(|pair| {
-            let joined = pair[1]
-                .strip_prefix(name)
-                .and_then(|end| end.strip_prefix('='));
-            joined.or_else(|| (pair[0] == name).then_some(pair[1].as_str()))
-        });
-        values.filter_map(|value| value.parse().ok()).collect()
-    };
-    let (allow, deny) = (networks("--allow"), networks("--deny"));
+    let (allow, deny): (Vec<Network>, Vec<Network>) =
+        (values(&options, "--allow"), values(&options, "--deny"));
     let has = |list: &[Network]| list.iter().any(|network| network.contains(ip));
     if !has(&deny) && (allow.is_empty() || has(&allow)) {
         return Ok(());
@@ -87,15 +81,50 @@ pub fn refused(subject: &Subject<'_>, own: Option<IpAddr>) -> Result<(), Problem
     ))
 }
 
+/// Whether the service expects the header of a proxy from a peer like this one.
+///
+/// # Errors
+///
+/// It accepts connections from proxies only, and this machine is none.
+pub fn expects_proxy_header(subject: &Subject<'_>, peer: Peer) -> Result<bool, Problem> {
+    let options = serve_options(subject).unwrap_or_default();
+    let proxy = ProxyOptions {
+        accept_proxy: values(&options, "--accept-proxy"),
+        ..ProxyOptions::default()
+    };
+    proxy.expects_header(peer).map_err(|_| {
+        Problem::unchecked(
+            format!(
+                "{} accepts connections of proxies only, and doctor cannot connect as one: {}",
+                subject.service.name,
+                subject.command()
+            ),
+            "connect through the proxy",
+        )
+    })
+}
+
+/// The values of an option.
+fn values<T: FromStr>(options: &[String], name: &str) -> Vec<T> {
+    let values = options.windows(2).filter_map(|pair| {
+        let joined = pair[1].strip_prefix(name);
+        let joined = joined.and_then(|end| end.strip_prefix('='));
+        joined.or_else(|| (pair[0] == name).then_some(pair[1].as_str()))
+    });
+    values.filter_map(|value| value.parse().ok()).collect()
+}
+
 /// The words of `sockunit serve` before the program that it starts.
 fn serve_options(subject: &Subject<'_>) -> Option<Vec<String>> {
-    if !subject.serves_by_tool() {
+    if !subject.serves_by_tool() && !subject.is_shipped() {
         return None;
     }
     let line = subject.service.value("Service", "ExecStart")?;
     let commands = command_lines(line.text).ok()?;
     let mut words = commands.first()?.argv();
-    words.truncate(words.iter().position(|word| word == "--")?);
+    // hello and celebs have no program.
+    let end = words.iter().position(|word| word == "--");
+    words.truncate(end.unwrap_or(words.len()));
     Some(words)
 }
 

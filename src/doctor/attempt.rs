@@ -2,28 +2,39 @@
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{SockaddrStorage, getsockname};
 
 use super::address::Address;
 use super::subject::Subject;
 use super::{Problem, Report, access, ended, kind, symptom};
-use crate::attach::{Then, receive};
-use crate::connect::{Target, dial};
-use crate::connection::table;
+use crate::attach::{BUFFERED, NO_CLIENT};
+use crate::clock::duration_word;
+use crate::connect::{Conversation, First, Target, Then, dial};
+use crate::connection::{Peer, send_now, table};
 use crate::log::escape;
 use crate::systemd::journalctl::{self, Entries, Filter};
 
 /// How long connecting may take.
-const TIMEOUT: Duration = Duration::from_secs(5);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long everything may take, the connecting included.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// After this long without a byte, the client closes its sending half.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+/// What comes later than this is called late.
+const LATE: Duration = Duration::from_secs(1);
 
-/// Connects as a client does, and receives what the service sends first.
+/// Connects as a client does, sends a line if there is one, and receives what the service sends first.
 ///
 /// # Errors
 ///
 /// No connection; or it was refused, not accepted, or closed without a byte.
-pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
+pub fn check(
+    subject: &Subject<'_>,
+    line: Option<&str>,
+    report: &mut Report<'_>,
+) -> Result<(), Problem> {
     if subject.manager.is_none() {
         return Ok(());
     }
@@ -33,41 +44,93 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
     };
     let since = journalctl::now();
     let own = own_address(&target);
-    let stream = match dial(&target, TIMEOUT) {
+    let deadline = Instant::now() + TIMEOUT;
+    let stream = match dial(&target, CONNECT_TIMEOUT) {
         Ok(stream) => stream,
         Err(error) => return Err(access::unreachable(subject, own, &error)),
     };
     access::without_effect(subject, own, report);
-    let (bytes, then) = receive(&stream);
-    if bytes.is_empty() && then == Then::Waits {
+    if access::expects_proxy_header(subject, Peer::of(stream.as_fd()))? {
+        // If this fails, so does receiving.
+        let _ = send_now(&stream, NO_CLIENT);
+    }
+    let mut conversation = Conversation::begin(stream, line, deadline);
+    conversation.listen(PATIENCE);
+    if conversation.is_silent() {
         accepted(subject)?;
+        conversation.half_close();
     }
     access::refused(subject, own)?;
-    refused(subject, &target, stream.as_fd().as_raw_fd(), &since)?;
-    drop(stream);
+    refused(subject, &target, conversation.stream().as_raw_fd(), &since)?;
     let entries = journalctl::last(
         subject.place,
         Filter::Unit(&subject.services()),
         Some(&since),
     );
-    if bytes.is_empty() && then == Then::Closed && by_descriptor(subject, &target, report) {
-        return Ok(());
-    }
-    if bytes.is_empty() && then == Then::Closed {
+    if conversation.is_unheard() {
+        if by_descriptor(subject, &target, report) {
+            return Ok(());
+        }
+        ended::failing(subject)?;
         return Err(closed(subject, &target, &entries));
     }
-    let text = String::from_utf8_lossy(&bytes);
-    report.ok(match text.lines().next() {
-        Some(line) => format!("{target} answers {}", escape(line.as_bytes())),
-        None => format!("{target} is connected, and waits for its client to speak first"),
-    });
-    if let Some(hint) = symptom::hint(subject, &entries.messages) {
-        report.note(format!(
-            "since then the journal has {}; if the program wrote that: {hint}",
-            entries.quoted().join(", ")
-        ));
-    }
+    answered(&target, &conversation, line.is_some(), report);
+    complained(subject, entries, &since, report);
     Ok(())
+}
+
+/// Notes what the program has complained about since the connection began.
+fn complained(subject: &Subject<'_>, entries: Entries, since: &str, report: &mut Report<'_>) {
+    let advice = symptom::advice(subject, &entries);
+    // Clients can have many other entries logged.
+    let services = subject.services();
+    let warnings = journalctl::last(subject.place, Filter::Warnings(&services), Some(since));
+    let mut complaints = symptom::complaints(subject, warnings);
+    let others = symptom::complaints(subject, entries).list;
+    for entry in others {
+        if !complaints.list.contains(&entry) {
+            complaints.list.push(entry);
+        }
+    }
+    if complaints.list.is_empty() {
+        return;
+    }
+    complaints.unreadable = false;
+    let quoted = complaints.quoted().join(", ");
+    report.note(match advice {
+        None => format!("since then the journal has errors or warnings of the program: {quoted}"),
+        Some(advice) => format!(
+            "since then the journal has errors or warnings of the program: {quoted}; if the program wrote that: {}",
+            advice.text
+        ),
+    });
+}
+
+/// Reports what the service has sent, and when.
+fn answered(target: &Target, conversation: &Conversation, asked: bool, report: &mut Report<'_>) {
+    let text = String::from_utf8_lossy(&conversation.bytes);
+    let first = escape(text.lines().next().unwrap_or_default().as_bytes());
+    match (conversation.first, conversation.then) {
+        (First::After(after), _) if after >= LATE => report.ok(format!(
+            "{target} answers after {:.1} s: {first}",
+            after.as_secs_f32()
+        )),
+        (First::After(_), _) => report.ok(format!("{target} answers {first}")),
+        (First::AtHalfClose, _) => {
+            report.ok(format!("{target} answers {first}"));
+            report.note(format!("it answers {BUFFERED}"));
+        }
+        (First::Never, Then::Closed | Then::ClosedAtHalfClose) if asked => report.note(format!(
+            "{target} receives the line, and closes the connection without an answer once its client has closed its sending half"
+        )),
+        (First::Never, Then::Closed | Then::ClosedAtHalfClose) => report.ok(format!(
+            "{target} is connected, and waits for its client to speak first"
+        )),
+        (First::Never, _) => report.note(format!(
+            "{target} is connected, and has sent nothing within {}, though its client has closed its sending half",
+            duration_word(TIMEOUT)
+        )),
+    }
 }
 
 /// An address of the socket that a client on this machine can connect to.
@@ -168,7 +231,7 @@ fn refused(
     ];
     let fields = fields.each_ref().map(String::as_str);
     let entries = journalctl::last(subject.place, Filter::Fields(&fields), Some(since));
-    if entries.messages.is_empty() {
+    if entries.list.is_empty() {
         return Ok(());
     }
     Err(Problem::new(
@@ -214,19 +277,23 @@ fn closed(subject: &Subject<'_>, target: &Target, entries: &Entries) -> Problem 
         return fixer.by_drop_in(problem, unit, "Service", &lines);
     }
     let command = subject.command();
-    let hint = match symptom::hint(subject, &entries.messages) {
-        Some(hint) => format!("if the program wrote the entries above: {hint}"),
-        None if entries.messages.is_empty() => {
-            format!("run the program by hand and see what it writes: {command}")
-        }
-        None => format!("see the entries above; {unit} runs: {command}"),
+    let advice = symptom::advice(subject, entries);
+    let hint = match &advice {
+        Some(advice) => format!("if the program wrote the entries above: {}", advice.text),
+        None => format!(
+            "see what the program writes, and how it ends, in the sandbox of {unit}, which runs: {command}"
+        ),
     };
-    Problem::new(
+    let problem = Problem::new(
         format!("{target} accepts the connection and closes it without a byte"),
         format!("{hint}{}", must_accept(subject)),
     )
     .evidence(entries.quoted())
     .impact(
         "systemd has started the program, or tried to, and the program ended without an answer.",
-    )
+    );
+    match advice {
+        Some(advice) => advice.with_commands(subject, problem),
+        None => problem.command(subject.fixer().try_out(&subject.name)),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::sandbox::Restriction;
 use super::subject::Subject;
 use super::{Problem, Report};
 use crate::attach;
@@ -11,6 +12,20 @@ use crate::systemd::{Unit, Value, command_lines, split};
 
 /// What clients see if the program cannot be started.
 const CLOSED: &str = "Clients are connected, and the connection is closed without a byte.";
+
+/// What makes homes inaccessible, and hides them instead.
+const INACCESSIBLE_HOMES: [Restriction; 2] = [
+    Restriction::Switch {
+        key: "ProtectHome",
+        off: &["no", "false", "off", "0", "n", "f", "read-only", "tmpfs"],
+        lift: &["ProtectHome=tmpfs"],
+    },
+    Restriction::Paths {
+        key: "InaccessiblePaths",
+        places: &["/home", "/root", "/run/user"],
+        lift: &["ProtectHome=tmpfs"],
+    },
+];
 
 /// Checks each program that the service starts.
 ///
@@ -142,8 +157,15 @@ fn executable(
             )
             .impact(CLOSED);
             let bind = format!("BindReadOnlyPaths={}", path_word(&shown));
+            // Nothing can be bound below a directory that is inaccessible.
+            let lift = INACCESSIBLE_HOMES
+                .iter()
+                .filter_map(|homes| homes.find(unit));
+            let mut lines: Vec<String> = lift.flat_map(|found| found.lift).collect();
+            lines.push(bind);
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
             let fixer = subject.fixer();
-            Err(fixer.by_drop_in(problem, &unit.name, "Service", &[&bind]))
+            Err(fixer.by_drop_in(problem, &unit.name, "Service", &lines))
         }
         _ => {
             report.ok(format!("{} can be executed", program.display()));

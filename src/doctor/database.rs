@@ -65,6 +65,11 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
         )
     });
     let right = ports[0];
+    let is_moved = other.is_some_and(|listen| Some(listen.value.path) != subject.socket.fragment());
+    let hint = match is_moved {
+        true => "correct the entry, or remove the drop-in that sets this port",
+        false => "correct the entry",
+    };
     Err(Problem::new(
         format!(
             "{}:{}: {name} is port {port}, and {} listens on {right}",
@@ -72,7 +77,7 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
             entry.number,
             subject.socket.name
         ),
-        "correct the entry",
+        hint,
     )
     .evidence(written)
     .impact(format!(

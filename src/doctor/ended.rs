@@ -1,12 +1,19 @@
 //! How the service's processes have ended so far.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use super::subject::Subject;
 use super::{Problem, Report, attempt, symptom};
 use crate::systemd::journalctl::{self, Filter};
 use crate::systemd::{Manager, Properties};
 
+/// How long systemd may take to see that a process has failed, and how often it is asked.
+const MOMENT: Duration = Duration::from_millis(300);
+const INTERVAL: Duration = Duration::from_millis(50);
+
 /// The properties of each unit that may have failed.
-const PROPERTIES: [&str; 7] = [
+pub const PROPERTIES: [&str; 7] = [
     "Id",
     "ActiveState",
     "SubState",
@@ -25,6 +32,32 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
     let Some(manager) = subject.manager else {
         return Ok(());
     };
+    failed(subject, manager)?;
+    report.ok(match subject.accept {
+        true => "no instance has failed".to_string(),
+        false => format!("{} has not failed", subject.service.name),
+    });
+    Ok(())
+}
+
+/// Waits for a moment for a unit of the service to fail, whose connection has just ended.
+///
+/// # Errors
+///
+/// See [`check`].
+pub fn failing(subject: &Subject<'_>) -> Result<(), Problem> {
+    let Some(manager) = subject.manager else {
+        return Ok(());
+    };
+    let until = Instant::now() + MOMENT;
+    while Instant::now() < until {
+        failed(subject, manager)?;
+        thread::sleep(INTERVAL);
+    }
+    failed(subject, manager)
+}
+
+fn failed(subject: &Subject<'_>, manager: Manager) -> Result<(), Problem> {
     let pattern = subject.services();
     let shown = manager.show_all(&[&pattern], &PROPERTIES);
     let shown = shown.unwrap_or_default();
@@ -36,28 +69,40 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
         .filter(|unit| unit.get("ActiveState") == "failed")
         .collect();
     let Some(first) = failed.first() else {
-        report.ok(match subject.accept {
-            true => "no instance has failed".to_string(),
-            false => format!("{} has not failed", subject.service.name),
-        });
         return Ok(());
     };
     let id = first.get("Id");
     let entries = journalctl::last(subject.place, Filter::Unit(id), None);
-    let how = how(first.get("Result"), first.get("ExecMainStatus"));
+    let status = first.get("ExecMainStatus");
+    let how = how(first.get("Result"), status);
+    // SIGSYS, of the program itself or of one that a shell started.
+    let advice = match ["31", "159"].contains(&status) {
+        true => symptom::forbidden_call(subject),
+        false => None,
+    };
+    let certain = advice.is_some();
+    let advice = advice.or_else(|| symptom::advice(subject, &entries));
     let what = match failed.len() {
         1 => format!("{id} failed: {how}"),
         more => format!("{more} units of {pattern} failed, {id} among them: {how}"),
     };
-    let program = match symptom::hint(subject, &entries.messages) {
-        Some(hint) => format!("if the program wrote the entries above: {hint}"),
-        None => "fix the program".into(),
+    let program = match &advice {
+        Some(advice) if certain => advice.text.clone(),
+        Some(advice) => format!("if the program wrote the entries above: {}", advice.text),
+        None => format!(
+            "fix the program, which sockunit try {} runs in its sandbox",
+            subject.name
+        ),
     };
     let reset = match subject.accept {
         true => "this removes the failed instances from memory",
         false => "this resets the failure, and the next connection starts the service",
     };
     let problem = Problem::new(what, format!("{program}; {reset}")).evidence(entries.quoted());
+    let problem = match advice {
+        Some(advice) => advice.with_commands(subject, problem),
+        None => problem,
+    };
     Err(problem.command(subject.fixer().systemctl(&["reset-failed"]).arg(pattern)))
 }
 
@@ -98,7 +143,7 @@ fn not_restarting(subject: &Subject<'_>, unit: &Properties) -> Result<(), Proble
 }
 
 /// Explains a `Result=` of systemd.
-fn how(result: &str, status: &str) -> String {
+pub fn how(result: &str, status: &str) -> String {
     let meaning = match status {
         "126" => "a program cannot be executed",
         "127" => "a program was not found",
@@ -125,6 +170,10 @@ fn how(result: &str, status: &str) -> String {
         ("exit-code", meaning) => format!("exit status {status}: {meaning}"),
         ("signal" | "core-dump", _) => format!("its program was killed by signal {status}"),
         ("timeout", _) => "a timeout expired".to_string(),
+        ("oom-kill", _) => {
+            "the kernel killed a process of it for lack of memory (MemoryMax= limits it)"
+                .to_string()
+        }
         ("success", _) => "its program ended".to_string(),
         (other, _) => other.to_string(),
     }

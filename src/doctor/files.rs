@@ -90,6 +90,7 @@ pub fn open<'a>(
     };
     report.ok(format!("{}, {kind}", shown(&service)));
     verify::check(place, &service, report);
+    without_effect(place, &service, accept, report);
     Ok(Subject {
         place,
         manager,
@@ -100,6 +101,27 @@ pub fn open<'a>(
         service,
         started: Properties::default(),
     })
+}
+
+/// Notes drop-ins for a service that does not exist, because the other value of Accept= would start it.
+fn without_effect(place: &Place, service: &Unit, accept: bool, report: &mut Report<'_>) {
+    let other = match accept {
+        true => service.name.replace("@.", "."),
+        false => service.name.replace(".service", "@.service"),
+    };
+    let drop_ins = Unit::load(place, &other).ok();
+    let drop_ins = drop_ins.filter(|unit| unit.state == State::Missing);
+    // Those for all services apply to this one too.
+    let has = |path: &Path| service.sources.iter().any(|source| source.path == path);
+    for source in drop_ins.iter().flat_map(|unit| &unit.sources) {
+        if !has(&source.path) {
+            report.note(format!(
+                "{} is a drop-in for {other}, and the socket starts {}: it has no effect",
+                source.path.display(),
+                service.name
+            ));
+        }
+    }
 }
 
 /// The service that a socket starts.
@@ -150,6 +172,7 @@ fn masked(place: &Place, unit: &Unit) -> Problem {
     let fixer = Fixer {
         place,
         socket: &unit.name,
+        shared: None,
     };
     let problem = Problem::new(
         format!(
@@ -269,6 +292,7 @@ fn no_service(place: &Place, socket: &Unit, wanted: &str, accept: bool) -> Probl
     let fixer = Fixer {
         place,
         socket: &socket.name,
+        shared: None,
     };
     match accept {
         // Only the name of the file is wrong.

@@ -1,10 +1,11 @@
 //! Commands that fix a problem of a unit.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use super::Problem;
 use crate::hint::ShellCommand;
-use crate::systemd::{Place, Scope};
+use crate::systemd::{Place, Scope, Unit};
 
 /// Fixes problems of the units of one socket.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +14,8 @@ pub struct Fixer<'a> {
     pub place: &'a Place,
     /// The socket unit's name.
     pub socket: &'a str,
+    /// The name of the service that serves all connections.
+    pub shared: Option<&'a str>,
 }
 
 impl Fixer<'_> {
@@ -25,6 +28,15 @@ impl Fixer<'_> {
         command.literals(words)
     }
 
+    /// The command that runs the program of a service in its own sandbox.
+    pub fn try_out(&self, name: &str) -> ShellCommand {
+        let command = match self.place.scope {
+            Scope::System => ShellCommand::new(&["sockunit", "try"]),
+            Scope::User => ShellCommand::new(&["sockunit", "try", "--user"]),
+        };
+        command.arg(name)
+    }
+
     /// Adds lines to a section of a unit, in a drop-in.
     pub fn by_drop_in(
         &self,
@@ -34,12 +46,28 @@ impl Fixer<'_> {
         lines: &[&str],
     ) -> Problem {
         let directory = self.place.own_folder().join(format!("{unit}.d"));
+        let file = directory.join(self.last_drop_in(unit));
         let section = format!("[{section}]");
         let lines = [section.as_str()].into_iter().chain(lines.iter().copied());
         let problem = problem
             .command(ShellCommand::new(&["mkdir", "-p"]).arg(&directory))
-            .command(ShellCommand::append(lines, &directory.join("doctor.conf")));
+            .command(ShellCommand::append(lines, &file));
         self.by_reload(problem)
+    }
+
+    /// The name of a drop-in that systemd reads after those that the unit has.
+    fn last_drop_in(&self, unit: &str) -> String {
+        let drop_ins = Unit::load(self.place, unit).map_or(Vec::new(), |unit| unit.sources);
+        let names = drop_ins
+            .iter()
+            .skip(1)
+            .filter_map(|source| source.path.file_name());
+        let last = names.max().unwrap_or_default();
+        let mut name = "doctor.conf".to_string();
+        while OsStr::new(&name) < last {
+            name.insert(0, 'z');
+        }
+        name
     }
 
     /// Puts a unit file under its right name into the administrator's directory: by a move within
@@ -66,8 +94,12 @@ impl Fixer<'_> {
         if !self.place.live() {
             return problem;
         }
-        problem
-            .command(self.systemctl(&["daemon-reload"]))
-            .command(self.systemctl(&["restart"]).arg(self.socket))
+        let problem = problem.command(self.systemctl(&["daemon-reload"]));
+        // systemd starts no socket whose service runs.
+        let problem = match self.shared {
+            Some(service) => problem.command(self.systemctl(&["stop"]).arg(service)),
+            None => problem,
+        };
+        problem.command(self.systemctl(&["restart"]).arg(self.socket))
     }
 }

@@ -81,8 +81,8 @@ fn not_active(subject: &Subject<'_>) -> Problem {
             )
             .evidence(journal(unit))
             .impact(format!(
-                "systemd stops a socket for good after 200 connections in 2 seconds, or as TriggerLimitBurst= and \
-                 TriggerLimitIntervalSec= say. A service with Accept=no that ends without accepting a connection has \
+                "systemd stops a socket for good after 200 connections in 2 seconds, after 20 with Accept=no, or as \
+                 TriggerLimitBurst= and TriggerLimitIntervalSec= say. A service with Accept=no that ends without accepting a connection has \
                  the same effect. {REFUSED}"
             ));
             return fixer.by_drop_in(problem, unit, "Socket", &["TriggerLimitIntervalSec=0"]);

@@ -13,6 +13,7 @@ mod attempt;
 mod command;
 mod database;
 mod ended;
+mod error_class;
 mod files;
 mod fix;
 mod inactive;
@@ -22,15 +23,18 @@ mod limits;
 mod loaded;
 mod overlap;
 mod report;
+mod sandbox;
 mod socket;
 mod streams;
 mod subject;
 mod symptom;
+mod trial;
 mod users;
 mod verify;
 
 pub use json::json;
 pub use report::{CheckResult, Outcome, Problem};
+pub use trial::try_service;
 
 use self::subject::Subject;
 use crate::systemd::{Place, journalctl};
@@ -73,16 +77,18 @@ pub enum Selection {
     All,
 }
 
-/// Checks the service `name` and passes each result to `to`. A problem is the last result.
+/// Checks the service `name` and passes each result to `to`. A problem is the last result. `line` is what
+/// a client says first.
 pub fn examine(
     place: &Place,
     name: &str,
     selection: Selection,
+    line: Option<&str>,
     to: &mut dyn FnMut(&CheckResult),
 ) -> Outcome {
     let outcome = Outcome::Works;
     let mut report = Report { to, outcome };
-    match check(place, name_of(name), selection, &mut report) {
+    match check(place, name_of(name), selection, line, &mut report) {
         Ok(()) => report.outcome,
         Err(problem) if problem.unchecked => {
             report.unchecked(format!("{} ({})", problem.what, problem.hint.text));
@@ -99,6 +105,7 @@ fn check(
     place: &Place,
     name: &str,
     selection: Selection,
+    line: Option<&str>,
     report: &mut Report<'_>,
 ) -> Result<(), Problem> {
     let socket = files::socket(place, name, report)?;
@@ -125,7 +132,7 @@ fn check(
     }
     limits::check(&subject, report)?;
     ended::check(&subject, report)?;
-    attempt::check(&subject, report)?;
+    attempt::check(&subject, line, report)?;
     journal(&subject, report);
     Ok(())
 }

@@ -68,6 +68,14 @@ impl Problem {
         self
     }
 
+    /// The problem and its evidence in one line, without the hint.
+    pub fn in_one_line(&self) -> String {
+        match self.evidence.is_empty() {
+            true => self.what.clone(),
+            false => format!("{}: {}", self.what, self.evidence.join("; ")),
+        }
+    }
+
     /// What keeps the caller from checking, and what to do about that.
     pub fn unchecked(what: impl Into<String>, hint: impl Into<String>) -> Problem {
         Problem {

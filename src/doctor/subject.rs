@@ -4,8 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::address::Address;
 use super::fix::Fixer;
+use crate::SHIPPED;
 use crate::attach::served;
 use crate::systemd::{ListenDirective, Manager, Place, Properties, Scope, Unit, command_lines};
+
+/// Where the programs of this package's services are.
+const LIBEXEC: &str = "/usr/libexec/sockunit/";
 
 /// A socket and the service that it starts.
 pub struct Subject<'a> {
@@ -114,6 +118,21 @@ impl Subject<'_> {
         commands.is_some_and(|commands| commands.iter().any(|command| served(command).is_some()))
     }
 
+    /// Whether the program is one of this package's services.
+    pub fn is_shipped(&self) -> bool {
+        let command = self.command();
+        let program = command.split_whitespace().next().unwrap_or_default();
+        let name = program.strip_prefix(LIBEXEC).unwrap_or_default();
+        SHIPPED.contains(&name)
+    }
+
+    /// Whether the program starts as root.
+    pub fn is_root(&self) -> bool {
+        let user = self.setting("User");
+        let dynamic = self.setting("DynamicUser") == "yes";
+        self.of_system() && !dynamic && ["", "root", "0"].contains(&user.as_str())
+    }
+
     /// Whether the IPv6 addresses accept no IPv4 connections.
     pub fn only_v6(&self) -> bool {
         let value = self.socket.value("Socket", "BindIPv6Only");
@@ -143,6 +162,7 @@ impl Subject<'_> {
         Fixer {
             place: self.place,
             socket: &self.socket.name,
+            shared: (!self.accept).then_some(&self.service.name),
         }
     }
 

@@ -1,71 +1,124 @@
 //! Classes of error messages in the journal, and the directives of the unit that can cause them.
 //!
-//! Clients and programs write the messages. So a class is a hint, never a verdict: nothing of the
+//! Clients and programs write the messages. So a class is a hint, never a verdict: nothing of a
 //! message is used but the class.
 
+use super::Problem;
+use super::error_class::{CALLS, CLASSES, Class, Fix};
+use super::sandbox::Found;
 use super::subject::Subject;
+use crate::systemd::journalctl::{Entries, Entry, WARNING};
 
-/// A class of errors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Symptom {
-    /// The C library's text for the error.
-    text: &'static str,
-    /// Directives of the `[Service]` section that can cause it.
-    causes: &'static [&'static str],
-    /// What to do.
-    hint: &'static str,
+/// What to do about a message of a known class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// What it means, with the lines of the unit that can be the cause, and what to do.
+    pub text: String,
+    /// The lines of the `[Service]` section that allow what was forbidden; empty if only words can say it.
+    pub lines: Vec<String>,
 }
 
-const SYMPTOMS: [Symptom; 4] = [
-    Symptom {
-        text: "Permission denied",
-        causes: &[],
-        hint: "the service's user may not access a file: see which user that is (User= or DynamicUser=); a log file is \
-               not needed, because standard error goes to the journal",
-    },
-    Symptom {
-        text: "Read-only file system",
-        causes: &[
-            "ProtectSystem",
-            "TemporaryFileSystem",
-            "ReadOnlyPaths",
-            "ProtectHome",
-        ],
-        hint: "the sandbox makes a file system read-only: StateDirectory=NAME gives the service a directory of its own \
-               to write to, /var/lib/NAME",
-    },
-    Symptom {
-        text: "Address family not supported by protocol",
-        causes: &["RestrictAddressFamilies"],
-        hint: "the sandbox forbids the program to make sockets of this kind: RestrictAddressFamilies= allows them",
-    },
-    Symptom {
-        text: "Operation not permitted",
-        causes: &[
-            "SystemCallFilter",
-            "CapabilityBoundingSet",
-            "RestrictNamespaces",
-            "NoNewPrivileges",
-        ],
-        hint: "the sandbox forbids the program a system call or a privilege",
-    },
-];
+/// What to do about the messages of a service; `None` if they are of no known class.
+pub fn advice(subject: &Subject<'_>, entries: &Entries) -> Option<Advice> {
+    let own = entries
+        .list
+        .iter()
+        .rev()
+        .filter(|entry| is_of_program(subject, entry));
+    own.flat_map(|entry| CLASSES.iter().filter(|class| class.has(&entry.message)))
+        .find_map(|class| class.advice(subject))
+}
 
-/// A hint about the messages of a service, with the lines of its unit that can be the cause; `None` if
-/// they are of no known class.
-pub fn hint(subject: &Subject<'_>, messages: &[String]) -> Option<String> {
-    let symptom = messages.iter().rev().find_map(|message| {
-        let is_in = |symptom: &&Symptom| message.contains(symptom.text);
-        SYMPTOMS.iter().find(is_in)
-    })?;
-    let values = symptom.causes.iter().filter_map(|key| {
-        let value = subject.service.value("Service", key)?;
-        let path = value.path.display();
-        Some(format!("{path}:{}: {key}={}", value.line, value.text))
-    });
-    let values: Vec<String> = values.collect();
-    Some(match values.is_empty() {
-        true => symptom.hint.to_string(),
-        false => format!("{} ({})", symptom.hint, values.join("; ")),
+/// What to do about a program that SIGSYS killed, as systemd reports.
+pub fn forbidden_call(subject: &Subject<'_>) -> Option<Advice> {
+    let found = CALLS.find(&subject.service)?;
+    Some(Advice {
+        text: format!(
+            "the system call filter kills a program that makes a call that it forbids ({}): {}",
+            found.line,
+            allowed_by(subject, &found.lift)
+        ),
+        lines: found.lift,
     })
+}
+
+/// Whether the program may have written an entry. Programs of this package write what their clients say
+/// as notices.
+fn is_of_program(subject: &Subject<'_>, entry: &Entry) -> bool {
+    !entry.of_manager && (!subject.is_shipped() || entry.priority <= WARNING)
+}
+
+/// The complaints among the entries: warnings and what is worse, and messages of a known class.
+pub fn complaints(subject: &Subject<'_>, entries: Entries) -> Entries {
+    let list = entries.list.into_iter().filter(|entry| {
+        let has_class = || CLASSES.iter().any(|class| class.has(&entry.message));
+        is_of_program(subject, entry) && (entry.priority <= WARNING || has_class())
+    });
+    Entries {
+        list: list.collect(),
+        unreadable: entries.unreadable,
+    }
+}
+
+impl Class {
+    fn advice(&self, subject: &Subject<'_>) -> Option<Advice> {
+        let causes = self.causes.iter();
+        let found: Vec<Found> = causes
+            .filter_map(|cause| cause.find(&subject.service))
+            .collect();
+        if found.is_empty() {
+            let text = self.otherwise.to_string();
+            return (!text.is_empty()).then_some(Advice {
+                text,
+                lines: Vec::new(),
+            });
+        }
+        let at: Vec<&str> = found.iter().map(|found| found.line.as_str()).collect();
+        let cause = format!("{} ({})", self.means, at.join("; "));
+        let words = match self.fix {
+            // The name of the service is that of its directory too.
+            Fix::Words(fix) => Some(fix.replace("NAME", &subject.name)),
+            Fix::ForRoot(fix) if !subject.is_root() => Some(fix.to_string()),
+            Fix::OneOf if found.len() > 1 => Some(format!(
+                "lift one of these lines after the other to find out which it is, as sockunit try {} --property {} does",
+                subject.name,
+                found[0].lift.concat()
+            )),
+            Fix::Together | Fix::OneOf | Fix::ForRoot(_) => None,
+        };
+        // Two directives may be lifted by the same line.
+        let mut lines: Vec<String> = Vec::new();
+        for line in found.into_iter().flat_map(|found| found.lift) {
+            if words.is_none() && !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        let fix = match (words, lines.is_empty()) {
+            (Some(words), _) => words,
+            (None, true) => "change that line".to_string(),
+            (None, false) => allowed_by(subject, &lines),
+        };
+        Some(Advice {
+            text: format!("{cause}: {fix}"),
+            lines,
+        })
+    }
+}
+
+/// What a drop-in with these lines does.
+fn allowed_by(subject: &Subject<'_>, lines: &[String]) -> String {
+    let unit = &subject.service.name;
+    format!("{} in a drop-in for {unit} allows it", lines.join(" and "))
+}
+
+impl Advice {
+    /// Adds the commands that write and load the drop-in.
+    pub fn with_commands(&self, subject: &Subject<'_>, problem: Problem) -> Problem {
+        if self.lines.is_empty() {
+            return problem;
+        }
+        let lines: Vec<&str> = self.lines.iter().map(String::as_str).collect();
+        let unit = &subject.service.name;
+        subject.fixer().by_drop_in(problem, unit, "Service", &lines)
+    }
 }

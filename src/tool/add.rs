@@ -8,9 +8,7 @@ use clap::{Args, ValueHint};
 
 use super::place::PlaceOptions;
 use super::{say, with_hint};
-use crate::attach::{
-    self, Added, Attachment, Change, Kind, Level, ListenAddress, Plan, Then, Variable,
-};
+use crate::attach::{self, Added, Attachment, Change, Kind, Level, ListenAddress, Plan, Variable};
 use crate::hint::ShellCommand;
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits, at_least_one};
 use crate::services::ServiceName;
@@ -197,8 +195,7 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
         Some(answer) => {
             let _ = writeln!(text, "{socket}: started\n{answer}");
             // Servers that may not become other users or read homes often say nothing.
-            let silent = answer.bytes.is_empty() && answer.then == Then::Closed;
-            if silent && answer.unreachable.is_none() && attachment.level == Level::Strict {
+            if answer.is_unheard() && attachment.level == Level::Strict {
                 text += "hint: a server that starts as root needs --sandbox privileged, and a program that reads \
                          homes --sandbox standard\n";
             }

@@ -16,6 +16,10 @@ pub struct Options {
     /// Name of the service or of one of its units [default: every service that sockunit added or
     /// ships]
     name: Option<String>,
+    /// Send the line TEXT to the service, for one that waits for its client to speak first [default: send
+    /// nothing]
+    #[arg(long, value_name = "TEXT", requires = "name")]
+    send: Option<String>,
     #[command(flatten)]
     place: PlaceOptions,
     /// Print one JSON object
@@ -37,9 +41,10 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             (names, Selection::All)
         }
     };
+    let line = options.send.as_deref();
     let outcome = match options.json {
-        true => as_json(&place, &names, selection)?,
-        false => as_text(&place, &names, selection)?,
+        true => as_json(&place, &names, selection, line)?,
+        false => as_text(&place, &names, selection, line)?,
     };
     Ok(match outcome {
         Outcome::Works => ExitCode::SUCCESS,
@@ -48,7 +53,12 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn as_text(place: &Place, names: &[String], selection: Selection) -> anyhow::Result<Outcome> {
+fn as_text(
+    place: &Place,
+    names: &[String],
+    selection: Selection,
+    line: Option<&str>,
+) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Works;
     for (index, name) in names.iter().enumerate() {
         if names.len() > 1 {
@@ -56,11 +66,17 @@ fn as_text(place: &Place, names: &[String], selection: Selection) -> anyhow::Res
             say(&format!("{gap}{name}\n"))?;
         }
         let mut written = Ok(());
-        outcome = outcome.max(doctor::examine(place, name, selection, &mut |result| {
-            if written.is_ok() {
-                written = say(&format!("{result}\n"));
-            }
-        }));
+        outcome = outcome.max(doctor::examine(
+            place,
+            name,
+            selection,
+            line,
+            &mut |result| {
+                if written.is_ok() {
+                    written = say(&format!("{result}\n"));
+                }
+            },
+        ));
         written?;
     }
     if names.is_empty() {
@@ -69,14 +85,20 @@ fn as_text(place: &Place, names: &[String], selection: Selection) -> anyhow::Res
     Ok(outcome)
 }
 
-fn as_json(place: &Place, names: &[String], selection: Selection) -> anyhow::Result<Outcome> {
+fn as_json(
+    place: &Place,
+    names: &[String],
+    selection: Selection,
+    line: Option<&str>,
+) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Works;
     let mut services = Vec::new();
     for name in names {
         let mut checks: Vec<Value> = Vec::new();
-        let of_service = doctor::examine(place, name, selection, &mut |result: &CheckResult| {
-            checks.push(doctor::json(result))
-        });
+        let of_service =
+            doctor::examine(place, name, selection, line, &mut |result: &CheckResult| {
+                checks.push(doctor::json(result))
+            });
         outcome = outcome.max(of_service);
         let works = of_service != Outcome::Problem;
         services.push(json!({"name": doctor::name_of(name), "works": works, "checks": checks}));

@@ -13,6 +13,7 @@ mod remove;
 mod services;
 mod status;
 mod table;
+mod trial;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -73,6 +74,8 @@ enum Command {
     Services(services::Command),
     /// Show the open connections of services, and what systemd has counted
     Status(Deferred<status::Options>),
+    /// Run the program of a service once in its own sandbox, and show what it does
+    Try(Deferred<trial::Options>),
 }
 
 /// The command line, for the manual pages and the completions.
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Remove(Deferred(options)) => remove::run(&options).map(|()| true),
         Command::Services(command) => services::run(command).map(|()| true),
         Command::Status(Deferred(options)) => status::run(&options).map(|()| true),
+        Command::Try(Deferred(options)) => trial::run(&options),
         Command::Serve(Deferred(options)) => return serve::run(&options),
     };
     match done {

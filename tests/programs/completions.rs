@@ -65,6 +65,7 @@ fn remove_and_doctor_are_offered_the_attached_services() {
         offered(&folder, &["doctor", "--root", root, "h"]),
         ["hello"]
     );
+    assert_eq!(offered(&folder, &["try", "h"]), ["hello"]);
     assert_eq!(
         offered(&folder, &["status", "--user", "--root", root, ""]),
         ["hello", "celebs"]

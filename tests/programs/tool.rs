@@ -66,6 +66,7 @@ fn a_number_of_connections_is_at_least_1() {
 fn help_is_at_most_80_columns_wide_whatever_the_terminal_is() {
     for command in [
         "", "add", "check", "connect", "doctor", "list", "remove", "serve", "services", "status",
+        "try",
     ] {
         for option in ["-h", "--help"] {
             let words = command.split_whitespace().chain([option]);

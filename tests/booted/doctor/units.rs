@@ -53,6 +53,21 @@ pub const BROKEN: &[Broken] = &[
         fixed: By("mv /root/away UNITS/NAME@.service; systemctl daemon-reload"),
     },
     Broken {
+        how: "mkdir UNITS/NAME.socket.d; printf '[Socket]\\nMaxConnections=9\\n' >UNITS/NAME.socket.d/more.conf
+              systemctl stop NAME.socket; mv UNITS/NAME.socket /root/away.socket; systemctl daemon-reload",
+        problem: "there is no NAME.socket, only a drop-in for it: UNITS/NAME.socket.d/more.conf",
+        held: 0,
+        fixed: By("mv /root/away.socket UNITS/NAME.socket; systemctl daemon-reload"),
+    },
+    // A drop-in, left by an earlier service, that moves the port away from the one that clients use.
+    Broken {
+        how: "echo 'NAME PORT/tcp' >>/etc/services
+              mkdir UNITS/NAME.socket.d; printf '[Socket]\\nListenStream=\\nListenStream=127.0.0.1:1PORT\\n' >UNITS/NAME.socket.d/port.conf; RELOAD",
+        problem: "NAME is port PORT, and NAME.socket listens on 1PORT",
+        held: 0,
+        fixed: By("rm -r UNITS/NAME.socket.d; RELOAD"),
+    },
+    Broken {
         how: "systemctl stop NAME.socket; sed -i '1i [Unit]\\nConditionPathExists=/srv/NAME.on' UNITS/NAME.socket; systemctl daemon-reload",
         problem: "NAME.socket is inactive: a condition in its [Unit] section is not met",
         held: 0,
@@ -113,6 +128,10 @@ const NOTES: &[(&str, &str)] = &[
     (
         "mkdir UNITS/NAME.socket.d; printf '[Socket\\nListenStream=1\\n' >UNITS/NAME.socket.d/more.conf",
         "UNITS/NAME.socket.d/more.conf:1: systemd reports \"Invalid section header",
+    ),
+    (
+        "mkdir UNITS/NAME.service.d; printf '[Service]\\nUser=root\\n' >UNITS/NAME.service.d/user.conf",
+        "UNITS/NAME.service.d/user.conf is a drop-in for NAME.service, and the socket starts NAME@.service: it has no effect",
     ),
     (
         "mkdir UNITS/NAME.socket.d; printf '[Socket]\\nListenStream=\\nListenStream=127.0.0.1:1PORT\\n' >UNITS/NAME.socket.d/port.conf",
@@ -194,6 +213,20 @@ fn the_services_own_rules_about_clients_are_named(release: Release) {
         "not checked: NAME.socket denies 198.51.100.9, and doctor cannot connect as a client: ";
     assert!(last.starts_with(&case.fill(unchecked)), "{last}");
     assert_eq!(status, Some(3), "{last}");
+
+    // A service behind a proxy.
+    machine.run("sockunit add proxied 4001 --accept-proxy 127.0.0.0/8 -- /bin/echo here");
+    let (status, last, printed) = doctor("proxied");
+    assert_eq!(
+        (status, last.ends_with(" answers \"here\"")),
+        (Some(0), true),
+        "{printed}"
+    );
+    machine.run("sockunit remove proxied; sockunit add proxied 4001 --accept-proxy 192.0.2.7 -- /bin/echo here");
+    let (status, last, _) = doctor("proxied");
+    let unchecked = "not checked: proxied@.service accepts connections of proxies only, and doctor cannot connect as one: ";
+    assert!(status == Some(3) && last.starts_with(unchecked), "{last}");
+    machine.run("sockunit remove proxied");
 
     for (name, options) in [
         ("some", "--allow 192.0.2.0/24"),

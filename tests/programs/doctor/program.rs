@@ -63,6 +63,11 @@ fn a_program_that_its_user_or_sandbox_cannot_execute_is_reported() {
         printed.contains("tick@.service:3: ProtectHome=yes"),
         "{printed}"
     );
+    // Nothing can be bound below an inaccessible directory.
+    assert!(
+        printed.contains(" ProtectHome=tmpfs 'BindReadOnlyPaths="),
+        "{printed}"
+    );
     let tree = tree("bound");
     in_a_home(&tree);
     tree.write(

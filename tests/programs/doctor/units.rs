@@ -186,6 +186,14 @@ fn a_line_without_effect_and_a_matter_of_taste_are_notes() {
         let noted = printed.lines().any(|line| line.starts_with(expected));
         assert!(noted && !printed.contains("problem: "), "{printed}");
     }
+    let other = tree("other-service");
+    let drop_in = "etc/systemd/system/tick.service.d/user.conf";
+    other.write(drop_in, "[Service]\nUser=root\n");
+    let printed = printed_by(&other, &["tick"]);
+    let note = format!(
+        "note: /{drop_in} is a drop-in for tick.service, and the socket starts tick@.service: it has no effect\n"
+    );
+    assert!(printed.contains(&note), "{printed}");
     let moved = tree("moved");
     moved.write(
         "etc/systemd/system/tick.socket.d/port.conf",
@@ -251,6 +259,10 @@ fn a_file_that_is_no_unit_file_ends_in_a_sentence_at_once() {
         ),
         (
             Box::new(|path| std::os::unix::fs::symlink("tick.socket", path).unwrap()),
+            "there is no tick.socket in any unit directory",
+        ),
+        (
+            Box::new(|path| fs::create_dir(path).unwrap()),
             "there is no tick.socket in any unit directory",
         ),
     ] {
