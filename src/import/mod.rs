@@ -10,16 +10,19 @@ mod host;
 mod inetd;
 mod json;
 mod name;
+mod ports;
 mod report;
+mod revert;
 mod units;
 mod xinetd;
 
 use std::path::Path;
 
-pub(crate) use apply::{Applied, ApplyError, Done, apply, revert};
+pub(crate) use apply::{Applied, ApplyError, Done, apply};
 pub(crate) use host::{Host, Root};
 pub(crate) use json::json;
 pub(crate) use report::{Entry, Fate, Report};
+pub(crate) use revert::revert;
 
 use crate::attach::RenderedUnit;
 use crate::log::Plain;
