@@ -5,20 +5,13 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::host::{INETDS, XINETD};
 use super::ports::Ports;
 use super::{Conversion, Converted, SuperServer};
 use crate::attach::{self, Content, Store, imported, socket_link};
 use crate::services::replace_file;
 use crate::superserver::switch::{self, Entry};
 use crate::systemd::{Manager, Place, SystemctlError};
-
-/// The services of Debian's packages of xinetd and inetd.
-const SUPER_SERVERS: [&str; 4] = [
-    "xinetd.service",
-    "inetd.service",
-    "openbsd-inetd.service",
-    "inetutils-inetd.service",
-];
 
 /// How long xinetd or inetd may take to close a port.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -299,7 +292,7 @@ pub(super) fn reload_super_servers(manager: Option<&Manager>) -> Result<(), Syst
     let Some(manager) = manager else {
         return Ok(());
     };
-    for unit in SUPER_SERVERS {
+    for unit in [XINETD].into_iter().chain(INETDS) {
         let state = manager.show(unit, &["ActiveState", "Id"])?;
         // An alias has the state of its unit.
         if state.get("ActiveState") == "active" && state.get("Id") == unit {

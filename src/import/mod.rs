@@ -121,6 +121,18 @@ pub(crate) fn convert(
             converted.services.push(conversion);
         }
     }
+    // Nobody is served today where the program does not run.
+    let idle = [SuperServer::Xinetd, SuperServer::Inetd].map(|program| {
+        let runs = host.runs(program);
+        (program, runs == Some(false))
+    });
+    for service in &mut converted.services {
+        let program = service.super_server;
+        if service.switched_off.is_none() && idle.contains(&(program, true)) {
+            service.switched_off = Some(format!("{} does not run", program.name()));
+            service.report.is_unserved = true;
+        }
+    }
     let notes = loaded.xinetd.notes.iter();
     converted.notes = notes
         .filter(|note| counts(&note.position.file))
