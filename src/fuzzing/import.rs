@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::attach::SERVE;
 use crate::attach::signature::MADE;
-use crate::import::{Host, Options, convert};
+use crate::import::{Host, Options, SuperServer, convert};
 use crate::superserver::fixed_system::FixedSystem;
 use crate::superserver::{Loaded, inetd, xinetd};
 use crate::systemd::{UnitFile, command_lines};
@@ -52,6 +52,10 @@ impl Host for Everything {
 
     fn has_foreign_unit(&self, _: &str) -> bool {
         false
+    }
+
+    fn runs(&self, _: SuperServer) -> Option<bool> {
+        None
     }
 
     fn inside(&self, path: &Path) -> PathBuf {

@@ -1,24 +1,17 @@
 //! Installs the units of imported services, and takes over their ports.
 
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::host::{INETDS, XINETD};
+use super::ports::Ports;
 use super::{Conversion, Converted, SuperServer};
-use crate::attach::{self, Content, Kind, RECORD, Store, imported, socket_link};
+use crate::attach::{self, Content, Store, imported, socket_link};
 use crate::services::replace_file;
 use crate::superserver::switch::{self, Entry};
-use crate::systemd::{Manager, Place, SystemctlError, Unit, UnitFile};
-
-/// The services of Debian's packages of xinetd and inetd.
-const SUPER_SERVERS: [&str; 4] = [
-    "xinetd.service",
-    "inetd.service",
-    "openbsd-inetd.service",
-    "inetutils-inetd.service",
-];
+use crate::systemd::{Manager, Place, SystemctlError};
 
 /// How long xinetd or inetd may take to close a port.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -295,11 +288,11 @@ impl Conversion {
 }
 
 /// Has xinetd and inetd read their files again, as far as they run.
-fn reload_super_servers(manager: Option<&Manager>) -> Result<(), SystemctlError> {
+pub(super) fn reload_super_servers(manager: Option<&Manager>) -> Result<(), SystemctlError> {
     let Some(manager) = manager else {
         return Ok(());
     };
-    for unit in SUPER_SERVERS {
+    for unit in [XINETD].into_iter().chain(INETDS) {
         let state = manager.show(unit, &["ActiveState", "Id"])?;
         // An alias has the state of its unit.
         if state.get("ActiveState") == "active" && state.get("Id") == unit {
@@ -307,106 +300,4 @@ fn reload_super_servers(manager: Option<&Manager>) -> Result<(), SystemctlError>
         }
     }
     Ok(())
-}
-
-/// The port of a service, as the kernel lists it.
-struct Ports {
-    files: [&'static str; 2],
-    /// The state of a socket that has the port, in the kernel's numbers.
-    state: &'static str,
-    port: u16,
-}
-
-impl Ports {
-    fn of(service: &Conversion) -> Ports {
-        let socket = service
-            .units
-            .iter()
-            .find(|unit| unit.name.ends_with(".socket"));
-        let text = socket.map(|unit| unit.text.as_str()).unwrap_or_default();
-        let file = UnitFile::parse(text.as_bytes());
-        let mut assignments = file.assignments.into_iter();
-        let listen = assignments.find(|line| line.key.starts_with("Listen"));
-        let (is_datagram, port) = listen.map_or((false, 0), |line| {
-            let port = line
-                .value
-                .rsplit(':')
-                .next()
-                .and_then(|port| port.parse().ok());
-            (line.key == "ListenDatagram", port.unwrap_or(0))
-        });
-        match is_datagram {
-            true => Ports {
-                files: ["/proc/net/udp", "/proc/net/udp6"],
-                state: "07",
-                port,
-            },
-            false => Ports {
-                files: ["/proc/net/tcp", "/proc/net/tcp6"],
-                state: "0A",
-                port,
-            },
-        }
-    }
-
-    /// Whether a socket has the port, at any address.
-    fn are_bound(&self) -> bool {
-        let port = format!(":{:04X}", self.port);
-        self.files.iter().any(|file| {
-            let text = fs::read_to_string(file).unwrap_or_default();
-            text.lines().skip(1).any(|line| {
-                let mut fields = line.split_whitespace();
-                let local = fields.nth(1).unwrap_or_default();
-                local.ends_with(&port) && fields.nth(1) == Some(self.state)
-            })
-        })
-    }
-}
-
-/// What was taken back.
-#[derive(Debug, Default)]
-pub(crate) struct Reverted {
-    /// The services whose units were removed.
-    pub(crate) removed: Vec<String>,
-    /// The files in which services were switched on again.
-    pub(crate) files: Vec<PathBuf>,
-}
-
-/// Removes the units of imported services, and switches them on again in the files of xinetd and inetd.
-///
-/// # Errors
-///
-/// The first one. What was taken back before it stays so.
-pub(crate) fn revert(place: &Place, files: &[PathBuf]) -> Result<Reverted, ApplyError> {
-    let mut reverted = Reverted::default();
-    let mut files = files.to_vec();
-    for (name, _) in attach::own(place).map_err(attach::Error::from)? {
-        let path = place.own_folder().join(format!("{name}.socket"));
-        if imported(place, &path)?.is_none() {
-            continue;
-        }
-        for kind in [Kind::Shared, Kind::PerConnection] {
-            let unit = Unit::load(place, &kind.service(&name)).map_err(attach::Error::from)?;
-            let source = unit.value(RECORD, "Source");
-            files.extend(source.map(|source| place.path(source.text)));
-        }
-        attach::remove(place, &name, false, drop)?;
-        reverted.removed.push(name.to_string());
-    }
-    files.sort();
-    files.dedup();
-    for path in &files {
-        let real = crate::root::resolve(&place.root, path);
-        let changed = real.and_then(|real| replace_file(&place.root, &real, switch::switched_on));
-        match changed {
-            Ok(true) => reverted.files.push(path.clone()),
-            Ok(false) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(ApplyError::File(path.clone(), error)),
-        }
-    }
-    if !reverted.files.is_empty() {
-        reload_super_servers(Manager::of(place).as_ref())?;
-    }
-    Ok(reverted)
 }

@@ -6,7 +6,17 @@ use crate::attach;
 use crate::executable::{RunAs, Visibility, check_readable, group_id, user_exists};
 use crate::root::{read, walk};
 use crate::superserver::fields;
-use crate::systemd::Place;
+use crate::systemd::{Manager, Place};
+
+use super::SuperServer;
+
+/// The units of Debian's packages of xinetd and inetd.
+pub(super) const XINETD: &str = "xinetd.service";
+pub(super) const INETDS: [&str; 3] = [
+    "inetd.service",
+    "openbsd-inetd.service",
+    "inetutils-inetd.service",
+];
 
 /// Answers of the system that the units are for.
 pub(crate) trait Host {
@@ -41,6 +51,9 @@ pub(crate) trait Host {
 
     /// Whether a unit has this name that sockunit did not write.
     fn has_foreign_unit(&self, name: &str) -> bool;
+
+    /// Whether the program runs and reads its files; `None` if that cannot be known.
+    fn runs(&self, program: SuperServer) -> Option<bool>;
 
     /// A file as it is in that system.
     fn inside(&self, path: &Path) -> PathBuf;
@@ -130,6 +143,28 @@ impl Host for Root<'_> {
     fn has_foreign_unit(&self, name: &str) -> bool {
         let script = self.place.path("/etc/init.d").join(name);
         script.exists() || attach::has_foreign_unit(self.place, name)
+    }
+
+    fn runs(&self, program: SuperServer) -> Option<bool> {
+        let manager = Manager::of(self.place)?;
+        let is_active = |unit: &str| -> Option<bool> {
+            let shown = manager.show(unit, &["ActiveState"]).ok()?;
+            Some(shown.get("ActiveState") == "active")
+        };
+        let xinetd = is_active(XINETD)?;
+        match program {
+            SuperServer::Xinetd => Some(xinetd),
+            SuperServer::Inetd => {
+                for unit in INETDS {
+                    if is_active(unit)? {
+                        return Some(true);
+                    }
+                }
+                // With this option, xinetd reads inetd.conf too.
+                let shown = manager.show(XINETD, &["ExecStart"]).ok()?;
+                Some(xinetd && shown.get("ExecStart").contains("-inetd_compat"))
+            }
+        }
     }
 
     fn inside(&self, path: &Path) -> PathBuf {

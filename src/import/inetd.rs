@@ -52,7 +52,7 @@ pub(super) fn convert(
         name: shown(name.as_ref(), &service.name),
         super_server: SuperServer::Inetd,
         position: service.position.clone(),
-        switched_off: service.is_disabled.then(|| "#<off>#".into()),
+        switched_off: service.is_disabled.then(|| "disabled by #<off>#".into()),
         units,
         report,
         notes: Vec::new(),

@@ -10,16 +10,19 @@ mod host;
 mod inetd;
 mod json;
 mod name;
+mod ports;
 mod report;
+mod revert;
 mod units;
 mod xinetd;
 
 use std::path::Path;
 
-pub(crate) use apply::{Applied, ApplyError, Done, apply, revert};
+pub(crate) use apply::{Applied, ApplyError, Done, apply};
 pub(crate) use host::{Host, Root};
 pub(crate) use json::json;
 pub(crate) use report::{Entry, Fate, Report};
+pub(crate) use revert::revert;
 
 use crate::attach::RenderedUnit;
 use crate::log::Plain;
@@ -116,6 +119,18 @@ pub(crate) fn convert(
         if counts(&service.position.file) {
             let conversion = inetd::convert(service, name, host, options);
             converted.services.push(conversion);
+        }
+    }
+    // Nobody is served today where the program does not run.
+    let idle = [SuperServer::Xinetd, SuperServer::Inetd].map(|program| {
+        let runs = host.runs(program);
+        (program, runs == Some(false))
+    });
+    for service in &mut converted.services {
+        let program = service.super_server;
+        if service.switched_off.is_none() && idle.contains(&(program, true)) {
+            service.switched_off = Some(format!("{} does not run", program.name()));
+            service.report.is_unserved = true;
         }
     }
     let notes = loaded.xinetd.notes.iter();

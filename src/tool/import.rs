@@ -215,9 +215,8 @@ fn report(service: &Conversion) -> String {
         (true, _) => {}
         (false, None) => line(format!("units: {}", names.join(", "))),
         (false, Some(why)) => line(format!(
-            "units: {}; not enabled: it is switched off in {} ({why})",
-            names.join(", "),
-            service.super_server.name()
+            "units: {}; its socket is not enabled: {why}",
+            names.join(", ")
         )),
     }
     for obstacle in &service.report.obstacles {

@@ -1,6 +1,8 @@
 //! The same configuration under the real xinetd and as the units that `sockunit import` writes: clients and programs see
 //! the same.
 
+mod real;
+
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
