@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::attach::SERVE;
 use crate::attach::signature::MADE;
 use crate::import::{Host, Options, SuperServer, convert};
 use crate::superserver::fixed_system::FixedSystem;
 use crate::superserver::{Loaded, inetd, xinetd};
-use crate::systemd::{UnitFile, command_lines};
+use crate::systemd::{CommandLine, UnitFile, command_lines};
 
 /// A system that has everything.
 struct Everything;
@@ -63,8 +62,7 @@ impl Host for Everything {
     }
 }
 
-/// Whatever a configuration contains, the units made of it are whole, and have one command, that of
-/// `sockunit serve`.
+/// Whatever a configuration contains, the units made of it are whole, and each service has one command.
 pub fn import(data: &[u8]) {
     let path = Rc::from(Path::new("/etc/x.conf"));
     let file = xinetd::parse(&path, data);
@@ -93,7 +91,9 @@ pub fn import(data: &[u8]) {
             }
             let is_service = unit.name.ends_with(".service");
             assert_eq!(commands.len(), usize::from(is_service), "{}", unit.text);
-            assert!(commands.iter().all(|command| command.program == SERVE));
+            // That of `sockunit serve`, of systemd-socket-proxyd, or a server that listens itself.
+            let is_absolute = |command: &CommandLine| command.program.starts_with('/');
+            assert!(commands.iter().all(is_absolute), "{}", unit.text);
         }
     }
 }
