@@ -144,6 +144,11 @@ impl Conversation {
         self.bytes.is_empty() && self.then == Then::Closed
     }
 
+    /// How long ago the conversation began.
+    pub(crate) fn age(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
     /// The connection.
     pub(crate) fn stream(&self) -> &OwnedFd {
         &self.stream

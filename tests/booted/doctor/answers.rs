@@ -59,13 +59,12 @@ fn silence_is_told_from_buffering_and_slowness(release: Release) {
         printed.ends_with(&case.fill("127.0.0.1 port PORT answers \"to you\"\n")),
         "{printed}"
     );
-    // A program that ends late and without an answer is not one that waits for its client.
+    // A program that ends late and without an answer may have waited for its client.
     let case = service(&machine, 11, "#!/bin/sh\nsleep 4\n");
     let (status, printed) = doctor(&machine, &case, "");
-    let problem =
-        "problem: 127.0.0.1 port PORT accepts the connection and closes it without a byte\n";
+    let note = "note: 127.0.0.1 port PORT closes the connection without a byte after 4.";
     assert!(
-        status == Some(1) && printed.contains(&case.fill(problem)),
+        status == Some(0) && printed.contains(&case.fill(note)),
         "{printed}"
     );
     // The same with one process for all connections.
