@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 
 use super::stop_reason::StopReason;
 use super::tag::Tag;
@@ -244,9 +244,11 @@ impl ProgramConnection {
     fn signal(&self, signal: Signal) {
         if let Some(pid) = self.pid {
             // It has not been waited for, so that no other process has its ID. It may have moved to
-            // another process group.
+            // another process group, and otherwise must not get the signal twice.
             let _ = killpg(pid, signal);
-            let _ = kill(pid, signal);
+            if getpgid(Some(pid)) != Ok(pid) {
+                let _ = kill(pid, signal);
+            }
         }
     }
 
