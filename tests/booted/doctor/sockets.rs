@@ -101,7 +101,7 @@ fn no_socket_of_debians_packages_has_a_problem_where_there_is_none(release: Rele
     let printed = machine.run("sockunit doctor ssh");
     assert!(
         printed.ends_with(
-            "note: ssh.service listens itself, without ssh.socket: doctor checks no further\n"
+            "note: ssh.service listens itself, without ssh.socket: doctor checks no further"
         ),
         "{printed}"
     );
