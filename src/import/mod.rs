@@ -77,6 +77,11 @@ impl Conversion {
         self.switched_off.is_none() && !self.units.is_empty()
     }
 
+    /// Whether it serves nobody, now or as units, and there is nothing more to say about it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.switched_off.is_some() && self.units.is_empty() && self.notes.is_empty()
+    }
+
     /// Whether clients are served today, and would not be by units.
     pub(crate) fn is_left_out(&self) -> bool {
         self.units.is_empty() && !self.report.is_unserved

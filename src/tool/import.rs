@@ -1,5 +1,6 @@
 //! `sockunit import`: converts services of xinetd and inetd.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::{self, Path, PathBuf};
@@ -191,9 +192,14 @@ fn text(options: &Options, converted: &Converted) -> String {
             let _ = writeln!(text, "==> {} <==\n{}", unit.name, unit.text);
         }
     }
-    for service in &converted.services {
+    for service in converted
+        .services
+        .iter()
+        .filter(|service| !service.is_idle())
+    {
         text += &report(service);
     }
+    text += &idle(converted);
     text += &defaults(converted);
     for (position, note) in &converted.notes {
         let _ = writeln!(text, "note: {position}: {note}");
@@ -239,6 +245,31 @@ fn report(service: &Conversion) -> String {
         line(format!("note: line {}: {note}", position.line));
     }
     text
+}
+
+/// The services that are switched off and have no units, by the reason: xinetd ships a dozen of them.
+fn idle(converted: &Converted) -> String {
+    let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for service in converted
+        .services
+        .iter()
+        .filter(|service| service.is_idle())
+    {
+        let obstacles = service.report.obstacles.iter();
+        let reason: Vec<&str> = obstacles.map(|obstacle| &*obstacle.why).collect();
+        let names = by_reason.entry(reason.join("; ")).or_default();
+        names.push(service.name.clone());
+    }
+    if by_reason.is_empty() {
+        return String::new();
+    }
+    let lines = by_reason
+        .iter()
+        .map(|(reason, names)| wrapped(&format!("{}: {reason}", names.join(", "))));
+    format!(
+        "switched off, and not written:\n{}",
+        lines.collect::<String>()
+    )
 }
 
 /// Whether no line of a file says it, so that it is the same for many services.
