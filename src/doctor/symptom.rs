@@ -108,7 +108,11 @@ impl Class {
 /// What a drop-in with these lines does.
 fn allowed_by(subject: &Subject<'_>, lines: &[String]) -> String {
     let unit = &subject.service.name;
-    format!("{} in a drop-in for {unit} allows it", lines.join(" and "))
+    let (lines, verb) = match lines {
+        [line] => (line.clone(), "allows"),
+        lines => (lines.join(", "), "allow"),
+    };
+    format!("{lines} in a drop-in for {unit} {verb} it")
 }
 
 impl Advice {
