@@ -19,7 +19,7 @@ pub struct Named {
 /// Reads `NAME=VALUE`.
 pub fn named(text: &str) -> Result<Named, String> {
     let (name, value) = text
-        .split_once('=')
+        .rsplit_once('=')
         .ok_or_else(|| format!("{text:?} is not NAME=VALUE"))?;
     Ok(Named {
         name: name.into(),
