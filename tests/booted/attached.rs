@@ -167,10 +167,13 @@ fn prompts_of_programs_that_buffer_their_output_arrive_when_the_client_half_clos
 ) {
     let machine = Machine::installed(release);
     let perl = "print \"name? \"; my $n = <STDIN>; print \"hi $n\"";
+    let python = "import sys; sys.stdout.write(\"name? \"); n = sys.stdin.readline(); sys.stdout.write(\"hi \" + n)";
     let awk = "BEGIN { printf \"name? \"; getline n; print \"hi \" n }";
     for (program, flushes) in [
         (format!("exec perl -e '{perl}'"), false),
         (format!("exec perl -e '$| = 1; {perl}'"), true),
+        (format!("exec python3 -c '{python}'"), false),
+        (format!("exec python3 -u -c '{python}'"), true),
         (format!("exec awk '{awk}'"), false),
         ("printf 'name? '; read n; echo hi $n".to_string(), true),
     ] {
