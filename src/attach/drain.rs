@@ -106,12 +106,8 @@ pub fn health(place: &Place, manager: &Manager, name: &ServiceName) -> Result<He
             socket.get("ActiveState")
         )));
     }
-    let kind = match socket.get("Accept") {
-        "yes" => Kind::PerConnection,
-        _ => Kind::Shared,
-    };
     let number = |property| socket.get(property).parse::<u64>().ok();
-    match kind {
+    match Kind::of(&socket) {
         Kind::PerConnection => {
             let full = number("NConnections").zip(number("MaxConnections"));
             if full.is_some_and(|(open, max)| open >= max) {

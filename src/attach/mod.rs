@@ -42,7 +42,7 @@ pub use store::{Content, Store};
 
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
 use crate::services::ServiceName;
-use crate::systemd::CommandLine;
+use crate::systemd::{CommandLine, Properties};
 
 /// The program of `sockunit serve` as the package installs it for units: linked statically, it starts
 /// faster than the tool.
@@ -125,6 +125,14 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind of a service by the properties of its socket unit.
+    fn of(socket: &Properties) -> Kind {
+        match socket.get("Accept") {
+            "yes" => Kind::PerConnection,
+            _ => Kind::Shared,
+        }
+    }
+
     /// The units of a service: the one that listens, and the one that runs the program.
     pub fn units(self, name: &ServiceName) -> [String; 2] {
         [format!("{name}.socket"), self.service(name)]
@@ -137,6 +145,15 @@ impl Kind {
             Kind::Shared => format!("{name}.service"),
         }
     }
+}
+
+/// The unit files that a service of this name may have, whatever its kind.
+pub fn unit_files(name: &str) -> [String; 3] {
+    [
+        format!("{name}.socket"),
+        format!("{name}.service"),
+        format!("{name}@.service"),
+    ]
 }
 
 impl fmt::Display for Kind {

@@ -8,7 +8,7 @@ use super::render::RECORD;
 use super::signature::{Author, author, is_imported};
 use super::status::status;
 use super::store::{Store, read_unit};
-use super::{Error, Kind};
+use super::{Error, Kind, unit_files};
 use crate::root::read;
 use crate::services::{self, Entry, Outcome, Run, ServiceName};
 use crate::systemd::{Manager, Place, Scope, UnitFile};
@@ -156,11 +156,7 @@ pub fn imported(place: &Place, path: &Path) -> Result<Option<ImportedFile>, Erro
 
 /// Whether a unit of this name exists that `import` did not write.
 pub fn has_foreign_unit(place: &Place, name: &str) -> bool {
-    let files = [
-        format!("{name}.socket"),
-        format!("{name}.service"),
-        format!("{name}@.service"),
-    ];
+    let files = unit_files(name);
     place.unit_dirs().iter().any(|folder| {
         files.iter().any(|file| {
             let path = folder.join(file);

@@ -164,15 +164,10 @@ impl Applier<'_> {
 
     /// Writes the units that differ, the service unit first. Returns whether there were any.
     fn write(&self, service: &Conversion) -> Result<bool, ApplyError> {
-        let files = [
-            format!("{}.socket", service.name),
-            format!("{}.service", service.name),
-            format!("{}@.service", service.name),
-        ];
         let mut changed = false;
         let mut edited = Vec::new();
         let mut stale = Vec::new();
-        for file in files {
+        for file in attach::unit_files(&service.name) {
             let path = self.store.folder().join(&file);
             let planned = service.units.iter().find(|unit| unit.name == file);
             let Some(state) = imported(self.place, &path)? else {

@@ -8,8 +8,8 @@ use super::report::{Fate, Report};
 use super::units::{self, Socket, Start};
 use super::xinetd::UNLIMITED;
 use super::{
-    Conversion, Host, Options, SuperServer, at_once, file_name, finish, shown, source, text,
-    unit_user, whole_addresses,
+    Conversion, Host, SuperServer, at_once, file_name, finish, shown, source, text, unit_user,
+    whole_addresses,
 };
 use crate::attach::{Attachment, Imported, Kind, Level, ListenAddress};
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
@@ -29,12 +29,7 @@ struct Converter<'a> {
 }
 
 /// Converts a line. Without a name it has no units.
-pub(super) fn convert(
-    service: &Service,
-    name: Option<ServiceName>,
-    host: &dyn Host,
-    _options: Options,
-) -> Conversion {
+pub(super) fn convert(service: &Service, name: Option<ServiceName>, host: &dyn Host) -> Conversion {
     let mut converter = Converter {
         service,
         host,

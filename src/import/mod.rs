@@ -122,7 +122,7 @@ pub(crate) fn convert(
     for service in inetd {
         let name = names.next().flatten();
         if counts(&service.position.file) {
-            let conversion = inetd::convert(service, name, host, options);
+            let conversion = inetd::convert(service, name, host);
             converted.services.push(conversion);
         }
     }

@@ -125,10 +125,7 @@ pub fn status(place: &Place, manager: &Manager, names: &[String]) -> Result<Vec<
 
 fn without_connections(name: &str, shown: &Properties) -> Status {
     let number = |property| shown.get(property).parse().unwrap_or(0);
-    let kind = match shown.get("Accept") {
-        "yes" => Kind::PerConnection,
-        _ => Kind::Shared,
-    };
+    let kind = Kind::of(shown);
     let active = shown.get("ActiveState") == "active";
     let since = shown.get("ActiveEnterTimestamp").strip_prefix('@');
     let since = since.and_then(|seconds| Timestamp::from_second(seconds.parse().ok()?).ok());
