@@ -30,7 +30,7 @@ impl JournalSocket {
         match self.socket.send(entry.as_bytes()) {
             Ok(_) => true,
             Err(error) if error.kind() == ErrorKind::WouldBlock => false,
-            // The socket was made anew, by a restart of systemd-journald.socket.
+            // systemd has made a new socket, because systemd-journald.socket was restarted.
             Err(_) => {
                 self.socket.connect(SOCKET).is_ok() && self.socket.send(entry.as_bytes()).is_ok()
             }

@@ -73,7 +73,7 @@ impl ListenDirective<'_> {
 }
 
 impl Unit {
-    /// Loads a unit by its name. Whoever loads several reads a [`Catalogue`] once.
+    /// Loads a unit by its name. To load several units, read a [`Catalogue`] once.
     ///
     /// # Errors
     ///

@@ -370,8 +370,8 @@ fn imported_services_serve_as_xinetd_does(release: Release) {
     assert_eq!(served.count(), 7, "{under_xinetd:?}");
 }
 
-/// Connects again and again until it is told to stop, and waits for a moment where it is refused. Returns how often
-/// that was, and how often it was served.
+/// Connects until `stop` is set, and waits a moment after each refused connection. Returns how many connections were
+/// refused, and how many were served.
 fn clients(machine: &Machine, address: &str, stop: &AtomicBool) -> (u32, u32) {
     let (mut refused, mut served) = (0, 0);
     while !stop.load(Ordering::Relaxed) {
