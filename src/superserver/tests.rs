@@ -5,7 +5,6 @@
 //! the files expected.txt; read the difference.
 
 use std::fmt::Write;
-use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -14,7 +13,7 @@ use proptest::prelude::*;
 use super::fixed_system::{FixedSystem, SERVICES};
 use super::load;
 use super::xinetd::{self, Service};
-use crate::tree::Tree;
+use crate::tree::{Tree, assert_golden, golden_names};
 
 /// A system with what the golden files name.
 fn base(name: &str) -> Tree {
@@ -39,20 +38,6 @@ fn base(name: &str) -> Tree {
         tree.write(program, "").set_mode(program, 0o755);
     }
     tree
-}
-
-/// Copies the files of a directory into a tree.
-fn copy(from: &Path, tree: &Tree, to: &str) {
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
-        let target = format!("{to}/{name}");
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), tree, &target);
-        } else {
-            tree.write(&target, fs::read(entry.path()).unwrap());
-        }
-    }
 }
 
 /// Everything that was read, as text.
@@ -106,26 +91,12 @@ fn show(service: &Service, text: &mut String) {
 #[test]
 fn golden_trees_are_read_as_xinetd_reads_them() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/xinetd");
-    let bless = std::env::var_os("SOCKUNIT_BLESS").is_some();
-    let mut names: Vec<_> = fs::read_dir(&golden)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
+    let names = golden_names(&golden);
     assert!(names.len() > 10, "{names:?}");
     for name in names {
         let tree = base(&name);
-        copy(&golden.join(&name).join("etc"), &tree, "etc");
-        let shown = shown(&tree);
-        let path = golden.join(&name).join("expected.txt");
-        if bless {
-            fs::write(&path, &shown).unwrap();
-        }
-        let expected = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
-        for (line, expected) in shown.lines().zip(expected.lines()) {
-            assert_eq!(line, expected, "{name}");
-        }
-        assert_eq!(shown, expected, "{name}");
+        tree.copy(&golden.join(&name).join("etc"), "etc");
+        assert_golden(&golden.join(&name).join("expected.txt"), &shown(&tree));
     }
 }
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::tool;
-use crate::tree::Tree;
+use crate::tree::{Tree, assert_golden, golden_names};
 
 const SERVICES: &str = "\
 echo 7/tcp
@@ -39,20 +39,6 @@ fn base(name: &str) -> Tree {
     tree
 }
 
-/// Copies the files of a directory into a tree.
-fn copy(from: &Path, tree: &Tree, to: &str) {
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
-        let target = format!("{to}/{name}");
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), tree, &target);
-        } else {
-            tree.write(&target, fs::read(entry.path()).unwrap());
-        }
-    }
-}
-
 /// What import prints for a tree, and its exit status.
 fn imported(tree: &Tree, options: &[&str]) -> (String, Option<i32>) {
     let output = tool::on(tree.root(), &["import"], options);
@@ -65,32 +51,19 @@ fn imported(tree: &Tree, options: &[&str]) -> (String, Option<i32>) {
 #[test]
 fn golden_trees_become_these_units_and_reports() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/import");
-    let bless = std::env::var_os("SOCKUNIT_BLESS").is_some();
-    let mut names: Vec<_> = fs::read_dir(&golden)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
+    let names = golden_names(&golden);
     assert!(names.len() > 5, "{names:?}");
     for name in names {
         let folder = golden.join(&name);
         let tree = base(&name);
-        copy(&folder.join("etc"), &tree, "etc");
+        tree.copy(&folder.join("etc"), "etc");
         let options = fs::read_to_string(folder.join("options")).unwrap_or_default();
         let options: Vec<&str> = options.split_whitespace().collect();
         let before = tree.snapshot();
         let (text, status) = imported(&tree, &options);
         assert_eq!(tree.snapshot(), before, "{name}");
         let text = format!("{text}exit status {}\n", status.unwrap());
-        let path = folder.join("expected.txt");
-        if bless {
-            fs::write(&path, &text).unwrap();
-        }
-        let expected = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
-        for (line, expected) in text.lines().zip(expected.lines()) {
-            assert_eq!(line, expected, "{name}");
-        }
-        assert_eq!(text, expected, "{name}");
+        assert_golden(&folder.join("expected.txt"), &text);
     }
 }
 

@@ -8,6 +8,30 @@ use std::ops::Deref;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+/// The names in a directory of golden files or trees, sorted.
+pub fn golden_names(golden: &Path) -> Vec<String> {
+    let entries = fs::read_dir(golden).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Asserts that a text is that of a golden file. With SOCKUNIT_BLESS set, writes the file first.
+#[track_caller]
+pub fn assert_golden(path: &Path, text: &str) {
+    if std::env::var_os("SOCKUNIT_BLESS").is_some() {
+        fs::write(path, text).unwrap();
+    }
+    let name = path.display();
+    let expected = fs::read_to_string(path).unwrap_or_else(|e| panic!("{name}: {e}"));
+    for (line, expected) in text.lines().zip(expected.lines()) {
+        assert_eq!(line, expected, "{name}");
+    }
+    assert_eq!(text, expected, "{name}");
+}
+
 /// A root directory with an empty `etc`. Dropping it removes the directory.
 pub struct Tree(PathBuf);
 
@@ -33,6 +57,19 @@ impl Tree {
     pub fn write(&self, path: &str, content: impl AsRef<[u8]>) -> &Tree {
         fs::write(self.with_parents(path), content).unwrap();
         self
+    }
+
+    /// Copies a directory with everything in it.
+    pub fn copy(&self, from: &Path, to: &str) {
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let target = format!("{to}/{}", entry.file_name().to_str().unwrap());
+            if entry.file_type().unwrap().is_dir() {
+                self.copy(&entry.path(), &target);
+            } else {
+                self.write(&target, fs::read(entry.path()).unwrap());
+            }
+        }
     }
 
     pub fn set_mode(&self, path: &str, mode: u32) -> &Tree {

@@ -3,10 +3,10 @@
 //! A directive that is added, changed or dropped shows here without root. After an intended change,
 //! `SOCKUNIT_BLESS=1 cargo test golden` writes the files in tests/golden/units; read the difference.
 
-use std::fs;
 use std::path::Path;
 
 use super::tree::Tree;
+use crate::tree::{assert_golden, golden_names};
 
 /// The options that add lines to the service unit.
 const OPTIONS: &[&str] = &[
@@ -87,7 +87,6 @@ const LISTEN: &[&str] = &[
 fn the_units_of_every_kind_sandbox_and_scope_are_the_golden_ones() {
     let tree = Tree::new("golden");
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/units");
-    let bless = std::env::var_os("SOCKUNIT_BLESS").is_some();
     let mut names = Vec::new();
     for (kind, kind_options) in [("per-connection", &[][..]), ("shared", &["--shared"])] {
         let mut cases = Vec::new();
@@ -124,21 +123,12 @@ fn the_units_of_every_kind_sandbox_and_scope_are_the_golden_ones() {
             let words = ["greeter", "4000", "--", program, "a b", "100%", "$HOME"];
             let printed = tree.add(&[&options[..], &words].concat());
             let printed = printed.replace(&tree.0.display().to_string(), "");
-            let path = golden.join(&name);
-            if bless {
-                fs::write(&path, &printed).unwrap();
-            }
-            let expected = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
-            for (line, expected) in printed.lines().zip(expected.lines()) {
-                assert_eq!(line, expected, "{name}");
-            }
-            assert_eq!(printed, expected, "{name}");
+            assert_golden(&golden.join(&name), &printed);
             names.push(name);
         }
     }
     // A file that no combination has would compare nothing.
-    for entry in fs::read_dir(&golden).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
+    for name in golden_names(&golden) {
         assert!(names.contains(&name), "{name} is compared with nothing");
     }
 }
