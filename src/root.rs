@@ -4,6 +4,8 @@
 //! opened once, without blocking, and only if it is a regular one; how much is read is bounded; a
 //! directory is opened before something in it is changed.
 
+mod replacement;
+
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -18,6 +20,8 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::unistd::Uid;
+
+pub use self::replacement::{Replaceable, remove_temporary, replace_file};
 
 use crate::systemd;
 

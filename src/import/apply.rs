@@ -9,7 +9,7 @@ use super::host::{INETDS, XINETD};
 use super::ports::Ports;
 use super::{Conversion, Converted, SuperServer};
 use crate::attach::{self, Content, Store, imported, socket_link};
-use crate::services::replace_file;
+use crate::root::replace_file;
 use crate::superserver::switch::{self, Entry};
 use crate::systemd::{Manager, Place, SystemctlError};
 

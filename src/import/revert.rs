@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::apply::{ApplyError, reload_super_servers};
 use crate::attach::{self, Kind, RECORD, imported};
-use crate::services::replace_file;
+use crate::root::replace_file;
 use crate::superserver::switch;
 use crate::systemd::{Manager, Place, Unit};
 

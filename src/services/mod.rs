@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use entry::{Entry, ServiceName};
 pub(crate) use line::{lines, port};
-pub(crate) use replace::replace_file;
 pub(crate) use text::EntryConflict;
 
 /// The path of the database, below the root directory.
