@@ -222,6 +222,10 @@ impl Handler for ProgramHandler {
             }
             ProgramEvent::Started(Err(errno)) => self.on_start_failed(connection, errno, context),
             ProgramEvent::Ended(program) => {
+                // Who sees the end of the connection finds in the log what the program wrote.
+                if let Some(output) = &mut self.error_output {
+                    output.log(context.log, context.now);
+                }
                 // Closing comes first, so that the client does not have to wait for the rest.
                 let info = TcpInfo::of(connection.socket());
                 let kill_at = connection.kill_at(&self.timeouts, context.now);

@@ -1,7 +1,7 @@
 //! `sockunit serve` with one connection as standard input and output, as systemd (`Accept=yes`), xinetd, inetd and
 //! tcpserver start a program.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 
@@ -147,6 +147,21 @@ fn what_the_program_writes_to_standard_error_is_logged_as_a_warning_before_the_e
         ("<4><0>alarm", "<4>half a line", "<4>no end")
     );
     assert!(end.contains(" exited 0: pid "), "{log}");
+}
+
+#[test]
+fn who_sees_the_end_of_the_connection_finds_in_the_log_what_the_program_wrote() {
+    // serve is stopped until the program has exited, so that it learns of all at once.
+    let script = "(until grep -q ') Z' /proc/$$/stat; do :; done; kill -CONT $PPID) <&- >&- 2>&- &
+                  kill -STOP $PPID; echo one >&2; echo two >&2; echo here";
+    let (client, mut journal, served) = start(&[], script);
+    assert_eq!(rest(client), "here\n");
+    journal.set_nonblocking(true).unwrap();
+    let mut log = [0; 1024];
+    let count = journal.read(&mut log).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log[..count]);
+    assert!(log.starts_with("<4>one\n<4>two\n"), "{log:?}");
+    assert!(served.ended().success());
 }
 
 #[test]
