@@ -15,6 +15,7 @@ use crate::support::{Mode, PATIENCE, wait_for};
 on_both_releases!(
     a_journal_that_restarts_stops_or_is_full_delays_no_session_and_loses_no_later_entry,
     without_room_in_run_shared_services_answer_and_no_listener_is_lost,
+    without_descriptors_clients_wait_and_are_served_once_there_are_some,
     what_cannot_be_written_to_etc_changes_nothing_and_stops_nothing,
     a_killed_process_is_replaced_within_a_second,
     no_client_is_refused_while_units_are_reloaded_restarted_upgraded_and_downgraded,
@@ -203,6 +204,38 @@ fn without_room_in_run_shared_services_answer_and_no_listener_is_lost(release: R
         machine.run(clear);
         expect_whole(&machine, "after");
     }
+}
+
+fn without_descriptors_clients_wait_and_are_served_once_there_are_some(release: Release) {
+    let machine = serving(release);
+    let shared = SERVICES.into_iter().filter(|(.., is_shared)| *is_shared);
+    for (service, address, _) in shared {
+        let unit = format!("{service}.service");
+        machine.run(&format!(
+            "mkdir -p /etc/systemd/system/{unit}.d
+             printf '[Service]\\nLimitNOFILE=24\\n' >/etc/systemd/system/{unit}.d/few.conf
+             systemctl daemon-reload && systemctl stop {unit}"
+        ));
+        expect_answer(&machine, service, address, "before");
+        let pid = machine.property(&unit, "MainPID");
+        let since = now(&machine);
+        let held: Vec<TcpStream> = machine.in_network(|| {
+            (0..40)
+                .map(|_| TcpStream::connect_timeout(&address.parse().unwrap(), PATIENCE).unwrap())
+                .collect()
+        });
+        let entries = format!("-u {unit} -o cat --since '{since}'");
+        machine.journal_until(&entries, "what is missing", |text| {
+            text.contains("Too many open files")
+        });
+        drop(held);
+        expect_answer(&machine, service, address, "after");
+        assert_eq!(machine.property(&unit, "MainPID"), pid, "{service}");
+        let log = machine.journal(&entries);
+        let errors = log.matches("Too many open files").count();
+        assert!(errors <= 10, "{service}: {log}");
+    }
+    expect_whole(&machine, "last");
 }
 
 /// Everything in /etc that can differ, and the units of a service that systemd knows.
