@@ -142,6 +142,14 @@ pub const BROKEN: &[Broken] = &[
     shared!("", "User=root CapabilityBoundingSet=CAP_CHOWN", "setpriv --reuid=daemon --regid=daemon --clear-groups true"),
     // Limits.
     sandboxed!("LimitNOFILE=20", "perl -e \"for (0..50) { open(\\$f[\\$_], q(<), q(/dev/null)) or die qq(open: \\$!\\n) }\""),
+    // The kernel counts the processes of a user, on all machines that it runs.
+    sandboxed!("useradd --uid $(shuf -i 40000-59999 -n 1) user-NAME", "User=user-NAME LimitNPROC=1", "true | true", ByItsCommands),
+    sandboxed!(
+        "LimitAS=20M",
+        "perl -e \"\\$x = q(x) x 50_000_000\"",
+        By("echo LimitAS=500M >>UNITS/NAME@.service; systemctl daemon-reload")
+    ),
+    sandboxed!("LimitFSIZE=1000", "head -c 2000 /dev/zero >/var/tmp/NAME"),
     // The filter kills the program, as systemd reports.
     Broken {
         how: "printf '#!/bin/sh\\nchmod 700 /var/tmp && echo here\\n' >PROGRAM; echo 'SystemCallFilter=~chmod fchmodat fchmodat2' >>UNITS/NAME@.service
