@@ -4,12 +4,14 @@
 
 mod answers;
 mod broken;
+mod hostile;
 mod sandboxed;
 #[cfg(feature = "sockets")]
 mod sockets;
 mod statements;
 mod trial;
 mod units;
+mod unprivileged;
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,8 +31,6 @@ on_both_releases!(
     what_a_sandbox_forbids_is_found_and_its_fix_works,
     working_services_have_no_problem,
     a_shared_service_at_its_limit_is_found,
-    a_users_own_services_are_checked_without_root,
-    journal_text_is_quoted_and_makes_no_verdict_and_no_command,
 );
 
 const UNITS: &str = "/etc/systemd/system";
@@ -361,168 +361,4 @@ fn a_shared_service_at_its_limit_is_found(release: Release) {
     let problem =
         "problem: loop.service ends, and systemd restarts it: its program ended with exit status 1";
     assert!(printed.contains(problem), "{printed}");
-}
-
-fn a_users_own_services_are_checked_without_root(release: Release) {
-    let machine = Machine::installed(release);
-    machine.run(
-        "useradd --create-home --shell /bin/sh you
-         systemctl start user@$(id -u you).service",
-    );
-    let units = "/home/you/.config/systemd/user";
-    machine.write(
-        &format!("{units}/tick.socket"),
-        "[Socket]\nListenStream=127.0.0.1:4000\nAccept=yes\n",
-    );
-    machine.write(
-        &format!("{units}/tick@.service"),
-        "[Service]\nExecStart=/home/you/tick\nStandardInput=socket\nStandardError=journal\n",
-    );
-    machine.write("/home/you/tick", "#!/bin/sh\necho here\necho there >&2\n");
-    let as_you = |script: &str| machine.output(&format!("su - you -c '{script}' 2>&1"));
-    let printed = |script: &str| String::from_utf8(as_you(script).stdout).unwrap();
-    machine.run("chmod 755 /home/you/tick && chown -R you: /home/you");
-    let first = printed("sockunit doctor --user tick");
-    assert!(
-        first.contains("problem: tick.socket is inactive")
-            && first.ends_with("    systemctl --user start tick.socket\n"),
-        "{first}"
-    );
-    let start = "XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user";
-    printed(&format!("{start} daemon-reload; {start} start tick.socket"));
-    let second = as_you("sockunit doctor --user tick");
-    let report = String::from_utf8_lossy(&second.stdout);
-    assert!(second.status.success(), "{report}");
-    assert!(report.ends_with("answers \"here\"\n"), "{report}");
-
-    machine.run("systemctl stop user@$(id -u you).service");
-    let away = machine.output(
-        "setpriv --reuid=you --regid=you --init-groups env -i HOME=/home/you PATH=/usr/bin:/bin sockunit doctor --user tick",
-    );
-    let report = String::from_utf8_lossy(&away.stdout);
-    assert!(
-        report.contains(
-            "problem: your service manager does not run: nothing listens for tick.socket"
-        ),
-        "{report}"
-    );
-    machine.write(
-        &format!("{units}/tick.socket"),
-        "[Socket]\nListenStream=127.0.0.1:400\nAccept=yes\n",
-    );
-    let third = printed("sockunit doctor --user tick");
-    assert!(
-        third.contains(&format!(
-            "problem: {units}/tick.socket:2: port 400 is below 1024, and only root can listen on it"
-        )),
-        "{third}"
-    );
-    // What belongs to the system he may look at too, but for the journal.
-    machine.run("systemctl start hello.socket");
-    let fourth = as_you("sockunit doctor hello");
-    let report = String::from_utf8_lossy(&fourth.stdout);
-    assert_eq!(fourth.status.code(), Some(3), "{report}");
-    assert!(report.contains("answers \"Hello World:"), "{report}");
-    let last = "not checked: what the program writes to the journal (run this as root, or join the group systemd-journal)\n";
-    assert!(report.ends_with(last), "{report}");
-    // What is not for his eyes is no problem.
-    for (change, shown) in [
-        (
-            "chmod 600 UNITS/secret.socket",
-            "not checked: secret.socket cannot be read: UNITS/secret.socket: Permission denied",
-        ),
-        (
-            "chmod 600 UNITS/secret@.service",
-            "not checked: secret@.service cannot be read: ",
-        ),
-        (
-            "install -m 711 /bin/echo PROGRAM",
-            "not checked: PROGRAM cannot be read: ",
-        ),
-        (
-            "printf 'ListenStream=\\nListenStream=/run/secret.sock\\nSocketMode=0600\\n' >>UNITS/secret.socket; RELOAD",
-            "not checked: cannot connect: /run/secret.sock: permission denied",
-        ),
-    ] {
-        let case = Case {
-            name: "secret".into(),
-            port: 4010,
-        };
-        machine.run("rm -f /etc/systemd/system/secret* /usr/local/bin/secret");
-        machine.run(&format!(
-            "{}\n{}",
-            attach(&machine, &case),
-            case.fill(change)
-        ));
-        let output = as_you("sockunit doctor secret");
-        let report = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(output.status.code(), Some(3), "{change}: {report}");
-        assert!(report.contains(&case.fill(shown)), "{change}: {report}");
-        assert!(!report.contains("problem: "), "{change}: {report}");
-    }
-}
-
-/// What a client can have logged, and what an attached program can write.
-const HOSTILE: &str = "/var/lib/dpkg/status: Permission denied";
-
-fn journal_text_is_quoted_and_makes_no_verdict_and_no_command(release: Release) {
-    let machine = Machine::installed(release);
-    // Clients of celebs choose the text of its log entries, while doctor looks at them.
-    for mode in [Mode::PerConnection, Mode::Shared] {
-        machine.switch(&["celebs"], mode);
-        let script = format!(
-            "for i in $(seq 1 40); do printf '{HOSTILE}\\nquit\\n' | sockunit connect celebs; done >/dev/null &
-             sockunit doctor --json celebs; wait"
-        );
-        let output = machine.run(&script);
-        let json = output.lines().find(|line| line.starts_with('{')).unwrap();
-        let report = Report::parse(json);
-        assert!(report.works, "{output}");
-        assert!(
-            !json.contains("chown")
-                && !json.contains("\"commands\":")
-                && !json.contains("Permission denied"),
-            "{json}"
-        );
-    }
-    let case = Case {
-        name: "evil".into(),
-        port: 4000,
-    };
-    machine.run(&attach(&machine, &case));
-    // A program that answers, and one that fails; both write what looks like a path and lines of a drop-in.
-    let write = "printf '%s\\n' '/var/lib/dpkg/status: Permission denied' '/tmp/a\\n[Service]\\nUser=root\\nb: Read-only file system' '/tmp/$(reboot): Read-only file system' >&2";
-    machine.write(
-        "/usr/local/bin/evil",
-        &format!("#!/bin/sh\n{write}\necho here\n"),
-    );
-    let answers = examine(&machine, &case);
-    assert!(answers.works, "{:?}", answers.problem);
-    let note = answers.passed.last().unwrap();
-    assert!(
-        note.contains("if the program wrote that")
-            && note.contains("\"/tmp/$(reboot): Read-only file system\""),
-        "{note}"
-    );
-    machine.write(
-        "/usr/local/bin/evil",
-        &format!("#!/bin/sh\n{write}\nexit 3\n"),
-    );
-    machine.run(
-        "sockunit connect 127.0.0.1 4000 || :
-         until systemctl list-units --all --plain --no-legend 'evil@*' | grep -q failed; do sleep 0.02; done",
-    );
-    let fails = examine(&machine, &case).problem.unwrap();
-    assert!(
-        fails["text"]
-            .as_str()
-            .unwrap()
-            .contains("failed: its program ended with exit status 3"),
-        "{fails:#}"
-    );
-    assert_eq!(
-        fails["commands"],
-        serde_json::json!(["systemctl reset-failed 'evil@*.service'"]),
-        "{fails:#}"
-    );
 }
