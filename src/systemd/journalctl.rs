@@ -39,7 +39,7 @@ pub struct Entries {
 }
 
 impl Entries {
-    /// Parses the output of `journalctl --output=json`.
+    /// Parses the output of `journalctl --output=json`, in its order.
     pub(crate) fn parse(output: &[u8]) -> Entries {
         let text = String::from_utf8_lossy(output);
         Entries {
@@ -100,6 +100,8 @@ pub fn last(place: &Place, filter: Filter<'_>, since: Option<&str>) -> Entries {
     // So that the newest entries are there too. Only root may do this; for others it fails.
     let _ = journalctl(&["--sync"]);
     let mut arguments = vec!["--no-pager", "--boot", "--quiet", "--all", "--output=json"];
+    // systemd 252 would print the first entries since a moment, not the last ones.
+    arguments.push("--reverse");
     arguments.extend([
         "--output-fields=MESSAGE,PRIORITY,_PID,_SYSTEMD_USER_UNIT",
         "--lines",
@@ -123,10 +125,10 @@ pub fn last(place: &Place, filter: Filter<'_>, since: Option<&str>) -> Entries {
             unreadable: true,
         };
     };
-    Entries {
-        unreadable: !user && !is_readable(),
-        ..Entries::parse(&output.stdout)
-    }
+    let mut entries = Entries::parse(&output.stdout);
+    entries.list.reverse();
+    entries.unreadable = !user && !is_readable();
+    entries
 }
 
 /// The last entries of this boot that have all of these fields, each as `FIELD=value`: the values of the

@@ -94,6 +94,10 @@ fn what_a_program_complains_about_is_noted_with_its_entries(release: Release) {
             "echo '/srv/x: Permission denied' >&2",
             Some("\"/srv/x: Permission denied\""),
         ),
+        (
+            "seq 20 >&2; echo '/srv/y: Permission denied' >&2",
+            Some("\"/srv/y: Permission denied\""),
+        ),
         ("echo 'one request' >&2", None),
     ]
     .into_iter()
