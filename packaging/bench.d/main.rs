@@ -1,4 +1,4 @@
-//! The clients of packaging/bench. They run in the measured machine and its network, but outside of its cgroup.
+//! The clients of packaging/bench and packaging/cluster. They run in the measured machine and its network, but outside of its cgroup.
 //!
 //! Each round measures in a new order, so that other load of the machine affects all measurements alike.
 
@@ -9,6 +9,7 @@ mod attack;
 mod attacker;
 mod bytes;
 mod chart;
+mod conversations;
 mod hello;
 mod memory;
 mod programs;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// The clients of packaging/bench.
+/// The clients of packaging/bench and packaging/cluster.
 #[derive(Debug, Parser)]
 enum Command {
     /// Measures connections to hello: per second, time of each, processor time of the server
@@ -38,6 +39,8 @@ enum Command {
     Sessions(sessions::Options),
     /// Attacks a service, and measures what other clients notice
     Attack(attack::Options),
+    /// Holds conversations with a service while its servers are upgraded or killed
+    Conversations(conversations::Options),
     /// Reads the file that `hello --data` wrote from standard input, and prints an SVG chart
     Chart,
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Bytes(options) => bytes::run(&options),
         Command::Sessions(options) => sessions::run(&options),
         Command::Attack(options) => attack::run(&options),
+        Command::Conversations(options) => conversations::run(&options),
         Command::Chart => chart::run(),
     };
     match result {

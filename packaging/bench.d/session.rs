@@ -1,17 +1,11 @@
 //! A blocking client of celebs, which checks every answer.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
-use std::os::fd::AsRawFd;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::tools::{TIMEOUT, connect_from};
 use anyhow::{Context, bail};
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
-};
-use nix::sys::time::{TimeVal, TimeValLike};
-
-use crate::tools::TIMEOUT;
 
 pub const PROMPT: &str = "Please type Linux celebs name below:\n";
 
@@ -25,21 +19,7 @@ impl Session {
         let SocketAddr::V4(server) = server else {
             bail!("{server} is not an IPv4 address");
         };
-        let timeout = TimeVal::seconds(TIMEOUT.as_secs() as i64);
-        let client = socket(
-            AddressFamily::Inet,
-            SockType::Stream,
-            SockFlag::SOCK_CLOEXEC,
-            None,
-        )?;
-        setsockopt(&client, sockopt::SendTimeout, &timeout)?;
-        setsockopt(&client, sockopt::ReceiveTimeout, &timeout)?;
-        let source = SocketAddrV4::new(source, 0);
-        bind(client.as_raw_fd(), &SockaddrIn::from(source))
-            .with_context(|| format!("cannot bind to {source}"))?;
-        connect(client.as_raw_fd(), &SockaddrIn::from(server))
-            .with_context(|| format!("cannot connect to {server}"))?;
-        let mut session = Session(client.into());
+        let mut session = Session(connect_from(source, server, TIMEOUT)?);
         session.expect(PROMPT)?;
         Ok(session)
     }

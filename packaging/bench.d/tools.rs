@@ -1,10 +1,16 @@
 //! Functions that several measurements use.
 
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
 
 /// The time limit of everything that a measurement waits for.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
@@ -78,6 +84,33 @@ pub fn cpu_of_children() -> anyhow::Result<Duration> {
         Duration::new(time.tv_sec() as u64, time.tv_usec() as u32 * 1000)
     };
     Ok(micros(usage.user_time()) + micros(usage.system_time()))
+}
+
+/// Connects from an address. Connecting, reading and writing may take this long each.
+pub fn connect_from(
+    source: Ipv4Addr,
+    server: SocketAddrV4,
+    timeout: Duration,
+) -> anyhow::Result<TcpStream> {
+    let timeout = TimeVal::seconds(timeout.as_secs() as i64);
+    let client = socket(
+        AddressFamily::Inet,
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
+    setsockopt(&client, sockopt::SendTimeout, &timeout)?;
+    setsockopt(&client, sockopt::ReceiveTimeout, &timeout)?;
+    // The kernel chooses the port when it connects: only then may it be in use for another server.
+    setsockopt(&client, sockopt::IpBindAddressNoPort, &true)?;
+    bind(
+        client.as_raw_fd(),
+        &SockaddrIn::from(SocketAddrV4::new(source, 0)),
+    )
+    .with_context(|| format!("cannot bind to {source}"))?;
+    connect(client.as_raw_fd(), &SockaddrIn::from(server))
+        .with_context(|| format!("cannot connect to {server}"))?;
+    Ok(client.into())
 }
 
 /// Raises the limit on open files to at least `count`.

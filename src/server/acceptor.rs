@@ -133,7 +133,7 @@ impl Acceptor {
             ) => {}
             // No file descriptor or memory. New connections wait in the backlog meanwhile.
             _ => {
-                let open = Count(self.admission.open() as u64, "connection");
+                let open = Count(u64::from(self.admission.open()), "connection");
                 log.error(
                     &format!("cannot accept connections: {open} open: {error}"),
                     now,
@@ -163,7 +163,7 @@ impl Acceptor {
                 let admitted = self.admit_client(socket, id, now, log);
                 return admitted.map(|(socket, id)| Accepted::Client(socket, id));
             }
-            Ok(true) => self.admission.reserve(),
+            Ok(true) => self.admission.reserve(peer),
             Err(reason) => Err(reason),
         };
         if let Err(reason) = reserved {
@@ -200,7 +200,7 @@ impl Acceptor {
         now: Instant,
         log: &mut ConnectionLog<'_>,
     ) -> Option<(OwnedFd, ConnectionId)> {
-        self.admission.unreserve();
+        self.admission.unreserve(pending.id.peer);
         match end {
             HeaderEnd::Client(id) => return self.admit_client(pending.socket, id, now, log),
             HeaderEnd::Left => {}
@@ -297,7 +297,7 @@ impl Acceptor {
     /// The open connections and their total.
     pub fn counts(&self) -> ConnectionCounts {
         ConnectionCounts {
-            open: self.admission.open() as u64,
+            open: u64::from(self.admission.open()),
             total: self.accepted,
         }
     }

@@ -54,6 +54,7 @@ mod attack;
 mod attacker;
 mod check;
 mod client;
+mod cluster;
 mod connect;
 mod deb;
 mod doctor;

@@ -54,14 +54,16 @@ pub struct Limits {
 /// Counts connections, in total and per source, and compares them with the limits.
 #[derive(Debug)]
 pub struct Admission {
-    max: usize,
+    max: u32,
     source_prefix: SourcePrefix,
     max_per_source: Option<u32>,
     source_rate: Option<SourceRateLimiter>,
     penalties: Option<Penalties>,
     when_full: WhenFull,
-    open: usize,
+    open: u32,
     sources: HashMap<Source, u32>,
+    /// Connections whose client is not known yet, by proxy.
+    pending: HashMap<Source, u32>,
     rate: Option<RateLimiter>,
     load: Option<LoadLimit>,
     access_times: AccessTimes,
@@ -73,7 +75,7 @@ pub struct Admission {
 impl Admission {
     pub fn new(options: &Options, limits: Limits) -> Admission {
         Admission {
-            max: options.max_connections as usize,
+            max: options.max_connections,
             source_prefix: options.shared.source_prefix,
             max_per_source: options.per_source,
             source_rate: options.shared.rate_per_source.map(SourceRateLimiter::new),
@@ -81,6 +83,7 @@ impl Admission {
             when_full: options.shared.when_full,
             open: 0,
             sources: HashMap::new(),
+            pending: HashMap::new(),
             rate: limits
                 .rate
                 .map(|rate| RateLimiter::new(rate, limits.rate_pause)),
@@ -163,22 +166,27 @@ impl Admission {
         Ok(())
     }
 
-    /// Counts a connection whose client is not known yet.
+    /// Counts a connection whose client is not known yet. One proxy may have half of all connections in this state, so
+    /// that it cannot keep out the clients of others.
     ///
     /// # Errors
     ///
-    /// The concurrency limit is reached.
-    pub fn reserve(&mut self) -> Result<(), Refusal> {
-        if self.open >= self.max {
+    /// The concurrency limit is reached, or the proxy has its half.
+    pub fn reserve(&mut self, proxy: Peer) -> Result<(), Refusal> {
+        let proxy = SourcePrefix::WHOLE.source(proxy);
+        let count = self.pending.get(&proxy).copied().unwrap_or(0);
+        if self.open >= self.max || count >= self.max.div_ceil(2) {
             return Err(Refusal::Full);
         }
+        self.pending.insert(proxy, count + 1);
         self.open += 1;
         Ok(())
     }
 
     /// Takes back [`Admission::reserve`].
-    pub fn unreserve(&mut self) {
+    pub fn unreserve(&mut self, proxy: Peer) {
         self.open -= 1;
+        uncount(&mut self.pending, SourcePrefix::WHOLE.source(proxy));
     }
 
     /// A source exceeded a limit of its own. Returns the penalty if one begins.
@@ -198,13 +206,7 @@ impl Admission {
         if self.max_per_source.is_none() {
             return;
         }
-        let source = self.source_prefix.source(peer);
-        if let Some(count) = self.sources.get_mut(&source) {
-            *count -= 1;
-            if *count == 0 {
-                self.sources.remove(&source);
-            }
-        }
+        uncount(&mut self.sources, self.source_prefix.source(peer));
     }
 
     /// Until when the rate limits and penalties matter. After that, a new process would accept the same
@@ -219,8 +221,18 @@ impl Admission {
     }
 
     /// The number of open connections.
-    pub fn open(&self) -> usize {
+    pub fn open(&self) -> u32 {
         self.open
+    }
+}
+
+/// Counts a connection of a source less, and forgets the source with the last one.
+fn uncount(sources: &mut HashMap<Source, u32>, source: Source) {
+    if let Some(count) = sources.get_mut(&source) {
+        *count -= 1;
+        if *count == 0 {
+            sources.remove(&source);
+        }
     }
 }
 
@@ -302,6 +314,31 @@ mod tests {
             admission.release(peer("192.0.2.1:1"));
             assert!(admission.may_accept(now));
         }
+    }
+
+    #[test]
+    fn connections_without_a_header_of_one_proxy_leave_half_of_the_limit_to_others() {
+        let now = Instant::now();
+        let mut admission = admission(5, Some(1), WhenFull::Wait);
+        // Two proxies in one IPv6 network are not one.
+        let (proxy, other) = (peer("[2001:db8::1]:1"), peer("[2001:db8::2]:1"));
+        for _ in 0..3 {
+            assert_eq!(admission.reserve(proxy), Ok(()));
+        }
+        assert_eq!(admission.reserve(proxy), Err(Refusal::Full));
+        assert!(admission.may_accept(now));
+        for address in ["192.0.2.1:1", "192.0.2.2:1"] {
+            assert_eq!(admission.reserve(other), Ok(()));
+            admission.unreserve(other);
+            assert_eq!(admission.admit(peer(address), now), Ok(()));
+        }
+        assert_eq!(admission.reserve(other), Err(Refusal::Full));
+        admission.unreserve(proxy);
+        assert_eq!(admission.reserve(proxy), Ok(()));
+        for _ in 0..3 {
+            admission.unreserve(proxy);
+        }
+        assert!(admission.pending.is_empty());
     }
 
     #[test]

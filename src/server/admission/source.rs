@@ -47,6 +47,9 @@ impl FromStr for SourcePrefix {
 }
 
 impl SourcePrefix {
+    /// Each address is a source of its own.
+    pub const WHOLE: SourcePrefix = SourcePrefix { v4: 32, v6: 128 };
+
     /// The source of a peer.
     pub fn source(self, peer: Peer) -> Source {
         match peer {

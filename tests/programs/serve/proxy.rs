@@ -172,6 +172,20 @@ fn checks_of_the_proxy_are_not_logged_and_take_part_in_no_limit() {
 }
 
 #[test]
+fn a_proxy_without_headers_does_not_keep_out_another() {
+    let serve = Serve::script(&[ACCEPT, "--max-connections=4"], "echo hello");
+    let _silent: Vec<_> = (0..2).map(|_| serve.connect()).collect();
+    assert_eq!(
+        rest(serve.connect()),
+        "Too many connections; please try again later\n"
+    );
+    serve.until_logged(" refused: concurrency limit reached");
+    let mut other = serve.connect_from(3);
+    other.write_all(LINE).unwrap();
+    assert_eq!(rest(other), "hello\n");
+}
+
+#[test]
 fn a_connection_without_a_header_does_not_delay_the_end_of_the_service() {
     let mut serve = Serve::script(&[ACCEPT, "--stop-timeout=100ms"], "echo hello");
     let proxy = serve.connect();
