@@ -1,3 +1,5 @@
+mod against_ppp;
+
 use std::net::SocketAddr;
 
 use proptest::prelude::*;
@@ -178,6 +180,8 @@ fn a_header_of_version_2_has_the_address_of_the_client() {
             address("192.0.2.7:40112"),
         ),
         (version2(0x21, 0x00, b""), Ok(Some(Client::Unknown))),
+        // Nobody knows what addresses of an unknown family look like.
+        (version2(0x21, 0x00, &[0xff; 9]), Ok(Some(Client::Unknown))),
         (version2(0x21, 0x31, &[0; 216]), Ok(Some(Client::Unknown))),
         (version2(0x20, 0x00, b""), Ok(Some(Client::Proxy))),
         // The rest of a LOCAL header is skipped, whatever it is.

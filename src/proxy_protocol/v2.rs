@@ -74,7 +74,8 @@ fn decode(header: &[u8]) -> Result<Client, HeaderError> {
         _ => return Err(HeaderError::Malformed),
     }
     let length = match fixed[13] {
-        UNSPECIFIED => 0,
+        // What follows may be addresses of any length.
+        UNSPECIFIED => return Ok(Client::Unknown),
         TCP4 => 2 * (4 + 2),
         TCP6 => 2 * (16 + 2),
         UNIX => 2 * 108,
