@@ -114,9 +114,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             });
         }
         scope.spawn(|| load.announce());
-        let read = names.try_for_each(|name| Ok(load.begin(name?)));
+        let read = names.try_for_each(|name| name.map(|name| load.begin(name)));
         load.ending.store(true, Ordering::Relaxed);
-        read
+        Ok(read?)
     })?;
     load.print()
 }

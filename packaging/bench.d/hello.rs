@@ -37,6 +37,9 @@ pub struct Options {
     /// End a measurement early after this many connections
     #[arg(long, default_value_t = 50_000)]
     most: usize,
+    /// Begin connections to a service with a header of the PROXY protocol, version 1 or 2
+    #[arg(long, value_name = "NAME=VERSION", value_parser = named)]
+    header: Vec<Named>,
     /// Compare times with this service
     #[arg(long, value_name = "NAME")]
     times_of: String,
@@ -57,6 +60,8 @@ pub struct Options {
 struct Contender {
     name: String,
     address: SocketAddrV4,
+    /// What its clients send first.
+    header: &'static [u8],
     times: Vec<Duration>,
     /// The total time of its measurements.
     busy: Duration,
@@ -74,6 +79,21 @@ impl Contender {
     }
 }
 
+/// The header for a service.
+fn header(options: &Options, service: &str) -> anyhow::Result<&'static [u8]> {
+    let mut headers = options.header.iter();
+    match headers.find(|header| header.name == service) {
+        None => Ok(b""),
+        Some(header) => match header.value.as_str() {
+            "1" => Ok(b"PROXY TCP4 192.0.2.7 192.0.2.11 40112 4000\r\n"),
+            "2" => Ok(
+                b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\xc0\0\x02\x0b\x9c\xb0\x0f\xa0",
+            ),
+            other => bail!("{service}: there is no version {other:?} of the header"),
+        },
+    }
+}
+
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut contenders = Vec::new();
     for Named { name, value } in &options.contenders {
@@ -86,6 +106,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         contenders.push(Contender {
             name: name.clone(),
             address,
+            header: header(options, name)?,
             times: Vec::new(),
             busy: Duration::ZERO,
             cpu: Duration::ZERO,
@@ -105,9 +126,8 @@ fn measure(options: &Options, contenders: &mut [Contender]) -> anyhow::Result<()
             let contender = &mut contenders[index];
             let before = settled()?;
             let length = if round == 0 { length / 4 } else { length };
-            let (times, busy) =
-                measure_once(contender.address, options.clients, length, options.most)
-                    .with_context(|| format!("{} at {}", contender.name, contender.address))?;
+            let (times, busy) = measure_once(contender, options.clients, length, options.most)
+                .with_context(|| format!("{} at {}", contender.name, contender.address))?;
             let cpu = settled()? - before;
             if round > 0 {
                 contender.times.extend(times);
@@ -121,7 +141,7 @@ fn measure(options: &Options, contenders: &mut [Contender]) -> anyhow::Result<()
 
 /// Opens connections for this long; returns the time of each, and the elapsed time.
 fn measure_once(
-    address: SocketAddrV4,
+    contender: &Contender,
     clients: usize,
     length: Duration,
     most: usize,
@@ -137,7 +157,7 @@ fn measure_once(
                         || (start.elapsed() < length && begun.load(Ordering::Relaxed) < most)
                     {
                         begun.fetch_add(1, Ordering::Relaxed);
-                        times.push(connection(address)?);
+                        times.push(connection(contender.address, contender.header)?);
                     }
                     anyhow::Ok(times)
                 })
@@ -153,7 +173,7 @@ fn measure_once(
 }
 
 /// One connection, with as few system calls as possible, so that the cost of the client does not hide that of the server.
-pub fn connection(address: SocketAddrV4) -> anyhow::Result<Duration> {
+pub fn connection(address: SocketAddrV4, header: &[u8]) -> anyhow::Result<Duration> {
     let mut answer = [0; 256];
     let mut length = 0;
     let timeout = TimeVal::seconds(TIMEOUT.as_secs() as i64);
@@ -169,6 +189,9 @@ pub fn connection(address: SocketAddrV4) -> anyhow::Result<Duration> {
     setsockopt(&client, sockopt::ReceiveTimeout, &timeout)?;
     connect(client.as_raw_fd(), &SockaddrIn::from(address))?;
     let mut stream = TcpStream::from(client);
+    if !header.is_empty() {
+        stream.write_all(header)?;
+    }
     loop {
         match stream.read(&mut answer[length..])? {
             0 => break,

@@ -74,7 +74,7 @@ fn short(server: SocketAddrV4, count: usize) -> anyhow::Result<()> {
             .map(|_| {
                 scope.spawn(|| {
                     while begun.fetch_add(1, Ordering::Relaxed) < count {
-                        connection(server)?;
+                        connection(server, b"")?;
                     }
                     anyhow::Ok(())
                 })

@@ -7,7 +7,7 @@ use super::subject::Subject;
 use super::{Problem, Report};
 use crate::connect::DialError;
 use crate::connection::Peer;
-use crate::server::{Network, ProxyOptions};
+use crate::server::{Network, ProxyOptions, ProxySource};
 use crate::systemd::command_lines;
 
 /// Why there is no connection from this machine, whose address is `own`.
@@ -81,27 +81,43 @@ pub fn refused(subject: &Subject<'_>, own: Option<IpAddr>) -> Result<(), Problem
     ))
 }
 
-/// Whether the service expects the header of a proxy from a peer like this one.
+/// What the service demands of a peer like this one, if that is the header of a proxy.
 ///
 /// # Errors
 ///
 /// It accepts connections from proxies only, and this machine is none.
-pub fn expects_proxy_header(subject: &Subject<'_>, peer: Peer) -> Result<bool, Problem> {
+pub fn proxy_header(subject: &Subject<'_>, peer: Peer) -> Result<Option<String>, Problem> {
     let options = serve_options(subject).unwrap_or_default();
     let proxy = ProxyOptions {
         accept_proxy: values(&options, "--accept-proxy"),
         ..ProxyOptions::default()
     };
-    proxy.expects_header(peer).map_err(|_| {
-        Problem::unchecked(
+    let sources = proxy.accept_proxy.iter().map(|source| match source {
+        ProxySource::Network(network) => network.to_string(),
+        ProxySource::Unix => "AF_UNIX sockets".into(),
+    });
+    let demand = format!(
+        "{} accepts connections only from {}, with a header of the PROXY protocol",
+        subject.service.name,
+        sources.collect::<Vec<_>>().join(", ")
+    );
+    let own = match peer {
+        Peer::Tcp(address) => address.ip().to_string(),
+        _ => "an AF_UNIX socket".into(),
+    };
+    match proxy.expects_header(peer) {
+        Ok(false) => Ok(None),
+        Ok(true) => Ok(Some(format!(
+            "{demand}; doctor connects from {own} and sends one that names no client"
+        ))),
+        Err(_) => Err(Problem::unchecked(
             format!(
-                "{} accepts connections of proxies only, and doctor cannot connect as one: {}",
-                subject.service.name,
+                "{demand}, and refuses doctor, which connects from {own}: {}",
                 subject.command()
             ),
             "connect through the proxy",
-        )
-    })
+        )),
+    }
 }
 
 /// The values of an option.

@@ -50,7 +50,8 @@ pub fn check(
         Err(error) => return Err(access::unreachable(subject, own, &error)),
     };
     access::without_effect(subject, own, report);
-    if access::expects_proxy_header(subject, Peer::of(stream.as_fd()))? {
+    if let Some(demand) = access::proxy_header(subject, Peer::of(stream.as_fd()))? {
+        report.note(demand);
         // If this fails, so does receiving.
         let _ = send_now(&stream, NO_CLIENT);
     }

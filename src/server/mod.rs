@@ -31,6 +31,7 @@ pub(crate) use options::at_least_one;
 pub use options::{Options, SharedLimits};
 pub use programs::{ConnectionRules, ProgramOptions, file_name};
 pub use proxy::ProxyOptions;
+pub(crate) use proxy::ProxySource;
 
 use nix::unistd::{dup2_stdin, dup2_stdout};
 

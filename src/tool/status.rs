@@ -1,5 +1,7 @@
 //! `sockunit status`: the connections of now.
 
+use std::net::SocketAddr;
+
 use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -97,14 +99,14 @@ fn penalty_object(penalty: &Penalised) -> Value {
 }
 
 fn connection_object(connection: &Connection) -> Value {
+    let tcp =
+        |address: SocketAddr| json!({"address": address.ip().to_string(), "port": address.port()});
     json!({
         "peer": match connection.remote {
-            Remote::Tcp(address) => json!({
-                "address": address.ip().to_string(),
-                "port": address.port(),
-            }),
+            Remote::Tcp(address) => tcp(address),
             Remote::Unix { uid, pid } => json!({"uid": uid, "pid": pid}),
         },
+        "client": connection.client.map(tcp),
         "since": connection.since.map(|since| since.to_string()),
         "pid": connection.pid,
         "unit": connection.unit,
@@ -166,24 +168,21 @@ fn details(status: &Status, penalties: &[Penalised]) -> String {
     if status.open.is_empty() {
         return text;
     }
-    let per_connection = |unit: &&String| unit.contains('@');
     let rows: Vec<Row<5>> = status
         .open
         .iter()
         .map(|connection| Row {
             cells: [
-                peer(connection.remote),
+                match connection.client {
+                    Some(client) => client.to_string(),
+                    None => peer(connection.remote),
+                },
                 or_dash(connection.since.map(local)),
                 or_dash(connection.pid),
                 or_dash(connection.traffic.map(|traffic| traffic.received)),
                 or_dash(connection.traffic.map(|traffic| traffic.sent)),
             ],
-            lines: connection
-                .unit
-                .iter()
-                .filter(per_connection)
-                .cloned()
-                .collect(),
+            lines: below(connection),
         })
         .collect();
     let columns = [
@@ -202,6 +201,15 @@ fn details(status: &Status, penalties: &[Penalised]) -> String {
         text += "\nThe processes of some connections are not visible to your user; use sudo.\n";
     }
     text
+}
+
+/// The lines below the row of a connection: its proxy, and its unit if it has one of its own.
+fn below(connection: &Connection) -> Vec<String> {
+    let proxy = connection
+        .client
+        .map(|_| format!("through {}", peer(connection.remote)));
+    let unit = connection.unit.iter().filter(|unit| unit.contains('@'));
+    proxy.into_iter().chain(unit.cloned()).collect()
 }
 
 fn peer(remote: Remote) -> String {

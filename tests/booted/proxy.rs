@@ -1,7 +1,7 @@
 //! Services behind a real HAProxy, which sends the PROXY protocol.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, Shutdown};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::process::Child;
 
 use crate::machine::{Machine, Release};
@@ -92,6 +92,7 @@ fn haproxy_passes_the_address_of_its_client_in_every_version_and_kind(release: R
             let mut client = machine.connect_from(CLIENT, &format!("127.0.0.1:{port}"));
             // The program speaks first, and the bytes of the client follow the header.
             expect(&mut client, &format!("127.0.0.9 {proxy}\n"));
+            expect_status(&machine, &client, proxy);
             client.write_all(b"some text").unwrap();
             client.shutdown(Shutdown::Write).unwrap();
             assert_eq!(rest(client), "some text");
@@ -120,6 +121,22 @@ fn haproxy_passes_the_address_of_its_client_in_every_version_and_kind(release: R
             .run("sockunit remove who && journalctl --quiet --rotate --vacuum-time=1s 2>/dev/null");
     }
     drop(haproxy);
+}
+
+/// The status has the client, and through which proxy it came.
+#[track_caller]
+fn expect_status(machine: &Machine, client: &TcpStream, proxy: &str) {
+    let shown = machine.run("sockunit status who");
+    let row = shown.split_once(&format!("\n{} ", client.local_addr().unwrap()));
+    let below = row
+        .and_then(|(_, rest)| rest.lines().nth(1))
+        .unwrap_or_default();
+    let through = match proxy {
+        "" => "through uid ".to_owned(),
+        ip if ip.contains(':') => format!("through [{ip}]:"),
+        ip => format!("through {ip}:"),
+    };
+    assert!(below.trim_start().starts_with(&through), "{shown}");
 }
 
 fn health_checks_of_haproxy_keep_a_service_up_and_are_not_logged(release: Release) {

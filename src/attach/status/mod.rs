@@ -1,8 +1,10 @@
 //! The open connections of services, and what systemd has counted.
 //!
 //! A connection is a socket whose local address is one that the service listens on, and that a process
-//! of its units has open. All of that is from the kernel and the service manager, not from the programs.
+//! of its units has open. All of that is from the kernel and the service manager, not from the programs, except the client
+//! behind a proxy.
 
+mod client;
 mod penalties;
 mod process;
 mod sockets;
@@ -55,6 +57,8 @@ pub struct Totals {
 pub struct Connection {
     /// The other end.
     pub remote: Remote,
+    /// The client, if the other end is a proxy, as the program was told. It can change that.
+    pub client: Option<SocketAddr>,
     /// When the process was started.
     pub since: Option<Timestamp>,
     /// The process that serves it: the main process of its unit, or in a shared service the program

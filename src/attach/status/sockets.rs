@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::process::{OwnUnits, Server};
-use super::{Connection, Error, Remote, Status};
+use super::{Connection, Error, Remote, Status, client};
 use crate::conflicts::{Process, SocketOwners};
 use crate::connection::Traffic;
 use crate::connection::diag::{self, TcpConnection, UnixConnection};
@@ -84,6 +84,7 @@ impl Sockets {
             let unseen = owners.is_empty() && self.owners.hidden && active;
             return unseen.then_some(Connection {
                 remote,
+                client: None,
                 since: None,
                 pid: None,
                 unit: None,
@@ -92,6 +93,7 @@ impl Sockets {
         };
         Some(Connection {
             remote,
+            client: client::of_processes(&of_units, remote),
             since: server.since,
             pid: Some(server.pid),
             unit: Some(server.unit),

@@ -120,7 +120,7 @@ fn run(
     let deadline = Instant::now() + attempt::TIMEOUT;
     let stream =
         dial(&units.target, attempt::CONNECT_TIMEOUT).map_err(|error| failed(error.to_string()))?;
-    if access::expects_proxy_header(subject, Peer::of(stream.as_fd()))? {
+    if access::proxy_header(subject, Peer::of(stream.as_fd()))?.is_some() {
         let _ = send_now(&stream, NO_CLIENT);
     }
     let mut conversation = Conversation::begin(stream, line, deadline);

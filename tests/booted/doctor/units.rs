@@ -222,9 +222,13 @@ fn the_services_own_rules_about_clients_are_named(release: Release) {
         (Some(0), true),
         "{printed}"
     );
+    let note = "note: proxied@.service accepts connections only from 127.0.0.0/8, with a header of the PROXY protocol; doctor \
+        connects from 127.0.0.1 and sends one that names no client\n";
+    assert!(printed.contains(note), "{printed}");
     machine.run("sockunit remove proxied; sockunit add proxied 4001 --accept-proxy 192.0.2.7 -- /bin/echo here");
     let (status, last, _) = doctor("proxied");
-    let unchecked = "not checked: proxied@.service accepts connections of proxies only, and doctor cannot connect as one: ";
+    let unchecked = "not checked: proxied@.service accepts connections only from 192.0.2.7, with a header of the PROXY \
+        protocol, and refuses doctor, which connects from 127.0.0.1: ";
     assert!(status == Some(3) && last.starts_with(unchecked), "{last}");
     machine.run("sockunit remove proxied");
 
