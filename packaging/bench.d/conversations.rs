@@ -218,14 +218,14 @@ impl Load<'_> {
     fn print(&self) -> anyhow::Result<()> {
         let phases = lock(&self.phases);
         println!(
-            "{:<34} {:>7} {:>6} {:>6} {:>6} {:>11}  served by",
+            "{:<40} {:>7} {:>6} {:>6} {:>6} {:>11}  served by",
             "conversations that began", "short", "long", "lost", "cut", "slowest, ms"
         );
         let mut all = BTreeMap::new();
         for phase in phases.iter() {
             let servers: Vec<_> = phase.servers.iter().map(String::as_str).collect();
             println!(
-                "{:<34} {:>7} {:>6} {:>6} {:>6} {:>11.0}  {}",
+                "{:<40} {:>7} {:>6} {:>6} {:>6} {:>11.0}  {}",
                 phase.name,
                 phase.short,
                 phase.long,
