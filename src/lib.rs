@@ -1,8 +1,8 @@
 //! systemd socket-activated services that talk on standard input and output.
 //!
 //! Data goes one way: arguments, then the sockets that the process was passed, then the session, then the
-//! log. The programs are [`hello`], [`celebs`], [`serve`] and [`tool`], each a `main` that `src/bin` calls. Under
-//! them:
+//! log. The programs are [`hello`], [`celebs`], [`builtin`], [`serve`] and [`tool`], each a `main` that `src/bin`
+//! calls. Under them:
 //!
 //! * `startup`: how a service program starts and ends, and where errors become exit statuses
 //! * `session`: a service's protocol without I/O; `server`: many connections in one process;
@@ -20,6 +20,8 @@
 
 #[forbid(unsafe_code)]
 mod attach;
+#[forbid(unsafe_code)]
+pub mod builtin;
 #[forbid(unsafe_code)]
 pub mod celebs;
 #[forbid(unsafe_code)]

@@ -28,7 +28,12 @@ pub fn pages() -> Vec<(String, String)> {
         let name = format!("sockunit-{}", command.get_name());
         pages.push(page(&name, "1", command, &usages));
     }
-    for service in [sockunit::hello::command(), sockunit::celebs::command()] {
+    let services = [
+        sockunit::hello::command(),
+        sockunit::celebs::command(),
+        sockunit::builtin::command(),
+    ];
+    for service in services {
         let name = format!("sockunit-{}", service.get_name());
         let path = format!("/usr/libexec/sockunit/{}", service.get_name());
         let mut service = service.bin_name(path);

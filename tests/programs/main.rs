@@ -15,6 +15,7 @@ macro_rules! in_both_modes {
 }
 
 mod attach;
+mod builtin;
 mod celebs;
 mod check;
 mod client;

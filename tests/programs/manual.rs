@@ -17,6 +17,7 @@ fn pages_and_commands() -> Vec<(String, String, Vec<Command>)> {
             None => vec![tool.clone()],
             Some("hello") => vec![sockunit::hello::command()],
             Some("celebs") => vec![sockunit::celebs::command()],
+            Some("builtin") => vec![sockunit::builtin::command()],
             Some(name) => {
                 let command = tool.find_subcommand(name).unwrap();
                 [command]
@@ -60,7 +61,8 @@ fn every_subcommand_and_service_has_a_page() {
         .get_subcommands()
         .map(|command| format!("sockunit-{}.1", command.get_name()))
         .collect();
-    expected.extend(["sockunit.1", "sockunit-hello.8", "sockunit-celebs.8"].map(Into::into));
+    expected.insert("sockunit.1".into());
+    expected.extend(["hello", "celebs", "builtin"].map(|name| format!("sockunit-{name}.8")));
     assert_eq!(files, expected);
 }
 

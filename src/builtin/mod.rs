@@ -1,0 +1,50 @@
+//! builtin: echo, discard, chargen, daytime and time, which xinetd and inetd have built in. It serves one
+//! connection, or answers the datagrams of a socket.
+
+mod answer;
+mod datagrams;
+mod options;
+mod protocol;
+mod stream;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::process::ExitCode;
+
+use clap::Parser;
+use nix::sys::socket::{SockType, getsockopt, sockopt};
+
+use self::options::{Edition, Options};
+use self::protocol::BuiltIn;
+use crate::connection::Stdio;
+use crate::log::{JournalProtocol, Log};
+use crate::startup;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let protocol = JournalProtocol::Stream;
+    match Options::try_parse() {
+        Ok(options) => startup::run_logged("builtin", protocol, |client, log| {
+            serve(options, client, log).map(|()| ExitCode::SUCCESS)
+        }),
+        Err(error) => startup::usage_error("builtin", protocol, &error),
+    }
+}
+
+/// The command line, for the manual page.
+pub fn command() -> clap::Command {
+    <Options as clap::CommandFactory>::command()
+}
+
+fn serve(options: Options, client: Option<BorrowedFd<'_>>, log: &mut Log) -> anyhow::Result<()> {
+    let kind = client.and_then(|socket| getsockopt(&socket, sockopt::SockType).ok());
+    if let (Some(socket), Some(SockType::Datagram)) = (client, kind) {
+        return datagrams::serve(socket, options, log);
+    }
+    Stdio::identify(client)?;
+    let [input, output] = [io::stdin().as_fd(), io::stdout().as_fd()]
+        .map(|stream| stream.try_clone_to_owned().map(File::from));
+    stream::serve(options.built_in, options.edition, input?, output?)?;
+    Ok(())
+}
