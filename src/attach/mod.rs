@@ -34,7 +34,7 @@ pub(crate) use lookup::absolute_path;
 pub use probe::BUFFERED;
 pub(crate) use probe::NO_CLIENT;
 pub use remove::{Stopping, dismantle, has_foreign_unit, imported, link as socket_link, remove};
-pub use render::{RECORD, RenderedUnit, render_imported};
+pub use render::{RECORD, RenderedUnit, confinement, render_imported};
 pub use sandbox::Level;
 pub use signature::{Maker, sign};
 pub use status::{Connection, Penalised, Remote, Status, Totals, penalties, status};

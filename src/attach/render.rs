@@ -164,11 +164,7 @@ fn service_text(attachment: &Attachment, scope: Scope, found: Found<'_>) -> Stri
         Kind::PerConnection => per_connection(attachment, scope),
         Kind::Shared => shared(attachment),
     };
-    if scope == Scope::System {
-        text += &user(attachment);
-    }
-    text += &surroundings(attachment);
-    text += &sandbox::lines(attachment, scope);
+    text += &confinement(attachment, scope);
     if let Some(path) = found.bind {
         text += &format!(
             "\n# The program is in a home. Nothing else of the home is visible.\nBindReadOnlyPaths={}\n",
@@ -295,6 +291,15 @@ SyslogLevel=warning
 SyslogLevelPrefix=no
 "
     )
+}
+
+/// The lines of the `[Service]` section with the user, the environment and the sandbox.
+pub fn confinement(attachment: &Attachment, scope: Scope) -> String {
+    let user = match scope {
+        Scope::System => user(attachment),
+        Scope::User => String::new(),
+    };
+    user + &surroundings(attachment) + &sandbox::lines(attachment, scope)
 }
 
 fn user(attachment: &Attachment) -> String {

@@ -15,11 +15,16 @@ use std::process::ExitCode;
 use clap::Parser;
 use nix::sys::socket::{SockType, getsockopt, sockopt};
 
-use self::options::{Edition, Options};
-use self::protocol::BuiltIn;
+pub(crate) use options::Edition;
+pub(crate) use protocol::{BuiltIn, daytime_length};
+
+use self::options::Options;
 use crate::connection::Stdio;
 use crate::log::{JournalProtocol, Log};
 use crate::startup;
+
+/// The program as the package installs it.
+pub(crate) const PROGRAM: &str = "/usr/libexec/sockunit/builtin";
 
 /// Runs the program.
 pub fn main() -> ExitCode {

@@ -20,6 +20,19 @@ pub(crate) enum BuiltIn {
     Time,
 }
 
+impl BuiltIn {
+    /// The name in /etc/services.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            BuiltIn::Echo => "echo",
+            BuiltIn::Discard => "discard",
+            BuiltIn::Chargen => "chargen",
+            BuiltIn::Daytime => "daytime",
+            BuiltIn::Time => "time",
+        }
+    }
+}
+
 /// The seconds from 1900 to 1970.
 const EPOCH: i64 = 2_208_988_800;
 
@@ -30,6 +43,15 @@ pub(super) fn daytime(edition: Edition, now: &Zoned) -> Vec<u8> {
         Edition::Inetd => "%a %b %e %H:%M:%S %Y\r\n",
     };
     now.strftime(format).to_string().into_bytes()
+}
+
+/// The length of what daytime sends in a zone with a name of three letters.
+pub(crate) fn daytime_length(edition: Edition) -> usize {
+    daytime(
+        edition,
+        &Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC),
+    )
+    .len()
 }
 
 /// The time as time sends it.
@@ -133,6 +155,7 @@ mod tests {
         ] {
             let sent = daytime(edition, &at(instant));
             assert_eq!(String::from_utf8(sent).unwrap(), text);
+            assert_eq!(daytime_length(edition), text.len());
         }
     }
 

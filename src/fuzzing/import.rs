@@ -37,7 +37,7 @@ impl Host for Everything {
         vec!["users".into()]
     }
 
-    fn readable(&self, _: &Path, _: &str) -> Result<u64, String> {
+    fn readable(&self, _: &Path, _: Option<&str>) -> Result<u64, String> {
         Ok(1)
     }
 

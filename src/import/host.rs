@@ -36,12 +36,12 @@ pub(crate) trait Host {
     /// The groups of a user beside its own.
     fn groups(&self, user: &str) -> Vec<String>;
 
-    /// The size of a file that this user can read.
+    /// The size of a file that this user can read; `None` is a dynamic user in the strict sandbox.
     ///
     /// # Errors
     ///
     /// Why it cannot.
-    fn readable(&self, path: &Path, user: &str) -> Result<u64, String>;
+    fn readable(&self, path: &Path, user: Option<&str>) -> Result<u64, String>;
 
     /// Whether there is such an executable file.
     fn is_executable(&self, path: &str) -> bool;
@@ -118,15 +118,19 @@ impl Host for Root<'_> {
         names.collect()
     }
 
-    fn readable(&self, path: &Path, user: &str) -> Result<u64, String> {
+    fn readable(&self, path: &Path, user: Option<&str>) -> Result<u64, String> {
         let root = &self.place.root;
-        let run_as = RunAs::named(root, user).ok_or("there is no such user")?;
-        let all = Visibility {
-            homes_hidden: false,
-            tmp_hidden: false,
+        let run_as = match user {
+            Some(user) => RunAs::named(root, user).ok_or("there is no such user")?,
+            None => RunAs::dynamic(),
+        };
+        let is_hidden = user.is_none();
+        let visibility = Visibility {
+            homes_hidden: is_hidden,
+            tmp_hidden: is_hidden,
             native_only: false,
         };
-        check_readable(root, path, &run_as, all).map_err(|error| error.problem)
+        check_readable(root, path, &run_as, visibility).map_err(|error| error.problem)
     }
 
     fn is_executable(&self, path: &str) -> bool {

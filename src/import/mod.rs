@@ -6,6 +6,7 @@
 
 mod access;
 mod apply;
+mod built_in;
 mod host;
 mod inetd;
 mod json;

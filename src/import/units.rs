@@ -1,7 +1,7 @@
 //! The units of an imported service.
 
 use crate::attach::{
-    self, Attachment, Imported, Maker, RECORD, RenderedUnit, listen_directives, sign,
+    self, Attachment, Imported, Maker, RECORD, RenderedUnit, confinement, listen_directives, sign,
 };
 use crate::systemd::Scope;
 use crate::systemd::quote::exec_word;
@@ -22,6 +22,9 @@ pub(super) enum Start {
     Serve,
     /// systemd, with the listening socket as its standard input.
     Waits(Socket),
+    /// systemd, with a datagram socket as its standard input: the program of the package that serves
+    /// built-in services.
+    Datagrams,
     /// Nothing: systemd-socket-proxyd passes connections on to this address.
     Proxy(String),
 }
@@ -44,10 +47,11 @@ impl Service {
     /// The units: the service unit and the socket unit.
     pub(super) fn units(&self) -> Vec<RenderedUnit> {
         let Service { attachment, start } = self;
-        let (service, datagrams) = match start {
+        let service = match start {
             Start::Serve => return attach::render_imported(attachment).into(),
-            Start::Waits(socket) => (waits(attachment), *socket == Socket::Datagram),
-            Start::Proxy(address) => (proxy(attachment, address), false),
+            Start::Waits(_) => waits(attachment),
+            Start::Datagrams => datagrams(attachment),
+            Start::Proxy(address) => proxy(attachment, address),
         };
         let name = &attachment.name;
         let unit = |kind: &str, text: String| RenderedUnit {
@@ -56,25 +60,25 @@ impl Service {
         };
         vec![
             unit("service", service),
-            unit("socket", socket(attachment, datagrams)),
+            unit("socket", socket(attachment, start)),
         ]
     }
 }
 
-fn socket(attachment: &Attachment, datagrams: bool) -> String {
+fn socket(attachment: &Attachment, start: &Start) -> String {
     let Attachment { name, port, .. } = attachment;
-    let (protocol, key) = match datagrams {
-        true => ("UDP", "ListenDatagram"),
-        false => ("TCP", "ListenStream"),
+    let (protocol, key) = match start {
+        Start::Waits(Socket::Datagram) | Start::Datagrams => ("UDP", "ListenDatagram"),
+        _ => ("TCP", "ListenStream"),
     };
     let listen = listen_directives(attachment, key);
     let own = own(attachment);
     let options: String = own.socket.iter().map(|line| format!("{line}\n")).collect();
-    let flush = match datagrams {
-        true => {
+    let flush = match start {
+        Start::Waits(Socket::Datagram) => {
             "# What the program has not read when it exits is discarded, as under xinetd.\nFlushPending=yes\n"
         }
-        false => "",
+        _ => "",
     };
     format!(
         "[Unit]
@@ -129,6 +133,32 @@ IgnoreSIGPIPE=no
     service(attachment, "the program gets the listening socket", &start)
 }
 
+/// The program of the package for built-in services. Its socket keeps what arrives while it exits.
+fn datagrams(attachment: &Attachment) -> String {
+    let Attachment {
+        name,
+        program,
+        arguments,
+        ..
+    } = attachment;
+    let words = std::iter::once(program).chain(arguments);
+    let words: Vec<String> = words.map(|word| exec_word(word)).collect();
+    let command = words.join(" ");
+    let start = format!(
+        "# The program exits if no datagram arrives for a time. systemd starts it again for the next one.
+ExecStart={command}
+StandardInput=socket
+StandardOutput=null
+StandardError=journal
+SyslogIdentifier={name}
+# Without a pause, a datagram that the program fails to read would start it again and again.
+Restart=on-failure
+RestartSec=1s
+"
+    );
+    service(attachment, "all datagrams in one process", &start)
+}
+
 fn proxy(attachment: &Attachment, address: &str) -> String {
     let max = attachment.max_connections;
     let start = format!(
@@ -143,14 +173,10 @@ ExecStart={PROXY} --connections-max={max} {}
 /// A service unit, with the lines that start the program.
 fn service(attachment: &Attachment, what: &str, start: &str) -> String {
     let Attachment {
-        name, port, group, ..
+        name, port, level, ..
     } = attachment;
-    let own = own(attachment);
-    let user = attachment.user.iter().map(|user| format!("User={user}\n"));
-    let group = group.iter().map(|group| format!("Group={group}\n"));
-    let lines = own.service.iter().map(|line| format!("{line}\n"));
-    let lines: String = user.chain(group).chain(lines).collect();
-    let source = &own.source;
+    let lines = confinement(attachment, Scope::System);
+    let source = own(attachment).source;
     format!(
         "[Unit]
 Description={name}, {what}
@@ -166,7 +192,7 @@ StartLimitIntervalSec=0
 # For sockunit list and remove; systemd ignores it.
 [{RECORD}]
 Port={port}
-Sandbox=off
+Sandbox={level}
 Source={source}
 "
     )

@@ -18,6 +18,10 @@ impl Converter<'_> {
         }
         self.rate();
         self.max_load();
+        if self.start == Start::Datagrams {
+            self.instances("xinetd does not count datagrams");
+            return (1, 1);
+        }
         let option = match self.start {
             Start::Proxy(_) => "--connections-max of systemd-socket-proxyd",
             _ => "--max-connections",
@@ -38,21 +42,26 @@ impl Converter<'_> {
 
     /// The limits of a service of which one process runs at a time.
     fn one(&mut self) {
-        for name in ["instances", "per_source"] {
-            if let Some((value, setting)) = self.value(name) {
-                let is_zero = value.trim().parse::<i64>().is_ok_and(|number| number < 1);
-                match is_zero {
-                    true => self.refuses_all(name, &value),
-                    false => self.kept(name, setting, "one process runs at a time"),
-                }
-            }
-        }
+        self.instances("one process runs at a time");
         let text = "systemd starts the program whenever something arrives and it does not run";
         match self.service.setting("cps") {
             Some(setting) => self.lost("cps", setting, text),
             None => {
                 let what = "cps = 50 10 with wait = yes";
                 self.report.add(Fate::Lost, what, None, text);
+            }
+        }
+    }
+
+    /// Limits that never count more than one.
+    fn instances(&mut self, text: &str) {
+        for name in ["instances", "per_source"] {
+            if let Some((value, setting)) = self.value(name) {
+                let is_zero = value.trim().parse::<i64>().is_ok_and(|number| number < 1);
+                match is_zero {
+                    true => self.refuses_all(name, &value),
+                    false => self.kept(name, setting, text),
+                }
             }
         }
     }
@@ -114,7 +123,14 @@ impl Converter<'_> {
         }
         self.rules.rate = rate.to_string().parse().ok();
         self.rules.rate_pause = (pause > 0).then(|| Duration::from_secs(pause));
-        let text = "--rate and --rate-pause: new connections are closed at once in the pause; xinetd closes the port";
+        let text = match self.start {
+            Start::Datagrams => {
+                "--rate and --rate-pause: datagrams get no answer in the pause; xinetd closes the port"
+            }
+            _ => {
+                "--rate and --rate-pause: new connections are closed at once in the pause; xinetd closes the port"
+            }
+        };
         match setting {
             Some(setting) => self.otherwise("cps", setting, text),
             None => self.report.add(Fate::Otherwise, "cps = 50 10", None, text),

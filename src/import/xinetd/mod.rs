@@ -1,5 +1,6 @@
 //! The conversion of a service of xinetd.
 
+mod built_in;
 mod limits;
 mod log;
 mod program;
@@ -14,6 +15,7 @@ use super::{
     Conversion, Host, Options, SuperServer, at_once, finish, noted, shown, source, text, unit_user,
 };
 use crate::attach::{Attachment, Imported, Kind, Level};
+use crate::builtin::BuiltIn;
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
 use crate::services::ServiceName;
 use crate::superserver::xinetd::{NoteKind, Refusal, Service, Setting};
@@ -31,6 +33,8 @@ struct Converter<'a> {
     rules: ConnectionRules,
     shared: SharedLimits,
     imported: Imported,
+    /// A service that xinetd itself serves, and that a program of the package can serve.
+    built_in: Option<BuiltIn>,
     start: Start,
 }
 
@@ -52,6 +56,7 @@ pub(super) fn convert(
             source: source(host, &service.position),
             ..Imported::default()
         },
+        built_in: built_in::of(service),
         start: Start::Serve,
     };
     let units = converter.service(name.as_ref());
@@ -81,10 +86,16 @@ impl<'a> Converter<'a> {
         self.unsupported();
         self.start = self.start();
         let (port, listen, family) = self.socket();
-        let program = self.program();
-        let (user, group) = self.user();
-        self.environment();
-        self.process();
+        let (mut program, mut user, mut group) = (None, None, None);
+        match self.built_in {
+            Some(built_in) => self.built_in(built_in),
+            None => {
+                program = self.program();
+                (user, group) = self.user();
+                self.environment();
+                self.process();
+            }
+        }
         self.access(family);
         self.banners(user.as_deref());
         let (max_connections, per_source) = self.limits();
@@ -102,8 +113,17 @@ impl<'a> Converter<'a> {
         if kind == Kind::PerConnection {
             self.per_connection();
         }
+        let level = match self.built_in {
+            Some(built_in) => {
+                program = Some(self.command(built_in));
+                Level::Strict
+            }
+            None => {
+                user.as_ref()?;
+                Level::Off
+            }
+        };
         let (program, arguments) = program?;
-        user.as_ref()?;
         let attachment = Attachment {
             name: name?.clone(),
             port: port?,
@@ -115,7 +135,7 @@ impl<'a> Converter<'a> {
             state: false,
             environment: Vec::new(),
             services_entry: false,
-            level: Level::Off,
+            level,
             max_connections,
             per_source,
             proxy: ProxyOptions::default(),
@@ -172,7 +192,6 @@ impl<'a> Converter<'a> {
     /// Kinds of services that have no units.
     fn unsupported(&mut self) {
         let has = |attribute, word| has(self.service, attribute, word);
-        let internal = has("type", "INTERNAL");
         let reasons = [
             (
                 has("flags", "SENSOR"),
@@ -190,11 +209,6 @@ impl<'a> Converter<'a> {
                 "give the service a port",
             ),
             (
-                internal,
-                "type = INTERNAL: xinetd itself is the program",
-                "sockunit add can attach a program to the port",
-            ),
-            (
                 has("flags", "IDONLY"),
                 "flags = IDONLY: no unit can ask the client's host for the user",
                 "without flags = IDONLY it would be open to more clients than before",
@@ -209,6 +223,10 @@ impl<'a> Converter<'a> {
             if is_it {
                 self.report.obstacle(why, Some(hint));
             }
+        }
+        if self.has_unknown_program() {
+            let why = built_in::no_program("type = INTERNAL", &self.service.name);
+            self.report.obstacle(why, Some(super::built_in::ADD));
         }
         if let Some(setting) = self.service.setting("type") {
             let others: Vec<&Word> = setting.values.iter().collect();

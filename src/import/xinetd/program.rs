@@ -257,7 +257,7 @@ impl Converter<'_> {
                 "an IPv4 address has no ::ffff: before it; REMOTE_ADDR and REMOTE_PORT are set too",
             ),
             Start::Waits(_) => ("REMOTE_HOST with wait = yes", "it is not set"),
-            Start::Proxy(_) => return,
+            Start::Datagrams | Start::Proxy(_) => return,
         };
         self.report.add(Fate::Otherwise, what, None, text);
         self.report.add(
@@ -277,15 +277,7 @@ impl Converter<'_> {
                 Err(_) => self.unreadable("umask", &umask),
             }
         }
-        if let Some((nice, setting)) = self.value("nice") {
-            match nice.trim().parse::<i32>() {
-                Ok(number) => {
-                    let line = format!("Nice={}", number.clamp(-20, 19));
-                    self.directive("nice", setting, line);
-                }
-                Err(_) => self.unreadable("nice", &nice),
-            }
-        }
+        self.nice();
         for (name, directive) in [
             ("rlimit_as", "LimitAS"),
             ("rlimit_cpu", "LimitCPU"),
@@ -314,6 +306,18 @@ impl Converter<'_> {
                 setting,
                 "it has no effect: Linux ignores this limit",
             );
+        }
+    }
+
+    pub(super) fn nice(&mut self) {
+        if let Some((nice, setting)) = self.value("nice") {
+            match nice.trim().parse::<i32>() {
+                Ok(number) => {
+                    let line = format!("Nice={}", number.clamp(-20, 19));
+                    self.directive("nice", setting, line);
+                }
+                Err(_) => self.unreadable("nice", &nice),
+            }
         }
     }
 

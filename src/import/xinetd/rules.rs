@@ -139,11 +139,10 @@ impl Converter<'_> {
             return None;
         }
         let path = PathBuf::from(path);
-        let found = match user {
-            Some(user) => self.host.readable(&path, user),
-            None => return None,
-        };
-        match found {
+        if user.is_none() && self.built_in.is_none() {
+            return None;
+        }
+        match self.host.readable(&path, user) {
             Ok(size) if size > MAX_BANNER as u64 => {
                 let text = format!("it has {size} bytes, and at most {MAX_BANNER} can be sent");
                 self.lost(name, setting, &text);

@@ -14,12 +14,13 @@ impl Converter<'_> {
         let service = self.service;
         let socket = &service.socket;
         let listen = match self.start {
-            Start::Waits(Socket::Datagram) => "ListenDatagram=",
+            Start::Waits(Socket::Datagram) | Start::Datagrams => "ListenDatagram=",
             _ => "ListenStream=",
         };
         let wait = match self.start {
             Start::Serve => "sockunit serve starts the program for each connection",
             Start::Waits(_) => "the program gets the listening socket",
+            Start::Datagrams => "one process answers all datagrams",
             Start::Proxy(_) => "one proxy serves all connections",
         };
         for (name, text) in [

@@ -32,12 +32,24 @@ impl Converter<'_> {
                     Some("set wait = yes if the program reads datagrams from its standard input"),
                 );
             }
-            return Start::Waits(Socket::Datagram);
+            return match self.built_in {
+                Some(_) => Start::Datagrams,
+                None => Start::Waits(Socket::Datagram),
+            };
         }
         if !service.is_tcp() {
             let why = "it is neither for TCP nor for UDP";
             self.report
                 .obstacle(why, Some("write a socket unit of your own"));
+            return Start::Serve;
+        }
+        if self.built_in.is_some() {
+            if waits {
+                self.report.obstacle(
+                    "wait = yes for a built-in service: xinetd serves one connection after the other, whoever the client is",
+                    Some("set wait = no"),
+                );
+            }
             return Start::Serve;
         }
         if waits {
@@ -87,7 +99,7 @@ impl Converter<'_> {
             Start::Proxy(_) => {
                 let text = format!("systemd-socket-proxyd; {lookup}");
                 self.otherwise("redirect", setting, &text);
-                self.wrapper_of_redirect();
+                self.wrapper_rules();
                 Some((String::new(), Vec::new()))
             }
             _ => {
@@ -95,14 +107,14 @@ impl Converter<'_> {
                     "sockunit connect for each connection; {lookup}, and a client that half-closes gets the answer"
                 );
                 self.otherwise("redirect", setting, &text);
-                self.wrapper_of_redirect();
+                self.wrapper_rules();
                 Some((CONNECT.into(), vec!["connect".into(), host, port]))
             }
         }
     }
 
-    /// Under redirect, xinetd looks for rules of the service, which tcpd would not.
-    fn wrapper_of_redirect(&mut self) {
+    /// For redirect and built-in services, xinetd looks for rules of the service, which tcpd would not.
+    pub(super) fn wrapper_rules(&mut self) {
         if self.host.has_wrapper_rules() && !has(self.service, "flags", "NOLIBWRAP") {
             self.report.obstacle(
                 "xinetd applies the rules of /etc/hosts.allow and /etc/hosts.deny, and the units would not",

@@ -1,6 +1,7 @@
 //! The same configuration under the real xinetd and as the units that `sockunit import` writes: clients and programs see
 //! the same.
 
+mod built_in;
 mod real;
 
 use std::collections::BTreeMap;

@@ -1,8 +1,10 @@
 //! The conversion of a line of inetd.conf.
 
+mod built_in;
+mod limits;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
-use std::time::Duration;
 
 use super::report::{Fate, Report};
 use super::units::{self, Socket, Start};
@@ -12,6 +14,7 @@ use super::{
     whole_addresses,
 };
 use crate::attach::{Attachment, Imported, Kind, Level, ListenAddress};
+use crate::builtin::BuiltIn;
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
 use crate::services::ServiceName;
 use crate::superserver::Word;
@@ -25,6 +28,8 @@ struct Converter<'a> {
     rules: ConnectionRules,
     shared: SharedLimits,
     imported: Imported,
+    /// A service that inetd itself serves, and that a program of the package can serve.
+    built_in: Option<BuiltIn>,
     start: Start,
 }
 
@@ -40,6 +45,7 @@ pub(super) fn convert(service: &Service, name: Option<ServiceName>, host: &dyn H
             source: source(host, &service.position),
             ..Imported::default()
         },
+        built_in: built_in::of(service),
         start: start(service),
     };
     let units = converter.service(name.as_ref());
@@ -57,6 +63,13 @@ pub(super) fn convert(service: &Service, name: Option<ServiceName>, host: &dyn H
 /// What starts the program.
 fn start(service: &Service) -> Start {
     let is_datagram = service.socket_type.bytes == b"dgram";
+    // inetd knows what its own services do, whatever the line says.
+    if built_in::is_internal(service) {
+        return match is_datagram {
+            true => Start::Datagrams,
+            false => Start::Serve,
+        };
+    }
     match (is_datagram, service.waits) {
         (true, _) => Start::Waits(Socket::Datagram),
         (false, true) => Start::Waits(Socket::Stream),
@@ -77,9 +90,56 @@ impl Converter<'_> {
         self.unsupported();
         let port = self.port();
         let listen = self.addresses();
-        let (user, group) = self.user();
-        let program = self.program();
+        let (mut program, mut user, mut group) = (None, None, None);
+        match self.built_in {
+            Some(built_in) => self.built_in(built_in),
+            None => {
+                (user, group) = self.user();
+                program = self.program();
+            }
+        }
         let (max_connections, per_source) = self.limits();
+        self.rules.message = "all=".parse().into_iter().collect();
+        let level = match self.built_in {
+            Some(built_in) => {
+                program = Some(self.command(built_in));
+                Level::Strict
+            }
+            None => {
+                self.environment();
+                user.as_ref()?;
+                Level::Off
+            }
+        };
+        let (program, arguments) = program?;
+        let attachment = Attachment {
+            name: name?.clone(),
+            port: port?,
+            listen: listen?,
+            kind: Kind::Shared,
+            user: user.map(|user| unit_user(self.host, &user)),
+            group,
+            directory: None,
+            state: false,
+            environment: Vec::new(),
+            services_entry: false,
+            level,
+            max_connections,
+            per_source,
+            proxy: ProxyOptions::default(),
+            shared: self.shared.clone(),
+            rules: self.rules.clone(),
+            program,
+            arguments,
+            enable: false,
+            imported: Some(self.imported.clone()),
+        };
+        let start = self.start.clone();
+        Some(units::Service { attachment, start })
+    }
+
+    /// What systemd sets, and inetd does not.
+    fn environment(&mut self) {
         self.default(
             Fate::Otherwise,
             "standard error",
@@ -94,32 +154,6 @@ impl Converter<'_> {
         }
         let unset = units::unset(&self.start, &[], |_| false);
         self.imported.service.extend(unset);
-        self.rules.message = "all=".parse().into_iter().collect();
-        let (program, arguments) = program?;
-        let attachment = Attachment {
-            name: name?.clone(),
-            port: port?,
-            listen: listen?,
-            kind: Kind::Shared,
-            user: Some(unit_user(self.host, &user?)),
-            group,
-            directory: None,
-            state: false,
-            environment: Vec::new(),
-            services_entry: false,
-            level: Level::Off,
-            max_connections,
-            per_source,
-            proxy: ProxyOptions::default(),
-            shared: self.shared.clone(),
-            rules: self.rules.clone(),
-            program,
-            arguments,
-            enable: false,
-            imported: Some(self.imported.clone()),
-        };
-        let start = self.start.clone();
-        Some(units::Service { attachment, start })
     }
 
     /// What the line says.
@@ -136,10 +170,11 @@ impl Converter<'_> {
     /// Kinds of services that have no units.
     fn unsupported(&mut self) {
         let service = self.service;
-        let is_internal = service
-            .program
-            .first()
-            .is_some_and(|word| word.bytes == b"internal");
+        let is_internal = built_in::is_internal(service);
+        if is_internal && self.built_in.is_none() {
+            let why = super::built_in::no_program("internal", &service.name);
+            self.report.obstacle(why, Some(super::built_in::ADD));
+        }
         let is_rpc = service.rpc_versions.is_some();
         let protocol = &service.protocol.bytes;
         let is_known = match service.socket_type.bytes.as_slice() {
@@ -155,11 +190,6 @@ impl Converter<'_> {
                 "run the server as a service of its own: RPC servers register themselves",
             ),
             (
-                is_internal,
-                "internal: inetd itself is the program",
-                "sockunit add can attach a program to the port",
-            ),
-            (
                 !is_rpc && !is_known,
                 "it is neither for TCP nor for UDP",
                 "write a socket unit of your own",
@@ -170,7 +200,7 @@ impl Converter<'_> {
                 "write wait if the program reads datagrams from its standard input",
             ),
             (
-                service.waits && service.addresses.len() > 1,
+                self.start != Start::Serve && service.addresses.len() > 1,
                 "the program can get the listening socket of one address only",
                 "write a line for each address",
             ),
@@ -312,64 +342,5 @@ impl Converter<'_> {
         };
         self.entry(Fate::Kept, &path, starts);
         Some((path, words))
-    }
-
-    /// The concurrency limits: of all connections, and of those of an address.
-    fn limits(&mut self) -> (u32, u32) {
-        let limits = &self.service.limits;
-        if self.start != Start::Serve {
-            self.default(
-                Fate::Lost,
-                "limits",
-                "systemd starts the program whenever something arrives and it does not run",
-            );
-            return (1, 1);
-        }
-        match limits.per_minute {
-            Some(0) => self.entry(Fate::Kept, ".0", "no limit"),
-            Some(number) => {
-                self.rules.rate = format!("{number}/1min").parse().ok();
-                self.rules.rate_pause = Some(Duration::from_secs(600));
-                self.entry(
-                    Fate::Otherwise,
-                    &format!(".{number}"),
-                    "--rate and --rate-pause: new connections are closed at once in the pause; inetd closes the port",
-                );
-            }
-            None => self.default(
-                Fate::Lost,
-                "limit per minute",
-                "inetd's default (256 in openbsd-inetd, 40 in inetutils-inetd) is no limit here; .N after nowait is one",
-            ),
-        }
-        if let Some(number) = limits.per_source_per_minute.filter(|number| *number > 0) {
-            self.shared.rate_per_source = format!("{number}/1min").parse().ok();
-            self.entry(
-                Fate::Kept,
-                &format!("/{number} per minute for a source"),
-                "--rate-per-source",
-            );
-        }
-        let max = limits.instances.filter(|number| *number > 0);
-        let per_source = limits.per_source.filter(|number| *number > 0);
-        match max {
-            Some(number) => self.entry(Fate::Kept, &format!("/{number}"), "--max-connections"),
-            None => {
-                let text = format!("at most {UNLIMITED} connections at once");
-                self.default(Fate::Otherwise, "no limit on instances", &text);
-            }
-        }
-        if let Some(number) = per_source {
-            self.entry(
-                Fate::Kept,
-                &format!("/{number} for a source"),
-                "--per-source",
-            );
-        }
-        if per_source.is_some() || self.shared.rate_per_source.is_some() {
-            self.shared.source_prefix = whole_addresses();
-        }
-        let max = max.unwrap_or(UNLIMITED);
-        (max, per_source.unwrap_or(max))
     }
 }

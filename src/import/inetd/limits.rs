@@ -1,0 +1,73 @@
+//! Limits on connections.
+
+use std::time::Duration;
+
+use super::{Converter, Fate, Start, UNLIMITED, whole_addresses};
+use crate::superserver::inetd::Limits;
+
+impl Converter<'_> {
+    /// The concurrency limits: of all connections, and of those of an address.
+    pub(super) fn limits(&mut self) -> (u32, u32) {
+        let limits = &self.service.limits;
+        if self.start == Start::Datagrams {
+            if *limits != Limits::default() {
+                self.entry(Fate::Kept, "limits", "inetd counts no datagrams");
+            }
+            return (1, 1);
+        }
+        if self.start != Start::Serve {
+            self.default(
+                Fate::Lost,
+                "limits",
+                "systemd starts the program whenever something arrives and it does not run",
+            );
+            return (1, 1);
+        }
+        match limits.per_minute {
+            Some(0) => self.entry(Fate::Kept, ".0", "no limit"),
+            Some(number) => {
+                self.rules.rate = format!("{number}/1min").parse().ok();
+                self.rules.rate_pause = Some(Duration::from_secs(600));
+                self.entry(
+                    Fate::Otherwise,
+                    &format!(".{number}"),
+                    "--rate and --rate-pause: new connections are closed at once in the pause; inetd closes the port",
+                );
+            }
+            None => self.default(
+                Fate::Lost,
+                "limit per minute",
+                "inetd's default (256 in openbsd-inetd, 40 in inetutils-inetd) is no limit here; .N after nowait is one",
+            ),
+        }
+        if let Some(number) = limits.per_source_per_minute.filter(|number| *number > 0) {
+            self.shared.rate_per_source = format!("{number}/1min").parse().ok();
+            self.entry(
+                Fate::Kept,
+                &format!("/{number} per minute for a source"),
+                "--rate-per-source",
+            );
+        }
+        let max = limits.instances.filter(|number| *number > 0);
+        let per_source = limits.per_source.filter(|number| *number > 0);
+        match max {
+            Some(number) => self.entry(Fate::Kept, &format!("/{number}"), "--max-connections"),
+            None => {
+                let text = format!("at most {UNLIMITED} connections at once");
+                self.default(Fate::Otherwise, "no limit on instances", &text);
+            }
+        }
+        if let Some(number) = per_source {
+            self.entry(
+                Fate::Kept,
+                &format!("/{number} for a source"),
+                "--per-source",
+            );
+        }
+        if per_source.is_some() || self.shared.rate_per_source.is_some() {
+            self.shared.source_prefix = whole_addresses();
+        }
+        let max = max.unwrap_or(UNLIMITED);
+        (max, per_source.unwrap_or(max))
+    }
+}
