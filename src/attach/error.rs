@@ -114,7 +114,8 @@ impl Error {
 fn switch_off(program: &str, service: &str, location: &Location) -> Hint {
     match program {
         "xinetd" => Hint::new(format!(
-            "to switch it off there, set \"disable = yes\" in its block ({location}), and have xinetd read the file"
+            "to switch it off there, set \"disable = yes\" in its block ({location}), and have xinetd read the file; \
+             sockunit import converts the service instead"
         ))
         .command(ShellCommand::new(&["systemctl", "reload", "xinetd.service"])),
         _ => Hint::new("this switches it off there")

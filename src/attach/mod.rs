@@ -75,8 +75,8 @@ pub struct Attachment {
     pub level: Level,
     /// The concurrency limit.
     pub max_connections: u32,
-    /// The concurrency limit of one remote address.
-    pub per_source: u32,
+    /// The concurrency limit of one remote address, if it is not the default.
+    pub per_source: Option<u32>,
     /// Proxies that forward connections of others.
     pub proxy: ProxyOptions,
     /// The limits of a shared service.
@@ -106,12 +106,29 @@ pub struct Imported {
     pub service: Vec<String>,
 }
 
+/// The concurrency limit of one remote address unless the user says otherwise.
+const PER_SOURCE: u32 = 64;
+
 impl Attachment {
     /// The name of the user that the program runs as; `None` for a dynamic user, or with `--user` for that
     /// user.
     fn run_as(&self) -> Option<&str> {
         let default = self.level.sandbox().as_root.then_some("root");
         self.user.as_deref().or(default)
+    }
+
+    /// Whether systemd enforces the limit on one address, but has the addresses of proxies alone.
+    fn sees_proxies_alone(&self) -> bool {
+        self.kind == Kind::PerConnection && !self.proxy.accept_proxy.is_empty()
+    }
+
+    /// The concurrency limit of one remote address. A proxy has many clients, so that it has no limit of its own.
+    fn of_one_source(&self) -> u32 {
+        let default = match self.sees_proxies_alone() {
+            true => self.max_connections,
+            false => PER_SOURCE,
+        };
+        self.per_source.unwrap_or(default)
     }
 }
 

@@ -63,7 +63,6 @@ fn socket_text(attachment: &Attachment, scope: Scope) -> String {
     let Attachment {
         name,
         max_connections,
-        per_source,
         ..
     } = attachment;
     let endpoints = endpoints(attachment);
@@ -89,11 +88,7 @@ fn socket_text(attachment: &Attachment, scope: Scope) -> String {
     let imported = attachment.imported.iter();
     text.extend(imported.flat_map(|own| own.socket.iter().map(|line| format!("{line}\n"))));
     if per_connection {
-        // systemd sees the proxies alone, and each of them has many clients.
-        let per_source = match attachment.proxy.accept_proxy.is_empty() {
-            true => *per_source,
-            false => *max_connections,
-        };
+        let per_source = attachment.of_one_source();
         text += &format!(
             "Accept=yes\n\
              # Beyond these limits systemd closes a new connection at once.\n\
@@ -200,12 +195,12 @@ fn serve_options(attachment: &Attachment) -> Vec<String> {
     let Attachment {
         name,
         max_connections,
-        per_source,
         ..
     } = attachment;
     let mut words = vec!["--name".to_owned(), name.to_string()];
     if attachment.kind == Kind::Shared {
-        let (max, per_source) = (max_connections.to_string(), per_source.to_string());
+        let max = max_connections.to_string();
+        let per_source = attachment.of_one_source().to_string();
         words.extend([
             "--max-connections".into(),
             max,

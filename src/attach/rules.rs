@@ -25,6 +25,12 @@ pub fn check(attachment: &Attachment) -> Result<Vec<String>, Error> {
             "--shared serves all connections from one process",
         ));
     }
+    if attachment.per_source.is_some() && attachment.sees_proxies_alone() {
+        return Err(Error::invalid(
+            "--per-source with --accept-proxy: systemd counts the connections of each proxy, not of its clients",
+            "--shared serves all connections from one process, which knows the clients",
+        ));
+    }
     rules.arguments().ok_or_else(|| {
         Error::invalid(
             "the path of a banner is not valid UTF-8, which systemd does not accept",

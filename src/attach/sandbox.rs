@@ -22,12 +22,13 @@ pub enum Level {
     /// No homes, devices, other processes or network of its own; a read-only file system
     #[default]
     Strict,
-    /// No way to gain privileges, and limits; files and network as the user may
+    /// No way to gain privileges, and limits; files and network as the user may (a dynamic user may only
+    /// read)
     Standard,
     /// For servers that start as root and drop privileges themselves: homes, the network, and of root's
     /// privileges those that such a server needs
     Privileged,
-    /// No restrictions
+    /// No restrictions but those of a dynamic user; with --user-name, none
     Off,
 }
 
@@ -328,7 +329,8 @@ RuntimeMaxSec=TIME
 const SHARED_LIMITS: Group = of_kind(
     Kind::Shared,
     "
-# For all connections together. If the kernel kills one program for lack of memory, the others go on.
+# For all connections together, but for LimitNOFILE=, which is for each process. If the kernel kills one program for
+# lack of memory, the others go on.
 TasksMax=TASKS
 MemoryMax=1G
 OOMPolicy=continue

@@ -22,7 +22,7 @@ use self::session::{Celebs, Edition};
 #[derive(Debug, PartialEq, Eq, clap::Parser)]
 #[command(name = "celebs", version, max_term_width = 80)]
 struct Options {
-    /// Write the output of the shell script or of the Perl server
+    /// Choose the format of the answers
     #[arg(long, value_enum, default_value_t)]
     edition: Edition,
     /// End a session in which the client sends no complete line for this long

@@ -11,10 +11,10 @@ const PROMPT: &[u8] = b"Please type Linux celebs name below:\n";
 /// Which of the two original servers the output follows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Edition {
-    /// The shell script
+    /// Repeat a name as ":NAME, "
     #[default]
     Shell,
-    /// The Perl server
+    /// Repeat a name as ":perlversion:NAME,"
     Perl,
 }
 

@@ -223,7 +223,7 @@ impl fmt::Display for Sentence<'_> {
                 )
             }
             FindingKind::Entry { text, tcp, .. } => {
-                write!(f, "{text} uses {claim}{}", protocol(*tcp))
+                write!(f, "{text} registers {claim}{}", protocol(*tcp))
             }
             FindingKind::Listener {
                 processes,
@@ -278,8 +278,7 @@ impl fmt::Display for Sentence<'_> {
             }
             FindingKind::PrivilegedPort => write!(
                 f,
-                "{claim} is below 1024: such ports are for well-known services, and only root or a \
-                 process with CAP_NET_BIND_SERVICE may listen on them"
+                "{claim} is below 1024: systemd can listen on it, but a user's own service manager (--user) cannot"
             ),
         }
     }

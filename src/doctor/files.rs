@@ -232,9 +232,12 @@ fn no_socket(place: &Place, name: &str, socket: &Unit) -> Problem {
     if xinetd.is_file() {
         return Problem::new(
             what,
-            "xinetd may serve it; to have systemd listen, disable it there and use sockunit add",
+            "if xinetd serves it, this has systemd serve it instead",
         )
-        .evidence([format!("{} exists", xinetd.display())]);
+        .evidence([format!("{} exists", xinetd.display())])
+        .command(
+            ShellCommand::new(&["sockunit", "import", "--apply", "--disable-old"]).arg(&xinetd),
+        );
     }
     let services: BTreeSet<String> = Unit::names(place, "service").unwrap_or_default();
     let own = [format!("{name}.service"), format!("{name}@.service")];

@@ -54,7 +54,7 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
     }
     let refused = match refused {
         0 => String::new(),
-        refused => format!(", {refused} refused since it was started"),
+        refused => format!(", {refused} refused since systemd loaded it"),
     };
     report.ok(format!("{now} of at most {most} connections{refused}"));
     if let Some(text) = in_time(subject) {

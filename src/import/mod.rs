@@ -208,7 +208,7 @@ fn shown(name: Option<&ServiceName>, id: &Word) -> String {
 /// A note, and whether there is another way to read its line.
 fn noted(note: &Note) -> (Position, String) {
     let more = match superserver::differs(&note.kind) {
-        true => "; --as-meant takes it as it looks",
+        true => "; with --as-meant, import reads it as its author meant it",
         false => "",
     };
     (note.position.clone(), format!("{note}{more}"))

@@ -9,7 +9,7 @@ use crate::root::replace_file;
 use crate::superserver::switch;
 use crate::systemd::{Manager, Place, Unit};
 
-/// What was taken back.
+/// What was undone.
 #[derive(Debug, Default)]
 pub(crate) struct Reverted {
     /// The services whose units were removed.
@@ -22,7 +22,7 @@ pub(crate) struct Reverted {
 ///
 /// # Errors
 ///
-/// The first one. What was taken back before it stays so.
+/// The first one. What was undone before it stays so.
 pub(crate) fn revert(place: &Place, files: &[PathBuf]) -> Result<Reverted, ApplyError> {
     let mut reverted = Reverted::default();
     let mut files = files.to_vec();

@@ -13,8 +13,8 @@ use crate::clock::{self, duration_word};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[group(skip)]
 pub struct SharedLimits {
-    /// Refuse a connection if its source opened N connections within a second, or within DURATION
-    /// (20/1min); see --source-prefix [default: no limit]
+    /// Let a source open N connections at once, and then N per second or per DURATION (20/1min), evenly
+    /// spaced; refuse further ones; see --source-prefix [default: no limit]
     #[arg(long, value_name = "N[/DURATION]")]
     pub rate_per_source: Option<Rate>,
     /// Treat addresses as one source if they have this many leading bits in common, for IPv4 and for

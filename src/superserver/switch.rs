@@ -3,7 +3,7 @@
 use super::word::is_space;
 
 /// The line before each line that was added or changed.
-const MARK: &[u8] = b"# Switched off by sockunit import; to take it back: sockunit import --revert";
+const MARK: &[u8] = b"# Switched off by sockunit import; to undo that: sockunit import --revert";
 /// The line that follows in a file of xinetd. The first `disable` of an entry counts.
 const DISABLE: &[u8] = b"\tdisable\t\t= yes";
 /// What is put before a line of inetd.conf, as update-inetd(8) does.

@@ -59,9 +59,10 @@ pub struct Options {
     /// --when-full says what happens to them
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
     max_connections: u32,
-    /// Serve at most N connections from one address at once, and close further ones
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
-    per_source: u32,
+    /// Serve at most N connections from one address at once; systemd closes further ones, and with
+    /// --shared they are refused with a message [default: 64]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    per_source: Option<u32>,
     #[command(flatten)]
     proxy: ProxyOptions,
     #[command(flatten)]

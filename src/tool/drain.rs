@@ -109,10 +109,9 @@ pub fn drain(options: &DrainOptions) -> anyhow::Result<()> {
             let user: &[&str] = if service.user { &["--user"] } else { &[] };
             let status = ShellCommand::new(&["sockunit", "status"]).literals(user);
             let resume = ShellCommand::new(&["sockunit", "resume"]).literals(user);
-            let hint =
-                Hint::new("it goes on draining; these show the connections, and take it back")
-                    .command(status.arg(&name))
-                    .command(resume.arg(&name));
+            let hint = Hint::new("it is still draining; these show the connections, and end that")
+                .command(status.arg(&name))
+                .command(resume.arg(&name));
             let message = format!(
                 "cannot drain {name}: {} when the time was over",
                 open_now(left)

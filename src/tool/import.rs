@@ -99,7 +99,7 @@ fn done(applied: &Applied<'_>) -> String {
         text.extend(hint.map(|hint| format!("hint: {hint}\n")));
     }
     if any {
-        text += "take everything back: sockunit import --revert\n";
+        text += "to undo all of this: sockunit import --revert\n";
     }
     text
 }
@@ -111,12 +111,8 @@ fn revert(place: &Place) -> anyhow::Result<bool> {
         .positions()
         .map(|position| position.file.to_path_buf());
     let files: Vec<PathBuf> = files.collect();
-    let reverted = import::revert(place, &files).map_err(|error| {
-        with_hint(
-            format!("cannot take everything back: {error}"),
-            error.hint(),
-        )
-    })?;
+    let reverted = import::revert(place, &files)
+        .map_err(|error| with_hint(format!("cannot revert the import: {error}"), error.hint()))?;
     let mut text = String::new();
     for name in &reverted.removed {
         let _ = writeln!(text, "removed: {name}");

@@ -202,7 +202,7 @@ fn apply_installs_units_switches_the_old_services_off_and_revert_restores_the_tr
         "written: off",
         "written: http",
         "written: finger",
-        "take everything back: sockunit import --revert",
+        "to undo all of this: sockunit import --revert",
     ] {
         assert!(text.contains(&format!("{line}\n")), "{line}: {text}");
     }

@@ -223,7 +223,7 @@ impl fmt::Display for Trial {
         match &self.end {
             End::Success => write!(f, "its program ended with exit status 0"),
             End::Failed(how) => f.write_str(how),
-            End::Runs => write!(f, "its program runs on, and was stopped"),
+            End::Runs => write!(f, "its program was still running, and was stopped"),
             End::NeverStarted => write!(f, "systemd did not start it"),
         }
     }

@@ -125,7 +125,7 @@ impl Converter<'_> {
             services_entry: false,
             level,
             max_connections,
-            per_source,
+            per_source: Some(per_source),
             proxy: ProxyOptions::default(),
             shared: self.shared.clone(),
             rules: self.rules.clone(),

@@ -137,7 +137,7 @@ impl<'a> Converter<'a> {
             services_entry: false,
             level,
             max_connections,
-            per_source,
+            per_source: Some(per_source),
             proxy: ProxyOptions::default(),
             shared: match kind {
                 Kind::Shared => self.shared.clone(),

@@ -82,7 +82,7 @@ impl Converter<'_> {
         }
         if !self.options.tcpd {
             if !self.host.has_wrapper_rules() {
-                let text = "they have no rules, and the units do not read them; --tcpd keeps rules of later";
+                let text = "they have no rules, and the units do not read them; with --tcpd, rules that are added later have an effect";
                 self.report.add(Fate::Otherwise, attribute, position, text);
                 return (program, name);
             }

@@ -119,7 +119,7 @@ impl Converter<'_> {
                 }
             }
         }
-        let text = "--access-times, to the end of the last minute";
+        let text = "--access-times, whose end is a minute later: xinetd includes the last minute";
         self.kept("access_times", setting, text);
     }
 

@@ -18,8 +18,8 @@ pub struct ConnectionRules {
     /// [default: no limit]
     #[arg(long, value_name = "N[/DURATION]")]
     pub rate: Option<Rate>,
-    /// Accept no connection for this long once --rate is reached, if that is longer than until the
-    /// end of its DURATION
+    /// Once --rate is reached, accept no connection for at least this long [default: until the end of
+    /// its DURATION]
     #[arg(long, value_name = "DURATION", requires = "rate", value_parser = clock::duration)]
     pub rate_pause: Option<Duration>,
     /// Accept no connection while the load average of the last minute is higher; see --when-full

@@ -125,7 +125,7 @@ impl fmt::Display for Note {
                 comment,
             } => {
                 let why = match comment {
-                    true => ", and a comment after a value is a value",
+                    true => " (xinetd has no comments after a value)",
                     false => "",
                 };
                 let values = if *wanted == 1 { "value" } else { "values" };

@@ -109,7 +109,7 @@ its program ended with exit status 3
     );
     assert!(
         printed.contains("    \"there\"\n")
-            && printed.ends_with("its program runs on, and was stopped\n"),
+            && printed.ends_with("its program was still running, and was stopped\n"),
         "{printed}"
     );
     assert_eq!(served(), b"to a\n");

@@ -379,6 +379,17 @@ fn rules_that_count_connections_need_one_process_for_all() {
         tree.add(&[&["--shared"], options, &words].concat());
         tree.remove(&["greeter"]);
     }
+    // systemd has the addresses of proxies alone.
+    let proxied = ["--accept-proxy", "192.0.2.5", "--per-source", "5"];
+    let words = ["greeter", "4000", "--", "/bin/sh"];
+    let done = tree.run("add", &[&proxied[..], &words].concat());
+    assert_eq!(
+        done.stderr,
+        "sockunit: cannot attach greeter: --per-source with --accept-proxy: systemd counts the connections of each proxy, \
+         not of its clients\nhint: --shared serves all connections from one process, which knows the clients\n"
+    );
+    tree.add(&[&["--shared"], &proxied[..], &words].concat());
+    tree.remove(&["greeter"]);
 }
 
 #[test]

@@ -65,27 +65,27 @@ fn an_entry_in_services_is_a_note_because_nothing_listens() {
     for (line, finding) in [
         (
             "hello 4/tcp # x",
-            "note: /etc/services:2: \"hello 4/tcp # x\" uses the name hello",
+            "note: /etc/services:2: \"hello 4/tcp # x\" registers the name hello",
         ),
         (
             "x\t4/tcp\thello",
-            "note: /etc/services:2: \"x 4/tcp hello\" uses the name hello",
+            "note: /etc/services:2: \"x 4/tcp hello\" registers the name hello",
         ),
         (
             "x 3333/tcp",
-            "note: /etc/services:2: \"x 3333/tcp\" uses the port 3333",
+            "note: /etc/services:2: \"x 3333/tcp\" registers the port 3333",
         ),
         (
             "hello 3333/tcp",
-            "note: /etc/services:2: \"hello 3333/tcp\" uses the name hello and the port 3333",
+            "note: /etc/services:2: \"hello 3333/tcp\" registers the name hello and the port 3333",
         ),
         (
             "hello 4/udp",
-            "note: /etc/services:2: \"hello 4/udp\" uses the name hello, but not for TCP",
+            "note: /etc/services:2: \"hello 4/udp\" registers the name hello, but not for TCP",
         ),
         (
             "x 3333/udp",
-            "note: /etc/services:2: \"x 3333/udp\" uses the port 3333, but not for TCP",
+            "note: /etc/services:2: \"x 3333/udp\" registers the port 3333, but not for TCP",
         ),
     ] {
         tree.write(
