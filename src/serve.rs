@@ -71,7 +71,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         true => JournalProtocol::Stream,
         false => JournalProtocol::Native,
     };
-    startup::run_logged(name.leak(), protocol, |client, log| {
+    startup::run_logged("sockunit", name.leak(), protocol, |client, log| {
         let code = server::serve_programs(&options.server, &options.programs, client, log)?;
         Ok(ExitCode::from(code))
     })

@@ -47,7 +47,7 @@ pub fn run<P: ServiceProgram>(name: &'static str) -> ExitCode {
     };
     let protocol = JournalProtocol::Stream;
     match parsed {
-        Ok(program) => run_logged(name, protocol, |client, log| {
+        Ok(program) => run_logged(name, name, protocol, |client, log| {
             serve(&program, client, log).map(|()| ExitCode::SUCCESS)
         }),
         Err(error) => usage_error(name, protocol, &error),
@@ -55,8 +55,9 @@ pub fn run<P: ServiceProgram>(name: &'static str) -> ExitCode {
 }
 
 /// Calls `work` with a log, and logs its error or panic. `work` receives the client's socket, if
-/// standard input or output is one.
+/// standard input or output is one. At a command line, the error has the name of the command.
 pub fn run_logged(
+    command: &'static str,
     name: &'static str,
     protocol: JournalProtocol,
     work: impl FnOnce(Option<BorrowedFd<'_>>, &mut Log) -> anyhow::Result<ExitCode>,
@@ -72,7 +73,7 @@ pub fn run_logged(
     match work(client, &mut log) {
         Ok(code) => code,
         Err(error) => {
-            log.write(Priority::Error, &format!("{error:#}"));
+            log.write_failure(command, &format!("{error:#}"));
             ExitCode::from(FAILED)
         }
     }

@@ -30,7 +30,7 @@ pub(crate) const PROGRAM: &str = "/usr/libexec/sockunit/builtin";
 pub fn main() -> ExitCode {
     let protocol = JournalProtocol::Stream;
     match Options::try_parse() {
-        Ok(options) => startup::run_logged("builtin", protocol, |client, log| {
+        Ok(options) => startup::run_logged("builtin", "builtin", protocol, |client, log| {
             serve(options, client, log).map(|()| ExitCode::SUCCESS)
         }),
         Err(error) => startup::usage_error("builtin", protocol, &error),

@@ -168,6 +168,15 @@ impl Log {
         }
     }
 
+    /// Writes why a command fails. At a command line, that is under the name of the command, whatever the
+    /// identifier.
+    pub fn write_failure(&mut self, command: &'static str, message: &str) {
+        if let Sink::Stderr = self.sink {
+            self.identifier = command;
+        }
+        self.write(Priority::Error, message);
+    }
+
     /// Writes an entry at priority notice.
     pub fn notice(&mut self, message: &str) {
         self.write(Priority::Notice, message);

@@ -226,5 +226,5 @@ fn at_the_command_line_there_is_nothing_to_serve() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.starts_with("cat: nothing to serve: "), "{error}");
+    assert!(error.starts_with("sockunit: nothing to serve: "), "{error}");
 }
