@@ -87,6 +87,8 @@ pub(crate) enum FindingKind {
         /// Why the program does not serve it although it is not disabled.
         refusal: Option<String>,
         tcp: bool,
+        /// xinetd reads it in inetd.conf.
+        compat: bool,
     },
     /// A file, a directory or the service manager could not be read.
     Unread {
@@ -260,6 +262,7 @@ impl fmt::Display for Sentence<'_> {
                 disabled,
                 refusal,
                 tcp,
+                compat,
             } => {
                 let disabled = if *disabled { "disabled " } else { "" };
                 let protocol = protocol(*tcp);
@@ -267,6 +270,9 @@ impl fmt::Display for Sentence<'_> {
                     f,
                     "the {disabled}{program} service {service} uses {claim}{protocol}"
                 )?;
+                if *compat {
+                    f.write_str("; xinetd reads the file with -inetd_compat")?;
+                }
                 match refusal {
                     Some(why) => write!(f, ", but {program} does not serve it: {why}"),
                     None => Ok(()),

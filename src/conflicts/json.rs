@@ -53,6 +53,7 @@ pub(crate) fn json(finding: &Finding) -> Value {
             disabled,
             refusal,
             tcp,
+            compat: _,
         } => (
             *program,
             json!({"service": service, "disabled": disabled, "not_served": refusal, "tcp": tcp}),

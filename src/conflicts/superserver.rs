@@ -6,7 +6,7 @@ use crate::systemd::Place;
 
 /// Adds the services of xinetd and inetd with the name or the port.
 pub(super) fn find(place: &Place, query: Query<'_>, findings: &mut Vec<Finding>) {
-    let loaded = load(&place.root);
+    let loaded = load(place);
     for (path, error) in &loaded.unread {
         findings.extend(Finding::unread_if_exists(path, error));
     }
@@ -27,6 +27,7 @@ fn of_xinetd(service: &xinetd::Service) -> ConfiguredService<'_> {
         is_disabled: service.refusal.as_ref().is_some_and(|r| r.is_disabled()),
         refusal: service.refusal.as_ref().map(ToString::to_string),
         position: port.unwrap_or(&service.position),
+        is_compat: service.is_inetd_line,
     }
 }
 
@@ -43,6 +44,7 @@ fn of_inetd(service: &inetd::Service) -> ConfiguredService<'_> {
         is_disabled: service.is_disabled,
         refusal: refusal.map(str::to_string),
         position: &service.position,
+        is_compat: false,
     }
 }
 
@@ -58,6 +60,8 @@ struct ConfiguredService<'a> {
     /// Why the program does not serve it.
     refusal: Option<String>,
     position: &'a Position,
+    /// xinetd reads it in inetd.conf.
+    is_compat: bool,
 }
 
 impl ConfiguredService<'_> {
@@ -82,6 +86,7 @@ impl ConfiguredService<'_> {
                 disabled: self.is_disabled,
                 refusal: self.refusal.filter(|_| !self.is_disabled),
                 tcp: self.is_tcp,
+                compat: self.is_compat,
             },
         })
     }

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::host::{INETDS, XINETD};
 use super::ports::Ports;
 use super::{Conversion, Converted, SuperServer};
 use crate::attach::{self, Content, Store, imported, socket_link};
 use crate::root::replace_file;
 use crate::superserver::switch::{self, Entry};
+use crate::superserver::{INETD_UNITS, XINETD_UNIT, is_active};
 use crate::systemd::{Manager, Place, SystemctlError};
 
 /// How long xinetd or inetd may take to close a port.
@@ -132,7 +132,7 @@ struct Applier<'a> {
 impl Applier<'_> {
     fn service(&self, service: &Conversion) -> Result<Done, ApplyError> {
         let enabled = service.is_enabled();
-        let entry = service.entry();
+        let entry = service.entry;
         if enabled && !self.disable_old && !self.is_off(service, entry)? {
             return Err(ApplyError::Served(service.super_server));
         }
@@ -272,25 +272,13 @@ impl Applier<'_> {
     }
 }
 
-impl Conversion {
-    /// Where the service is in its file.
-    fn entry(&self) -> Entry {
-        match self.super_server {
-            SuperServer::Xinetd => Entry::Xinetd(self.position.line),
-            SuperServer::Inetd => Entry::Inetd(self.position.line),
-        }
-    }
-}
-
 /// Has xinetd and inetd read their files again, as far as they run.
 pub(super) fn reload_super_servers(manager: Option<&Manager>) -> Result<(), SystemctlError> {
     let Some(manager) = manager else {
         return Ok(());
     };
-    for unit in [XINETD].into_iter().chain(INETDS) {
-        let state = manager.show(unit, &["ActiveState", "Id"])?;
-        // An alias has the state of its unit.
-        if state.get("ActiveState") == "active" && state.get("Id") == unit {
+    for unit in [XINETD_UNIT].into_iter().chain(INETD_UNITS) {
+        if is_active(manager, unit)? {
             manager.reload(unit)?;
         }
     }

@@ -5,18 +5,10 @@ use std::path::{Path, PathBuf};
 use crate::attach;
 use crate::executable::{RunAs, Visibility, check_readable, group_id, user_exists};
 use crate::root::{read, walk};
-use crate::superserver::fields;
+use crate::superserver::{INETD_UNITS, XINETD_UNIT, fields, is_active};
 use crate::systemd::{Manager, Place};
 
 use super::SuperServer;
-
-/// The units of Debian's packages of xinetd and inetd.
-pub(super) const XINETD: &str = "xinetd.service";
-pub(super) const INETDS: [&str; 3] = [
-    "inetd.service",
-    "openbsd-inetd.service",
-    "inetutils-inetd.service",
-];
 
 /// Answers of the system that the units are for.
 pub(crate) trait Host {
@@ -151,22 +143,15 @@ impl Host for Root<'_> {
 
     fn runs(&self, program: SuperServer) -> Option<bool> {
         let manager = Manager::of(self.place)?;
-        let is_active = |unit: &str| -> Option<bool> {
-            let shown = manager.show(unit, &["ActiveState"]).ok()?;
-            Some(shown.get("ActiveState") == "active")
-        };
-        let xinetd = is_active(XINETD)?;
         match program {
-            SuperServer::Xinetd => Some(xinetd),
+            SuperServer::Xinetd => is_active(&manager, XINETD_UNIT).ok(),
             SuperServer::Inetd => {
-                for unit in INETDS {
-                    if is_active(unit)? {
+                for unit in INETD_UNITS {
+                    if is_active(&manager, unit).ok()? {
                         return Some(true);
                     }
                 }
-                // With this option, xinetd reads inetd.conf too.
-                let shown = manager.show(XINETD, &["ExecStart"]).ok()?;
-                Some(xinetd && shown.get("ExecStart").contains("-inetd_compat"))
+                Some(false)
             }
         }
     }

@@ -30,7 +30,7 @@ use crate::log::Plain;
 use crate::server::{SharedLimits, SourcePrefix, WhenFull};
 use crate::services::ServiceName;
 use crate::superserver::xinetd::Note;
-use crate::superserver::{self, Loaded, Position, Word};
+use crate::superserver::{self, Loaded, Position, Word, switch};
 use name::Wanted;
 
 /// How services are converted.
@@ -63,6 +63,8 @@ pub(crate) struct Conversion {
     pub(crate) name: String,
     pub(crate) super_server: SuperServer,
     pub(crate) position: Position,
+    /// Where it is switched off.
+    pub(crate) entry: switch::Entry,
     /// Why it is switched off there; `None` if it is not.
     pub(crate) switched_off: Option<String>,
     /// Empty if there is an obstacle.
@@ -73,6 +75,15 @@ pub(crate) struct Conversion {
 }
 
 impl Conversion {
+    /// Which program reads the line, if it is one of inetd.conf.
+    pub(crate) fn reader(&self) -> Option<&'static str> {
+        match (self.entry, self.super_server) {
+            (switch::Entry::Xinetd(_), _) => None,
+            (switch::Entry::Inetd(_), SuperServer::Xinetd) => Some("xinetd with -inetd_compat"),
+            (switch::Entry::Inetd(_), SuperServer::Inetd) => Some("inetd"),
+        }
+    }
+
     /// Whether the socket is to be started, now and at boot.
     pub(crate) fn is_enabled(&self) -> bool {
         self.switched_off.is_none() && !self.units.is_empty()

@@ -14,8 +14,13 @@ pub(super) struct Wanted {
 impl Wanted {
     pub(super) fn of_xinetd(service: &xinetd::Service) -> Wanted {
         let protocol = service.socket.protocol.as_ref();
+        // The ids of built-in services in inetd.conf are for datagrams, also those for TCP.
+        let id = match service.is_inetd_line {
+            true => &service.name,
+            false => &service.id,
+        };
         Wanted {
-            id: service.id.bytes.clone(),
+            id: id.bytes.clone(),
             protocol: protocol.map_or("tcp".into(), |(name, _)| name.to_ascii_lowercase()),
             port: service.socket.port,
         }

@@ -11,12 +11,25 @@ echo 7/tcp
 echo 7/udp
 discard 9/tcp sink null
 daytime 13/tcp
+qotd 17/tcp
+ssh 22/tcp
 telnet 23/tcp
+smtp 25/tcp
 time 37/tcp timserver
 time 37/udp timserver
+domain 53/tcp
 tftp 69/udp
+gopher 70/tcp
 finger 79/tcp
 http 80/tcp www
+kerberos 88/tcp
+sunrpc 111/tcp
+auth 113/tcp
+nntp 119/tcp
+imap2 143/tcp
+snmp 161/udp
+https 443/tcp
+ircd 6667/tcp
 ";
 
 /// A system with users root and nobody, the programs /bin/cat and /bin/sh, and a few ports.

@@ -10,7 +10,7 @@ use super::word::{lines, words};
 use super::{Position, System, Word};
 
 /// The prefix that update-inetd(8) disables a line with.
-const DISABLED: &[u8] = b"#<off>#";
+pub(super) const DISABLED: &[u8] = b"#<off>#";
 
 /// The content of one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -246,7 +246,7 @@ fn part(word: &Word, from: usize) -> Word {
 }
 
 /// The parts of a word before and after the first separator.
-fn split(word: &Word, separator: u8) -> (Word, Option<Word>) {
+pub(super) fn split(word: &Word, separator: u8) -> (Word, Option<Word>) {
     let Some(at) = word.bytes.iter().position(|byte| *byte == separator) else {
         return (word.clone(), None);
     };

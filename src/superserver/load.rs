@@ -13,11 +13,13 @@ use std::rc::Rc;
 use nix::unistd::Group;
 
 use super::meant::{Reading, meant};
+use super::reader::{Reader, reader};
 use super::xinetd::{self, Configuration, Item, Note, NoteKind};
 use super::{Position, System, Word, inetd, switch};
 use crate::executable::user_exists;
 use crate::root::{below, read, resolve, walk};
 use crate::services;
+use crate::systemd::Place;
 
 /// The main file of xinetd.
 const XINETD: &str = "/etc/xinetd.conf";
@@ -60,9 +62,9 @@ impl Loaded {
     }
 }
 
-/// Reads the configuration of the system below `root` as xinetd and inetd do.
-pub(crate) fn load(root: &Path) -> Loaded {
-    load_with(Files::new(root), Reading::AsXinetd)
+/// Reads the configuration of a system as xinetd and inetd do.
+pub(crate) fn load(place: &Place) -> Loaded {
+    load_with(Files::new(&place.root), place, Reading::AsXinetd)
 }
 
 /// Reads a file or the files of a directory, whichever of the two programs it is for.
@@ -108,18 +110,20 @@ fn is_included(name: &[u8]) -> bool {
     !name.contains(&b'.') && !name.ends_with(b"~")
 }
 
-/// Reads the configuration of the system below `root` as it was before `sockunit import` switched
-/// services off.
-pub(crate) fn load_as(root: &Path, reading: Reading) -> Loaded {
-    load_with(Files::before(root), reading)
+/// Reads the configuration of a system as it was before `sockunit import` switched services off.
+pub(crate) fn load_as(place: &Place, reading: Reading) -> Loaded {
+    load_with(Files::before(&place.root), place, reading)
 }
 
-fn load_with(mut files: Files<'_>, reading: Reading) -> Loaded {
+fn load_with(mut files: Files<'_>, place: &Place, reading: Reading) -> Loaded {
     let root = files.root;
     files.xinetd(&below(root, Path::new(XINETD)));
     let system = Root::new(root);
     let mut inetd = Vec::new();
     let mut paths = vec![below(root, Path::new(INETD))];
+    if paths[0].exists() && reader(place) == Reader::Xinetd {
+        files.inetd_compat(&paths.remove(0));
+    }
     paths.extend(files.names(&below(root, Path::new(INETD_DIR)), |_| true));
     for path in paths {
         let is_directory = resolve(root, &path).is_ok_and(|real| real.is_dir());
@@ -203,6 +207,15 @@ impl<'a> Files<'a> {
             }
         }
         self.open.pop();
+    }
+
+    /// Reads inetd.conf as xinetd does.
+    fn inetd_compat(&mut self, path: &Path) {
+        if let Some(bytes) = self.read(path) {
+            let file = xinetd::parse_inetd_conf(&Rc::from(path), &bytes);
+            self.notes.extend(file.notes);
+            self.items.extend(file.items);
+        }
     }
 
     fn include(&mut self, path: &Path, position: &Position) {

@@ -9,6 +9,7 @@ pub(crate) mod fixed_system;
 pub(crate) mod inetd;
 mod load;
 mod meant;
+mod reader;
 pub(crate) mod switch;
 mod system;
 #[cfg(test)]
@@ -18,5 +19,6 @@ pub(crate) mod xinetd;
 
 pub(crate) use load::{Loaded, fields, load, load_as, load_file};
 pub(crate) use meant::{Reading, differs, serves};
+pub(crate) use reader::{INETD_UNITS, XINETD_UNIT, is_active};
 pub(crate) use system::System;
 pub(crate) use word::{Position, Word};

@@ -11,8 +11,9 @@ use std::rc::Rc;
 use proptest::prelude::*;
 
 use super::fixed_system::{FixedSystem, SERVICES};
-use super::load;
 use super::xinetd::{self, Service};
+use super::{Loaded, load};
+use crate::systemd::{Place, Scope};
 use crate::tree::{Tree, assert_golden, golden_names};
 
 /// A system with what the golden files name.
@@ -34,15 +35,19 @@ fn base(name: &str) -> Tree {
         )
         .write("etc/networks", "loopback 127.0.0.0\n")
         .write("etc/rpc", "rstatd 100001 rstat rup\n");
-    for program in ["bin/cat", "bin/sh"] {
+    for program in ["bin/cat", "bin/sh", "usr/sbin/xinetd"] {
         tree.write(program, "").set_mode(program, 0o755);
     }
     tree
 }
 
+fn loaded(tree: &Tree) -> Loaded {
+    load(&Place::new(tree.root(), Scope::System))
+}
+
 /// Everything that was read, as text.
 fn shown(tree: &Tree) -> String {
-    let loaded = load(tree.root());
+    let loaded = loaded(tree);
     let mut text = String::new();
     for service in &loaded.xinetd.services {
         show(service, &mut text);
@@ -106,7 +111,7 @@ fn a_file_that_includes_itself_is_read_once() {
     tree.write("etc/xinetd.conf", "include /etc/a\nincludedir /etc/d\n")
         .write("etc/a", "include /etc/xinetd.conf\n")
         .link("etc/d/b", "../a");
-    let notes = load(tree.root()).xinetd.notes;
+    let notes = loaded(&tree).xinetd.notes;
     let notes: Vec<_> = notes.iter().map(ToString::to_string).collect();
     assert_eq!(notes, ["the file includes itself"; 2]);
 }
@@ -119,7 +124,7 @@ fn an_included_link_does_not_lead_out_of_the_root() {
     let secret = outside.path("secret");
     tree.write("etc/xinetd.conf", "includedir /etc/d\n")
         .link("etc/d/a", secret.to_str().unwrap());
-    let loaded = load(tree.root());
+    let loaded = loaded(&tree);
     assert!(loaded.xinetd.services.is_empty());
     let unread: Vec<_> = loaded.unread.iter().map(|(path, _)| path.clone()).collect();
     assert!(unread.contains(&tree.path("etc/d/a")), "{unread:?}");

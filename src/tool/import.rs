@@ -106,7 +106,7 @@ fn done(applied: &Applied<'_>) -> String {
 
 /// Takes everything back.
 fn revert(place: &Place) -> anyhow::Result<bool> {
-    let loaded = superserver::load_as(&place.root, Reading::AsXinetd);
+    let loaded = superserver::load_as(place, Reading::AsXinetd);
     let files = loaded
         .positions()
         .map(|position| position.file.to_path_buf());
@@ -135,7 +135,7 @@ fn revert(place: &Place) -> anyhow::Result<bool> {
 fn converted(options: &Options, place: &Place, reading: Reading) -> anyhow::Result<Converted> {
     let host = Root { place };
     let own = import::Options { tcpd: options.tcpd };
-    let mut loaded = superserver::load_as(&place.root, reading);
+    let mut loaded = superserver::load_as(place, reading);
     let mut paths = Vec::new();
     for path in &options.paths {
         let path = match place.live() {
@@ -210,7 +210,9 @@ fn text(options: &Options, converted: &Converted) -> String {
 fn report(service: &Conversion) -> String {
     let Conversion { name, position, .. } = service;
     let file = position.file.display().to_string();
-    let mut text = format!("{name}: {}:{}\n", Plain(&file), position.line);
+    let reader = service.reader().map(|reader| format!(", read by {reader}"));
+    let reader = reader.unwrap_or_default();
+    let mut text = format!("{name}: {}:{}{reader}\n", Plain(&file), position.line);
     let mut line = |line: String| text += &wrapped(&line);
     let names: Vec<&str> = service.units.iter().map(|unit| &*unit.name).collect();
     match (names.is_empty(), &service.switched_off) {

@@ -13,6 +13,9 @@ on_both_releases!(check_finds_the_ports_that_xinetd_listens_on);
 /// It has a host name that only a name server could know: xinetd refuses it, and `check` cannot know that.
 const NOT_COMPARED: &str = "addresses";
 
+/// Where a drop-in of xinetd.service has the option with which it reads inetd.conf.
+const DROP_INS: &str = "/etc/systemd/system/xinetd.service.d";
+
 const LOG: &str = "/var/log/xinetd-test.log";
 
 fn check_finds_the_ports_that_xinetd_listens_on(release: Release) {
@@ -25,16 +28,24 @@ fn check_finds_the_ports_that_xinetd_listens_on(release: Release) {
         .collect();
     names.sort();
     assert!(names.len() > 10, "{names:?}");
-    machine.run("systemctl mask --now --quiet xinetd.service");
     let mut served = 0;
     for name in names {
-        machine.run("rm -rf /etc/xinetd.conf /etc/xinetd.d /etc/more /etc/bom /etc/relative");
+        machine.run(&format!(
+            "cd /etc; rm -rf xinetd.conf inetd.conf xinetd.d more bom relative {DROP_INS}"
+        ));
         let directory = golden.join(&name);
         copy(&machine, &directory.join("etc"), "/etc");
+        // The script, which the tree has too, sets the option by /etc/default/xinetd.
+        let mut options = "-stayalive -dontfork".to_owned();
+        if directory.join("etc/inetd.conf").exists() {
+            options += " -inetd_compat";
+            let start = format!("[Service]\nExecStart=\nExecStart=/usr/sbin/xinetd {options}\n");
+            machine.write(&format!("{DROP_INS}/compat.conf"), &start);
+        }
         let expected = fs::read_to_string(directory.join("expected.txt")).unwrap();
         let ports = ports_in(&expected);
         let found = taken(&machine, &ports);
-        let listening = listening(&machine, &ports);
+        let listening = listening(&machine, &options, &ports);
         assert_eq!(found, listening, "{name}");
         served += listening.len();
     }
@@ -80,10 +91,10 @@ fn taken(machine: &Machine, ports: &BTreeSet<u16>) -> BTreeSet<u16> {
 
 /// The TCP ports that xinetd listens on, of those in the file.
 #[track_caller]
-fn listening(machine: &Machine, ports: &BTreeSet<u16>) -> BTreeSet<u16> {
+fn listening(machine: &Machine, options: &str, ports: &BTreeSet<u16>) -> BTreeSet<u16> {
     machine.run(&format!(
         "rm -f {LOG}; systemd-run --quiet --collect --unit=xinetd-test \
-         /usr/sbin/xinetd -dontfork -stayalive -filelog {LOG}"
+         /usr/sbin/xinetd {options} -filelog {LOG}"
     ));
     wait_for("xinetd serves or ends", || {
         let ended = "systemctl is-active --quiet xinetd-test.service || echo ended";

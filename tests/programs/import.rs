@@ -33,7 +33,7 @@ fn base(name: &str) -> Tree {
         )
         .write("etc/hosts", "127.0.0.1 localhost\n192.0.2.7 seven\n")
         .write("etc/rpc", "rstatd 100001 rstat rup\n");
-    for program in ["bin/cat", "bin/sh", "usr/sbin/tcpd"] {
+    for program in ["bin/cat", "bin/sh", "usr/sbin/tcpd", "usr/sbin/xinetd"] {
         tree.write(program, "").set_mode(program, 0o755);
     }
     tree

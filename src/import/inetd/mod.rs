@@ -19,6 +19,7 @@ use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
 use crate::services::ServiceName;
 use crate::superserver::Word;
 use crate::superserver::inetd::Service;
+use crate::superserver::switch::Entry;
 use crate::systemd::quote::can_be_program;
 
 struct Converter<'a> {
@@ -53,6 +54,7 @@ pub(super) fn convert(service: &Service, name: Option<ServiceName>, host: &dyn H
         name: shown(name.as_ref(), &service.name),
         super_server: SuperServer::Inetd,
         position: service.position.clone(),
+        entry: Entry::Inetd(service.position.line),
         switched_off: service.is_disabled.then(|| "disabled by #<off>#".into()),
         units,
         report,

@@ -18,6 +18,7 @@ use crate::attach::{Attachment, Imported, Kind, Level};
 use crate::builtin::BuiltIn;
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
 use crate::services::ServiceName;
+use crate::superserver::switch::Entry;
 use crate::superserver::xinetd::{NoteKind, Refusal, Service, Setting};
 use crate::superserver::{self, Word};
 
@@ -66,6 +67,10 @@ pub(super) fn convert(
         name: shown(name.as_ref(), &service.id),
         super_server: SuperServer::Xinetd,
         position: service.position.clone(),
+        entry: match service.is_inetd_line {
+            true => Entry::Inetd(service.position.line),
+            false => Entry::Xinetd(service.position.line),
+        },
         switched_off,
         units,
         report,
@@ -175,6 +180,9 @@ impl<'a> Converter<'a> {
                 let why = format!("xinetd does not serve it: {refusal}");
                 let hint = match superserver::serves(refusal) {
                     true => "--as-meant imports it with its port; or correct the file",
+                    false if self.service.is_inetd_line => {
+                        "with -inetd_compat, a line has the name of a service, tcp or udp, and USER or USER.GROUP"
+                    }
                     false => "correct the file if it is meant to be served",
                 };
                 self.report.obstacle(why, Some(hint));

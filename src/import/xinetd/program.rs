@@ -36,6 +36,12 @@ impl Converter<'_> {
                 Some("rename it, or make a link to it"),
             );
         }
+        // xinetd does not look for it when it reads inetd.conf.
+        if service.is_inetd_line && !self.host.is_executable(&program) {
+            self.report.is_unserved = true;
+            let why = format!("there is no program {program}");
+            self.report.obstacle(why, None);
+        }
         let starts = match self.start {
             Start::Waits(_) => "systemd starts it",
             _ => "sockunit serve starts it for each connection",

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::inetd_conf::Line;
 use super::note::Note;
 use crate::superserver::{Position, Word};
 
@@ -23,6 +24,8 @@ pub(crate) enum Item {
     Include(Position, Word),
     /// `includedir DIRECTORY`
     IncludeDir(Position, Word),
+    /// A line of inetd.conf.
+    InetdLine(Line),
 }
 
 /// An entry.

@@ -86,6 +86,7 @@ pub(super) fn services(
             settings: settings.values,
             socket,
             notes: settings.notes,
+            is_inetd_line: draft.is_inetd_line,
         });
     }
     services

@@ -35,7 +35,7 @@ impl Defaults {
             if is_switch || (attribute.is_list() && line.operator == Operator::Set) {
                 line.operator = Operator::Add;
             }
-            if is_late && EARLY.contains(&name) && !name.starts_with("log_") && name != "passenv" {
+            if is_late && EARLY.contains(&name) && is_early_only(name) {
                 let kind = NoteKind::DefaultsTooLate(line.name.clone());
                 self.settings.note(&line, kind);
             }
@@ -56,4 +56,20 @@ impl Defaults {
         }
         self.notes.append(&mut self.settings.notes);
     }
+
+    /// Notes what services in inetd.conf do not inherit.
+    pub(super) fn note_inetd(&mut self) {
+        for name in EARLY.into_iter().filter(|name| is_early_only(name)) {
+            if let Some(setting) = self.settings.values.get(name) {
+                let position = setting.position.clone();
+                let kind = NoteKind::DefaultsNotForInetd(name);
+                self.notes.push(Note { position, kind });
+            }
+        }
+    }
+}
+
+/// Whether a service that has not inherited it when xinetd read it does not inherit it at the end.
+fn is_early_only(name: &str) -> bool {
+    !name.starts_with("log_") && name != "passenv"
 }

@@ -12,7 +12,8 @@ use super::value::{self, BadValue};
 use super::{Pattern, Setting};
 use crate::superserver::{Position, System, Word};
 
-/// What services inherit from `defaults` when xinetd reads them: later defaults do not count.
+/// What services inherit from `defaults` when xinetd reads them: later defaults do not count, and lines of
+/// inetd.conf inherit nothing then.
 pub(super) const EARLY: [&str; 8] = [
     "log_on_success",
     "log_on_failure",
@@ -36,6 +37,12 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn is_specified(&self, attribute: &str) -> bool {
         self.specified.contains(attribute)
+    }
+
+    /// Sets an attribute that is good, and that no line has set before.
+    pub(super) fn specify(&mut self, attribute: &'static str, setting: Setting) {
+        self.values.insert(attribute, setting);
+        self.specified.insert(attribute);
     }
 
     /// Whether one of an attribute's values is this word.
@@ -190,6 +197,8 @@ pub(super) struct Draft {
     /// The bad value because of which xinetd has marked the service as disabled; `enabled` in the
     /// defaults can still enable it.
     pub(super) marked: Option<Refusal>,
+    /// Whether it is a line of inetd.conf.
+    pub(super) is_inetd_line: bool,
 }
 
 impl Draft {
@@ -200,6 +209,7 @@ impl Draft {
             settings: Settings::default(),
             dropped: None,
             marked: None,
+            is_inetd_line: false,
         };
         for attribute in EARLY {
             draft.settings.inherit(defaults, attribute);

@@ -9,6 +9,7 @@ mod block;
 mod check;
 mod defaults;
 mod entry;
+mod inetd_conf;
 mod lines;
 mod note;
 mod refusal;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use address::{Pattern, numeric_address};
 pub(crate) use block::{Assignment, Block, Item, Operator};
+pub(crate) use inetd_conf::parse as parse_inetd_conf;
 pub(crate) use lines::parse;
 pub(crate) use note::{Note, NoteKind};
 pub(crate) use refusal::Refusal;
@@ -53,6 +55,8 @@ pub(crate) struct Service {
     pub(crate) socket: Socket,
     /// Lines that xinetd reads in another way than they look.
     pub(crate) notes: Vec<Note>,
+    /// Whether it is a line of inetd.conf, which xinetd reads with `-inetd_compat`.
+    pub(crate) is_inetd_line: bool,
 }
 
 /// The values of an attribute that count.
@@ -89,8 +93,13 @@ pub(crate) fn evaluate<'a>(
         match item {
             Item::Service(block) => drafts.push(Draft::read(block, &defaults, system)),
             Item::Defaults(block) => defaults.read(block, !drafts.is_empty(), system),
+            Item::InetdLine(line) => drafts.push(inetd_conf::draft(line, system)),
             Item::Include(..) | Item::IncludeDir(..) => {}
         }
+    }
+    let is_served = |draft: &Draft| draft.is_inetd_line && draft.dropped.is_none();
+    if drafts.iter().any(is_served) {
+        defaults.note_inetd();
     }
     let services = check::services(drafts, &defaults, system);
     Configuration {

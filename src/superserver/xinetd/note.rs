@@ -71,6 +71,12 @@ pub(crate) enum NoteKind {
     DefaultsTooLate(Word),
     /// `flags = IPv4` and an IPv6 address in `bind`: xinetd listens on all IPv4 addresses.
     BindIgnored,
+    /// `only_from` and others in `defaults`, and a service in inetd.conf, which does not have them.
+    DefaultsNotForInetd(&'static str),
+    /// A word of inetd.conf in the place of `wait` or `nowait`, such as `wait.40`.
+    TakenForNowait(Word),
+    /// A line of inetd.conf has fewer fields than a service.
+    TooFewFields(usize),
     /// A file that is included while it is read.
     Recursion,
     /// An included name that is no absolute path.
@@ -164,6 +170,15 @@ impl fmt::Display for Note {
             Kind::BindIgnored => {
                 f.write_str("bind has an IPv6 address, and flags has IPv4: xinetd listens on all IPv4 addresses")
             }
+            Kind::DefaultsNotForInetd(name) => write!(
+                f,
+                "{name} of defaults does not apply to the services in inetd.conf"
+            ),
+            Kind::TakenForNowait(word) => write!(f, "xinetd takes {word} for nowait"),
+            Kind::TooFewFields(found) => write!(
+                f,
+                "{found} fields, but a service has 6 or more: xinetd may crash on the line"
+            ),
             Kind::Recursion => f.write_str("the file includes itself"),
             Kind::Relative(word) => write!(
                 f,

@@ -10,6 +10,8 @@ use crate::superserver::{Position, Word};
 pub(crate) enum Refusal {
     /// `disable = yes`
     Disable(Position),
+    /// `#<off>#` before a line of inetd.conf.
+    Off,
     /// `disabled` in `defaults` names it.
     Disabled,
     /// `enabled` in `defaults` does not name it.
@@ -52,7 +54,7 @@ impl Refusal {
     /// Whether somebody switched the service off.
     pub(crate) fn is_disabled(&self) -> bool {
         use Refusal as R;
-        matches!(self, R::Disable(_) | R::Disabled | R::NotEnabled)
+        matches!(self, R::Disable(_) | R::Off | R::Disabled | R::NotEnabled)
     }
 }
 
@@ -60,6 +62,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::Disable(position) => write!(f, "disabled in line {}", position.line),
+            Refusal::Off => f.write_str("disabled by #<off>#"),
             Refusal::Disabled => f.write_str("disabled in defaults"),
             Refusal::NotEnabled => f.write_str("not enabled in defaults"),
             Refusal::Lost(fault) => fault.fmt(f),

@@ -229,3 +229,38 @@ fn enabled_inetd_services_conflict_by_port() {
         ]
     );
 }
+
+#[test]
+fn xinetd_reads_inetd_conf_if_it_is_configured_so() {
+    let tree = Tree::new("check-compat");
+    tree.write("etc/services", "finger 3333/tcp\n")
+        .write("etc/passwd", "root:x:0:0::/root:/bin/sh\n")
+        .write("etc/xinetd.conf", "")
+        .write("etc/inetd.conf", "finger stream tcp nowait root /bin/x x\n")
+        .write("usr/sbin/xinetd", "")
+        .write("etc/init.d/xinetd", "");
+    let by_inetd = "taken: /etc/inetd.conf:1: the inetd service finger uses the port 3333";
+    let by_xinetd = "taken: /etc/inetd.conf:1: the xinetd service finger uses the port 3333; \
+                     xinetd reads the file with -inetd_compat";
+    let unit = "usr/lib/systemd/system/xinetd.service";
+    for (file, text, expected) in [
+        ("etc/default/xinetd", "# INETD_COMPAT=Yes\n", by_inetd),
+        ("etc/default/xinetd", "INETD_COMPAT=yes\n", by_xinetd),
+        ("etc/default/xinetd", "INETD_COMPAT=Yes\nINETD_COMPAT=No\n", by_inetd),
+        ("etc/default/xinetd", "XINETD_OPTS=\"-stayalive -inetd_compat\"\n", by_xinetd),
+        // A unit file replaces the script.
+        (unit, "[Service]\nExecStart=/usr/sbin/xinetd -dontfork\n", by_inetd),
+        (unit, "[Service]\nExecStart=/usr/sbin/xinetd -dontfork -inetd_compat\n", by_xinetd),
+        ("etc/systemd/system/xinetd.service", "", by_inetd),
+    ] {
+        tree.write(file, text);
+        let lines = found_by(&tree, &["free", "3333"]);
+        assert!(lines.contains(&expected.into()), "{file} {text}: {lines:?}");
+    }
+    // The package was removed: its configuration stays.
+    for file in ["etc/systemd/system/xinetd.service", "usr/sbin/xinetd"] {
+        std::fs::remove_file(tree.path(file)).unwrap();
+    }
+    let lines = found_by(&tree, &["free", "3333"]);
+    assert!(lines.contains(&by_inetd.into()), "{lines:?}");
+}
