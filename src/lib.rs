@@ -12,7 +12,7 @@
 //! * `superserver`: the configuration of xinetd and inetd; `import`: units for its services
 //! * `systemd`: unit files, systemctl, journalctl, sd_notify; `services`: the file /etc/services
 //! * `log`: log entries and their sinks; `clock`: time and durations; `root`: files below a root
-//!   directory; `process_stat`: /proc/PID/stat; `hint`: commands to paste; `sys`: the few system calls that
+//!   directory; `process_stat`: /proc/PID/stat; `bind`: whether an address is free; `hint`: commands to paste; `sys`: the few system calls that
 //!   need unsafe code
 //! * `fuzzing`: what the fuzz targets run
 #![deny(unsafe_code)]
@@ -20,6 +20,8 @@
 
 #[forbid(unsafe_code)]
 mod attach;
+
+mod bind;
 #[forbid(unsafe_code)]
 pub mod builtin;
 #[forbid(unsafe_code)]

@@ -1,15 +1,13 @@
 //! The addresses of the socket, as they are written in its unit.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use nix::sys::socket::{
-    self, AddressFamily, SockFlag, SockType, SockaddrStorage, setsockopt, sockopt,
-};
+use nix::sys::socket::SockType;
 
 use super::subject::Subject;
 use super::{Problem, Report, overlap};
+use crate::bind;
 use crate::systemd::{ListenDirective, Scope};
 
 /// An address of a socket unit.
@@ -219,19 +217,7 @@ fn has(ip: IpAddr) -> bool {
 
 /// Whether an address can be bound now; false too if that cannot be tried.
 pub fn is_free(address: SocketAddr, only_v6: bool) -> bool {
-    let family = match address {
-        SocketAddr::V4(_) => AddressFamily::Inet,
-        SocketAddr::V6(_) => AddressFamily::Inet6,
-    };
-    let flags = SockFlag::SOCK_CLOEXEC;
-    let Ok(socket) = socket::socket(family, SockType::Stream, flags, None) else {
-        return false;
-    };
-    let _ = setsockopt(&socket, sockopt::ReuseAddr, &true);
-    if address.is_ipv6() {
-        let _ = setsockopt(&socket, sockopt::Ipv6V6Only, &only_v6);
-    }
-    socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address)).is_ok()
+    bind::attempt(address, only_v6, SockType::Stream).is_ok()
 }
 
 /// Whether the path of an AF_UNIX socket exists.

@@ -10,6 +10,7 @@ use crate::executable::shebang::{self, Shebang};
 use crate::log::Plain;
 use crate::services::{self, Entry, text};
 use crate::superserver::fixed_system::FixedSystem;
+use crate::superserver::inetd::Dialect;
 use crate::superserver::{inetd as inetd_conf, xinetd as xinetd_conf};
 use crate::systemd::quote::exec_word;
 use crate::systemd::{Scope, UnitFile, UnitName, command_lines, split};
@@ -74,7 +75,10 @@ pub fn services(data: &[u8]) {
 
 /// Each file of xinetd can be read, and what is said about it can be printed.
 pub fn xinetd(data: &[u8]) {
-    let file = xinetd_conf::parse(&Rc::from(Path::new("/etc/xinetd.conf")), data);
+    let mut file = xinetd_conf::parse(&Rc::from(Path::new("/etc/xinetd.conf")), data);
+    let lines = xinetd_conf::parse_inetd_conf(&Rc::from(Path::new("/etc/inetd.conf")), data);
+    file.items.extend(lines.items);
+    file.notes.extend(lines.notes);
     let configuration = xinetd_conf::evaluate(&file.items, &FixedSystem);
     let lines = 1 + data.iter().filter(|byte| **byte == b'\n').count();
     for note in file.notes.iter().chain(&configuration.notes) {
@@ -96,7 +100,8 @@ pub fn xinetd(data: &[u8]) {
 
 /// Each file of inetd can be read, and what is said about it can be printed.
 pub fn inetd(data: &[u8]) {
-    let file = inetd_conf::parse(&Rc::from(Path::new("/etc/inetd.conf")), data, &FixedSystem);
+    let path = Rc::from(Path::new("/etc/inetd.conf"));
+    let file = inetd_conf::parse(&path, data, Dialect::OpenBsd, &FixedSystem);
     let lines = 1 + data.iter().filter(|byte| **byte == b'\n').count();
     for (position, problem) in &file.problems {
         assert!((1..=lines).contains(&position.line));

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use crate::attach::signature::MADE;
 use crate::import::{Host, Options, SuperServer, convert};
 use crate::superserver::fixed_system::FixedSystem;
-use crate::superserver::{Loaded, inetd, xinetd};
+use crate::superserver::inetd::{self, Dialect};
+use crate::superserver::{Loaded, xinetd};
 use crate::systemd::{CommandLine, UnitFile, command_lines};
 
 /// A system that has everything.
@@ -31,6 +32,10 @@ impl Host for Everything {
 
     fn has_group(&self, _: &str) -> bool {
         true
+    }
+
+    fn own_group(&self, _: &str) -> Option<String> {
+        Some("root".into())
     }
 
     fn groups(&self, _: &str) -> Vec<String> {
@@ -65,10 +70,13 @@ impl Host for Everything {
 /// Whatever a configuration contains, the units made of it are whole, and each service has one command.
 pub fn import(data: &[u8]) {
     let path = Rc::from(Path::new("/etc/x.conf"));
-    let file = xinetd::parse(&path, data);
+    let mut items = xinetd::parse(&path, data).items;
+    items.extend(xinetd::parse_inetd_conf(&path, data).items);
+    let dialects = [Dialect::OpenBsd, Dialect::Inetutils, Dialect::FreeBsd];
+    let files = dialects.map(|dialect| inetd::parse(&path, data, dialect, &FixedSystem));
     let loaded = Loaded {
-        xinetd: xinetd::evaluate(&file.items, &FixedSystem),
-        inetd: vec![inetd::parse(&path, data, &FixedSystem)],
+        xinetd: xinetd::evaluate(&items, &FixedSystem),
+        inetd: files.into(),
         unread: Vec::new(),
     };
     for tcpd in [false, true] {

@@ -67,9 +67,9 @@ impl ApplyError {
         match self {
             ApplyError::Served(_) => Some("--disable-old switches it off there in the same step"),
             ApplyError::Edited(_) => Some("remove it with sockunit remove --force first"),
-            ApplyError::PortInUse(_) => {
-                Some("sockunit check shows what uses it; the old service is switched on again")
-            }
+            ApplyError::PortInUse(_) => Some(
+                "ss -lnptu shows what uses it, such as a program with wait that runs; try again when it has exited. The old service is switched on again",
+            ),
             ApplyError::File(_, error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 Some("run this as root")
             }
@@ -240,11 +240,11 @@ impl Applier<'_> {
         if off {
             reload_super_servers(Some(manager))?;
         }
-        let ports = Ports::of(service);
+        let ports = Ports::of(&service.units);
         let deadline = Instant::now() + PATIENCE;
-        while ports.are_bound() {
+        while let Some(port) = ports.in_use() {
             if Instant::now() > deadline {
-                return Err(ApplyError::PortInUse(ports.port));
+                return Err(ApplyError::PortInUse(port));
             }
             thread::sleep(PAUSE);
         }

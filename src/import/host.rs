@@ -25,6 +25,9 @@ pub(crate) trait Host {
 
     fn has_group(&self, name: &str) -> bool;
 
+    /// The group that the entry of a user has.
+    fn own_group(&self, user: &str) -> Option<String>;
+
     /// The groups of a user beside its own.
     fn groups(&self, user: &str) -> Vec<String>;
 
@@ -94,6 +97,12 @@ impl Host for Root<'_> {
         let mut lines = self.lines("etc/passwd").into_iter();
         let line = lines.find(|line| line.first().is_some_and(|first| first == name))?;
         line.get(2)?.parse().ok()
+    }
+
+    fn own_group(&self, user: &str) -> Option<String> {
+        let mut lines = self.lines("etc/passwd").into_iter();
+        let line = lines.find(|line| line.first().is_some_and(|first| first == user))?;
+        self.group_name(line.get(3)?.parse().ok()?)
     }
 
     fn has_group(&self, name: &str) -> bool {

@@ -32,6 +32,7 @@ use crate::services::ServiceName;
 use crate::superserver::xinetd::Note;
 use crate::superserver::{self, Loaded, Position, Word, switch};
 use name::Wanted;
+use ports::Ports;
 
 /// How services are converted.
 #[derive(Debug, Clone, Copy, Default)]
@@ -117,10 +118,11 @@ pub(crate) fn convert(
 ) -> Converted {
     let xinetd = loaded.xinetd.services.iter();
     let inetd = loaded.inetd.iter().flat_map(|file| &file.services);
+    let inetd: Vec<_> = inetd.flat_map(inetd::split).collect();
     let wanted = xinetd
         .clone()
         .map(Wanted::of_xinetd)
-        .chain(inetd.clone().map(Wanted::of_inetd));
+        .chain(inetd.iter().map(Wanted::of_inetd));
     let names = name::assign(&wanted.collect::<Vec<_>>(), host);
     let mut names = names.into_iter();
     let mut converted = Converted::default();
@@ -131,7 +133,7 @@ pub(crate) fn convert(
             converted.services.push(conversion);
         }
     }
-    for service in inetd {
+    for service in &inetd {
         let name = names.next().flatten();
         if counts(&service.position.file) {
             let conversion = inetd::convert(service, name, host);
@@ -150,6 +152,7 @@ pub(crate) fn convert(
             service.report.is_unserved = true;
         }
     }
+    conflicts(&mut converted.services);
     let notes = loaded.xinetd.notes.iter();
     converted.notes = notes
         .filter(|note| counts(&note.position.file))
@@ -162,6 +165,34 @@ pub(crate) fn convert(
         converted.notes.extend(problems);
     }
     converted
+}
+
+/// Leaves out a service of which another one has the port: only one of them can listen.
+fn conflicts(services: &mut [Conversion]) {
+    let mut before: Vec<(Ports, String)> = Vec::new();
+    for service in services.iter_mut().filter(|service| service.is_enabled()) {
+        let ports = Ports::of(&service.units);
+        let other = before.iter().find_map(|(other, named)| {
+            let port = ports.shared_with(other)?;
+            Some(format!("{named} has the port {port} already"))
+        });
+        match other {
+            Some(why) => {
+                service.units.clear();
+                let hint = "switch one of them off in its file";
+                service.report.obstacle(why, Some(hint));
+            }
+            None => {
+                let Position { file, line, .. } = &service.position;
+                let named = format!(
+                    "{} ({}:{line})",
+                    service.name,
+                    Plain(&file.display().to_string())
+                );
+                before.push((ports, named));
+            }
+        }
+    }
 }
 
 /// The end of a conversion: the units, unless there is an obstacle.

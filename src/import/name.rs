@@ -2,7 +2,8 @@
 
 use super::Host;
 use crate::services::ServiceName;
-use crate::superserver::{inetd, xinetd};
+use crate::superserver::inetd::{self, Families};
+use crate::superserver::xinetd;
 
 /// What a service's name is made of.
 pub(super) struct Wanted {
@@ -27,9 +28,11 @@ impl Wanted {
     }
 
     pub(super) fn of_inetd(service: &inetd::Service) -> Wanted {
+        let protocol = service.protocol.to_string();
+        let is_v6 = service.families == Families::V6 && !protocol.contains('6');
         Wanted {
             id: service.name.bytes.clone(),
-            protocol: service.protocol.to_string(),
+            protocol: protocol + if is_v6 { "6" } else { "" },
             port: service.port,
         }
     }

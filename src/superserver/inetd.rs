@@ -12,6 +12,28 @@ use super::{Position, System, Word};
 /// The prefix that update-inetd(8) disables a line with.
 pub(super) const DISABLED: &[u8] = b"#<off>#";
 
+/// The program that reads a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// openbsd-inetd, which Debian installs by default.
+    #[default]
+    OpenBsd,
+    /// inetutils-inetd.
+    Inetutils,
+    FreeBsd,
+}
+
+/// The clients of a service by their addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Families {
+    V4,
+    V6,
+    /// Both, each with a socket of its own.
+    Each,
+    /// Both, with one IPv6 socket.
+    Both,
+}
+
 /// The content of one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct File {
@@ -33,6 +55,8 @@ pub(crate) struct Service {
     pub(crate) socket_type: Word,
     /// `tcp`, `udp6`, `unix` and so on, without the buffer sizes that may follow after a comma.
     pub(crate) protocol: Word,
+    pub(crate) families: Families,
+    pub(crate) dialect: Dialect,
     /// The versions of an RPC service, such as `1-3`: they follow its name after a slash.
     pub(crate) rpc_versions: Option<Word>,
     /// Whether inetd passes the listening socket to the program, and waits for its end.
@@ -95,7 +119,7 @@ impl Service {
 }
 
 /// Parses a file. `system` knows the ports of names.
-pub(crate) fn parse(path: &Rc<Path>, bytes: &[u8], system: &dyn System) -> File {
+pub(crate) fn parse(path: &Rc<Path>, bytes: &[u8], dialect: Dialect, system: &dyn System) -> File {
     let mut file = File::default();
     let mut default_addresses = Vec::new();
     for (number, line) in lines(bytes) {
@@ -124,6 +148,8 @@ pub(crate) fn parse(path: &Rc<Path>, bytes: &[u8], system: &dyn System) -> File 
         match service(position.clone(), &words, &default_addresses, system) {
             Ok(service) => file.services.push(Service {
                 is_disabled,
+                families: families(&service.protocol.bytes, dialect),
+                dialect,
                 ..service
             }),
             // A comment of the administrator can follow the mark.
@@ -186,6 +212,8 @@ fn service(
         addresses,
         socket_type: socket_type.clone(),
         protocol,
+        families: Families::Each,
+        dialect: Dialect::default(),
         rpc_versions,
         waits,
         limits,
@@ -195,6 +223,18 @@ fn service(
         is_disabled: false,
         port,
     })
+}
+
+/// The families of the socket of `tcp`, `udp6` and so on.
+fn families(protocol: &[u8], dialect: Dialect) -> Families {
+    let end = protocol.iter().position(u8::is_ascii_digit);
+    let suffix = end.map_or(&b""[..], |end| &protocol[end..]);
+    match (suffix, dialect) {
+        (b"", Dialect::OpenBsd) => Families::Each,
+        (b"6", Dialect::Inetutils) | (b"46", Dialect::OpenBsd | Dialect::FreeBsd) => Families::Both,
+        (b"6", _) | (b"6only", Dialect::Inetutils) => Families::V6,
+        _ => Families::V4,
+    }
 }
 
 /// `wait` or `nowait`, with `.N` or `/N/N/N` after it.
@@ -280,7 +320,8 @@ no-such-name stream tcp nowait root /bin/a
 ";
 
     fn parsed(text: &[u8]) -> File {
-        parse(&Rc::from(Path::new("/etc/inetd.conf")), text, &FixedSystem)
+        let path = Rc::from(Path::new("/etc/inetd.conf"));
+        parse(&path, text, Dialect::OpenBsd, &FixedSystem)
     }
 
     #[test]
@@ -345,6 +386,23 @@ no-such-name stream tcp nowait root /bin/a
         let rstatd = &services[5];
         assert_eq!(rstatd.rpc_versions.as_ref().unwrap().to_string(), "1-3");
         assert_eq!(rstatd.protocol.to_string(), "udp");
+    }
+
+    #[test]
+    fn each_inetd_has_other_families_for_a_protocol() {
+        use Dialect as D;
+        use Families as F;
+        for (protocol, expected) in [
+            ("tcp", [F::Each, F::V4, F::V4]),
+            ("udp4", [F::V4, F::V4, F::V4]),
+            ("tcp6", [F::V6, F::Both, F::V6]),
+            ("udp46", [F::Both, F::V4, F::Both]),
+            ("tcp6only", [F::V4, F::V6, F::V4]),
+        ] {
+            let dialects = [D::OpenBsd, D::Inetutils, D::FreeBsd];
+            let found = dialects.map(|dialect| families(protocol.as_bytes(), dialect));
+            assert_eq!(found, expected, "{protocol}");
+        }
     }
 
     proptest! {

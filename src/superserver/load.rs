@@ -13,7 +13,7 @@ use std::rc::Rc;
 use nix::unistd::Group;
 
 use super::meant::{Reading, meant};
-use super::reader::{Reader, reader};
+use super::reader::{Reader, dialect, reader};
 use super::xinetd::{self, Configuration, Item, Note, NoteKind};
 use super::{Position, System, Word, inetd, switch};
 use crate::executable::user_exists;
@@ -88,7 +88,12 @@ pub(crate) fn load_file(
     for path in paths {
         match files.read(&path) {
             Some(bytes) if is_xinetd(&bytes) => files.xinetd(&path),
-            Some(bytes) => inetd.push(inetd::parse(&Rc::from(path), &bytes, &system)),
+            Some(bytes) => inetd.push(inetd::parse(
+                &Rc::from(path),
+                &bytes,
+                dialect(root),
+                &system,
+            )),
             None => {}
         }
     }
@@ -128,7 +133,12 @@ fn load_with(mut files: Files<'_>, place: &Place, reading: Reading) -> Loaded {
     for path in paths {
         let is_directory = resolve(root, &path).is_ok_and(|real| real.is_dir());
         if let (false, Some(bytes)) = (is_directory, files.read(&path)) {
-            inetd.push(inetd::parse(&Rc::from(path), &bytes, &system));
+            inetd.push(inetd::parse(
+                &Rc::from(path),
+                &bytes,
+                dialect(root),
+                &system,
+            ));
         }
     }
     files.evaluate(reading, &system, inetd)

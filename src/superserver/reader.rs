@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::inetd::Dialect;
 use crate::root::{read, walk};
 use crate::systemd::{Manager, Place, State, SystemctlError, Unit};
 
@@ -38,6 +39,19 @@ pub(super) fn reader(place: &Place) -> Reader {
     match running.unwrap_or_else(|| configured(place)) {
         true => Reader::Xinetd,
         false => Reader::Inetd,
+    }
+}
+
+/// Which inetd a system has.
+pub(super) fn dialect(root: &Path) -> Dialect {
+    let has = |path: &str| walk(root, Path::new(path)).is_ok();
+    match (
+        has("/usr/sbin/inetutils-inetd"),
+        has("/bin/freebsd-version"),
+    ) {
+        (true, _) => Dialect::Inetutils,
+        (false, true) => Dialect::FreeBsd,
+        (false, false) => Dialect::OpenBsd,
     }
 }
 
@@ -89,7 +103,9 @@ fn configured(place: &Place) -> bool {
     }
     // A unit file replaces the script. systemd makes a unit of a script that has none.
     let unit = Unit::load(place, XINETD_UNIT).ok();
-    let commands = unit.as_ref().map(|unit| unit.values("Service", "ExecStart"));
+    let commands = unit
+        .as_ref()
+        .map(|unit| unit.values("Service", "ExecStart"));
     let command = commands.and_then(|commands| Some(commands.first()?.text.to_owned()));
     match command {
         Some(command) if !command.contains(SCRIPT) => has_word(&command, COMPAT),

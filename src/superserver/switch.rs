@@ -47,7 +47,9 @@ pub(crate) fn switched_off(bytes: &[u8], entries: &[Entry]) -> Option<Vec<u8>> {
             }
             Entry::Inetd(line) => {
                 let at = line - 1;
-                let is_marked = at > 0 && lines.get(at - 1).is_some_and(|line| line == MARK);
+                // Two services can be made of one line: the first to be switched off has moved it.
+                let is_mark = |at: usize| lines.get(at).is_some_and(|line| line == MARK);
+                let is_marked = is_mark(at) || (at > 0 && is_mark(at - 1));
                 let Some(text) = lines.get_mut(at) else {
                     continue;
                 };
@@ -151,6 +153,7 @@ mod tests {
         assert_eq!(split(&before).len(), split(&off).len());
 
         let off = switched_off(INETD, &[Entry::Inetd(2), Entry::Inetd(4)]).unwrap();
+        assert_eq!(switched_off(&off, &[Entry::Inetd(2)]), None);
         let text = String::from_utf8(off.clone()).unwrap();
         assert_eq!(text.matches("\n#<off># ").count(), 2, "{text}");
         assert_eq!(switched_on(&off).unwrap(), INETD);

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
 
 use crate::deb::deb;
 use crate::support::{Mode, PATIENCE, wait_for};
@@ -200,7 +200,12 @@ impl Machine {
 
     /// Runs a closure in the machine's network namespace. A socket keeps the namespace that it was created in.
     pub fn in_network<T: Send>(&self, closure: impl FnOnce() -> T + Send) -> T {
-        let namespace = fs::File::open(format!("/proc/{}/ns/net", self.leader))
+        self.in_namespace("ns/net", closure)
+    }
+
+    /// Runs a closure in a network namespace, given by its file below /proc/PID.
+    fn in_namespace<T: Send>(&self, file: &str, closure: impl FnOnce() -> T + Send) -> T {
+        let namespace = fs::File::open(format!("/proc/{}/{file}", self.leader))
             .expect("the machine is running");
         // setns moves one thread, and this thread ends with the closure.
         thread::scope(|scope| {
@@ -229,23 +234,14 @@ impl Machine {
 
     /// Connects from the given loopback address.
     pub fn connect_from(&self, source: Ipv4Addr, address: &str) -> TcpStream {
-        let address: SocketAddrV4 = address.parse().unwrap();
-        let stream = self.in_network(|| {
-            let fd = socket(
-                AddressFamily::Inet,
-                SockType::Stream,
-                SockFlag::SOCK_CLOEXEC,
-                None,
-            )
-            .unwrap();
-            let source = SocketAddrV4::new(source, 0);
-            bind(fd.as_raw_fd(), &SockaddrIn::from(source)).unwrap();
-            connect(fd.as_raw_fd(), &SockaddrIn::from(address)).unwrap();
-            TcpStream::from(fd)
-        });
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream
+        let address = address.parse().unwrap();
+        self.in_network(|| connection(source.into(), address))
+    }
+
+    /// Connects from an address of a network namespace that `ip netns` has made in the machine.
+    pub fn connect_beside(&self, name: &str, source: IpAddr, address: SocketAddr) -> TcpStream {
+        let file = format!("root/run/netns/{name}");
+        self.in_namespace(&file, || connection(source, address))
     }
 
     /// Sends bytes, closes the sending half, and returns everything that the service sent.
@@ -349,6 +345,21 @@ impl Drop for Machine {
             );
         }
     }
+}
+
+fn connection(source: IpAddr, address: SocketAddr) -> TcpStream {
+    let family = match source {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    };
+    let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    let source = SockaddrStorage::from(SocketAddr::new(source, 0));
+    bind(fd.as_raw_fd(), &source).unwrap();
+    connect(fd.as_raw_fd(), &SockaddrStorage::from(address)).unwrap();
+    let stream = TcpStream::from(fd);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
 }
 
 pub fn repository() -> &'static Path {

@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Converter, Fate, Start, UNLIMITED, whole_addresses};
+use super::super::units::Start;
+use super::super::whole_addresses;
+use super::super::xinetd::UNLIMITED;
+use super::{Converter, Dialect, Fate};
 use crate::superserver::inetd::Limits;
+
+/// How long a port is closed.
+const PAUSE: Duration = Duration::from_secs(600);
 
 impl Converter<'_> {
     /// The concurrency limits: of all connections, and of those of an address.
@@ -25,15 +31,7 @@ impl Converter<'_> {
         }
         match limits.per_minute {
             Some(0) => self.entry(Fate::Kept, ".0", "no limit"),
-            Some(number) => {
-                self.rules.rate = format!("{number}/1min").parse().ok();
-                self.rules.rate_pause = Some(Duration::from_secs(600));
-                self.entry(
-                    Fate::Otherwise,
-                    &format!(".{number}"),
-                    "--rate and --rate-pause: new connections are closed at once in the pause; inetd closes the port",
-                );
-            }
+            Some(number) => self.per_minute(number),
             None => self.default(
                 Fate::Lost,
                 "limit per minute",
@@ -69,5 +67,24 @@ impl Converter<'_> {
         }
         let max = max.unwrap_or(UNLIMITED);
         (max, per_source.unwrap_or(max))
+    }
+
+    /// The most connections in a minute.
+    fn per_minute(&mut self, number: u32) {
+        // openbsd-inetd refuses the connection with which its count reaches the number, but for the first.
+        let is_openbsd = self.service.dialect == Dialect::OpenBsd;
+        let rate = match is_openbsd {
+            true => (number - 1).max(1),
+            false => number,
+        };
+        self.rules.rate = format!("{rate}/1min").parse().ok();
+        self.rules.rate_pause = Some(PAUSE);
+        let mut text = format!(
+            "--rate {rate}/1min and --rate-pause: new connections are closed at once in the pause; inetd closes the port"
+        );
+        if is_openbsd {
+            text += "; openbsd-inetd serves one connection less than the number, counts IPv4 and IPv6 clients separately, and has no pause for IPv4 clients at ports from 1024 on";
+        }
+        self.entry(Fate::Otherwise, &format!(".{number}"), &text);
     }
 }

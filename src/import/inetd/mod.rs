@@ -2,25 +2,25 @@
 
 mod built_in;
 mod limits;
+mod socket;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 
 use super::report::{Fate, Report};
 use super::units::{self, Socket, Start};
-use super::xinetd::UNLIMITED;
 use super::{
     Conversion, Host, SuperServer, at_once, file_name, finish, shown, source, text, unit_user,
-    whole_addresses,
 };
-use crate::attach::{Attachment, Imported, Kind, Level, ListenAddress};
+use crate::attach::{Attachment, Imported, Kind, Level};
 use crate::builtin::BuiltIn;
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
 use crate::services::ServiceName;
 use crate::superserver::Word;
-use crate::superserver::inetd::Service;
+use crate::superserver::inetd::{Dialect, Service};
 use crate::superserver::switch::Entry;
 use crate::systemd::quote::can_be_program;
+
+pub(super) use socket::split;
 
 struct Converter<'a> {
     service: &'a Service,
@@ -147,13 +147,13 @@ impl Converter<'_> {
             "standard error",
             "the journal; inetd passes the connection",
         );
-        if self.start == Start::Serve {
-            self.default(
-                Fate::Otherwise,
-                "environment",
-                "REMOTE_ADDR, REMOTE_PORT and REMOTE_HOST are set too",
-            );
-        }
+        let environment = match self.start {
+            Start::Serve => {
+                "that of systemd, with PATH, which openbsd-inetd removes, and with REMOTE_ADDR, REMOTE_PORT and REMOTE_HOST"
+            }
+            _ => "that of systemd, with PATH, which openbsd-inetd removes",
+        };
+        self.default(Fate::Otherwise, "environment", environment);
         let unset = units::unset(&self.start, &[], |_| false);
         self.imported.service.extend(unset);
     }
@@ -201,11 +201,6 @@ impl Converter<'_> {
                 "nowait for datagrams: each program would get the listening socket",
                 "write wait if the program reads datagrams from its standard input",
             ),
-            (
-                self.start != Start::Serve && service.addresses.len() > 1,
-                "the program can get the listening socket of one address only",
-                "write a line for each address",
-            ),
         ];
         for (is_it, why, hint) in reasons {
             if is_it {
@@ -232,45 +227,6 @@ impl Converter<'_> {
         Some(port)
     }
 
-    fn addresses(&mut self) -> Option<Vec<ListenAddress>> {
-        let service = self.service;
-        let protocol = service.protocol.to_string();
-        let (all, what) = match protocol.as_str() {
-            "tcp6" | "udp6" => (
-                ListenAddress::Ip(Ipv6Addr::UNSPECIFIED.into(), None),
-                "all IPv6 addresses",
-            ),
-            "tcp46" | "udp46" => (ListenAddress::All(None), "all addresses"),
-            _ => (
-                ListenAddress::Ip(Ipv4Addr::UNSPECIFIED.into(), None),
-                "all IPv4 addresses",
-            ),
-        };
-        if service.addresses.is_empty() {
-            let what = format!("the address of the socket: {what}");
-            self.entry(Fate::Kept, &protocol, &what);
-            return Some(vec![all]);
-        }
-        let mut listen = Vec::new();
-        for word in &service.addresses {
-            let text = word.to_string();
-            let bare = text.trim_start_matches('[').trim_end_matches(']');
-            let address: Option<IpAddr> = match bare {
-                "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
-                bare => bare.parse().ok(),
-            };
-            match address {
-                Some(address) => listen.push(ListenAddress::Ip(address, None)),
-                None => self.report.obstacle(
-                    format!("{word}: it is no address"),
-                    Some("write an address in its place"),
-                ),
-            }
-        }
-        self.entry(Fate::Kept, &protocol, "the addresses before the name");
-        Some(listen)
-    }
-
     fn user(&mut self) -> (Option<String>, Option<String>) {
         let service = self.service;
         let name = |word: &Word| text(word).filter(|text| can_be_program(text));
@@ -287,8 +243,14 @@ impl Converter<'_> {
                     .obstacle(format!("there is no user {}", service.user), None);
             }
         }
+        let is_root = service.dialect != Dialect::FreeBsd && user.as_deref() == Some("root");
         let group = match group {
             None => None,
+            Some(word) if is_root => {
+                let text = "inetd ignores the group of a service of root";
+                self.entry(Fate::Kept, &word.to_string(), text);
+                None
+            }
             Some(word) => {
                 let found = name(word).filter(|group| self.host.has_group(group));
                 match &found {
@@ -307,11 +269,19 @@ impl Converter<'_> {
     }
 
     fn program(&mut self) -> Option<(String, Vec<String>)> {
-        let [path, argv @ ..] = self.service.program.as_slice() else {
+        let service = self.service;
+        let [path, argv @ ..] = service.program.as_slice() else {
             return None;
         };
         let mut words = Vec::new();
         for word in argv {
+            let is_quoted = |byte| matches!(byte, b'"' | b'\'' | b'\\');
+            if service.dialect == Dialect::Inetutils && word.bytes.iter().copied().any(is_quoted) {
+                self.report.obstacle(
+                    format!("{word}: inetutils-inetd takes quotes and backslashes away"),
+                    Some("call the program from a script"),
+                );
+            }
             match text(word) {
                 Some(word) => words.push(word),
                 None => self.report.obstacle(

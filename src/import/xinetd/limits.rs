@@ -169,6 +169,9 @@ impl Converter<'_> {
         let cps = |entry: &&mut super::super::Entry| entry.attribute.starts_with("cps");
         if let Some(entry) = self.report.entries.iter_mut().find(cps) {
             entry.fate = Fate::Lost;
+            // It is so for this service, and not for all with the default.
+            let position = &self.service.position;
+            entry.position.get_or_insert_with(|| position.clone());
             entry.text = "with resource limits, each connection has a unit of its own, and no process counts them".into();
         }
     }

@@ -167,7 +167,7 @@ impl Converter<'_> {
                 None => self.unknown("group", &user),
             }
         }
-        self.groups(&name);
+        self.groups(&name, group.as_deref());
         (Some(name), group)
     }
 
@@ -179,11 +179,21 @@ impl Converter<'_> {
     }
 
     /// The supplementary groups.
-    fn groups(&mut self, user: &str) {
+    fn groups(&mut self, user: &str, group: Option<&str>) {
         let service = self.service;
         let more = self.host.groups(user);
         let is_set = has(service, "groups", "yes");
+        // To xinetd, the user's own group is one of them.
+        let own = self.host.own_group(user);
+        let own = own.filter(|own| is_set && group.is_some_and(|group| group != own));
+        if let Some(own) = &own {
+            let line = format!("SupplementaryGroups={own}");
+            self.imported.service.push(line);
+        }
         let text = match (is_set, more.is_empty()) {
+            (true, _) if own.is_some() => {
+                "systemd sets the groups of the user, and SupplementaryGroups= its own".into()
+            }
             (true, _) => "systemd sets the groups of the user".into(),
             (false, true) => "the user has no other groups".into(),
             (false, false) => format!(

@@ -53,7 +53,15 @@ pub(crate) fn parse(path: &Rc<Path>, bytes: &[u8]) -> File {
             column: first.column,
         };
         match words.as_slice() {
-            [name, socket_type, protocol, wait, user, program, arguments @ ..] => {
+            [
+                name,
+                socket_type,
+                protocol,
+                wait,
+                user,
+                program,
+                arguments @ ..,
+            ] => {
                 file.items.push(Item::InetdLine(Line {
                     position,
                     name: name.clone(),

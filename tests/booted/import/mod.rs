@@ -2,6 +2,7 @@
 //! the same.
 
 mod built_in;
+mod inetd;
 mod real;
 
 use std::collections::BTreeMap;
@@ -204,6 +205,17 @@ service redirected-too
 	redirect	= 127.0.0.1 4001
 	no_access	= ::1
 }
+service networks
+{
+	type		= UNLISTED
+	socket_type	= stream
+	port		= 4014
+	wait		= no
+	user		= nobody
+	server		= /usr/local/bin/count
+	only_from	= 2001:db8:1::/48 2001:db8:2::7 ::ffff:198.51.100.0/120 192.0.2.0/25
+	no_access	= 2001:db8:1:5::/64 2001:db8:1::9 192.0.2.8/31
+}
 ";
 
 /// Sources of clients, in and out of the lists.
@@ -222,6 +234,21 @@ const SOURCES: [[u8; 4]; 14] = [
     [127, 0, 7, 0],
     [127, 0, 7, 1],
     [127, 200, 0, 1],
+];
+
+/// Sources of clients in a network namespace of their own, in and out of the lists of `networks`.
+const DISTANT: [&str; 11] = [
+    "2001:db8:1::1",
+    "2001:db8:1::9",
+    "2001:db8:1:5::1",
+    "2001:db8:1:6::1",
+    "2001:db8:2::7",
+    "2001:db8:2::8",
+    "2001:db8:3::1",
+    "192.0.2.7",
+    "192.0.2.9",
+    "192.0.2.130",
+    "198.51.100.3",
 ];
 
 /// What a client reads after it has sent bytes and closed its sending half.
@@ -305,7 +332,36 @@ fn seen(machine: &Machine) -> BTreeMap<String, String> {
             answer(Some(client), b"12345"),
         );
     }
+    for source in DISTANT {
+        let server = match source.contains(':') {
+            true => "2001:db8::1",
+            false => "192.0.2.1",
+        };
+        let server = SocketAddr::new(server.parse().unwrap(), 4014);
+        let client = machine.connect_beside("beside", source.parse().unwrap(), server);
+        let answer = answer(Some(client), b"12345");
+        seen.insert(format!("4014 from {source}"), answer);
+    }
     seen
+}
+
+/// Makes a network namespace with the sources of `DISTANT`.
+fn add_distant_sources(machine: &Machine) {
+    let mut script = "ip netns add beside
+         ip link add cable type veth peer name cable netns beside
+         ip link set cable up; ip -n beside link set cable up
+         ip address add 192.0.2.1/24 dev cable; ip address add 2001:db8::1/32 dev cable nodad
+         ip -n beside route add 192.0.2.1 dev cable\n"
+        .to_owned();
+    for source in DISTANT {
+        script += &match source.contains(':') {
+            true => format!("ip -n beside address add {source}/32 dev cable nodad\n"),
+            false => format!(
+                "ip -n beside address add {source}/32 dev cable; ip route replace {source} dev cable\n"
+            ),
+        };
+    }
+    machine.run(&script);
 }
 
 /// A machine in which xinetd serves.
@@ -323,6 +379,7 @@ fn with_xinetd(release: Release) -> Machine {
     for name in ["banner", "welcome", "sorry"] {
         machine.write(&format!("/etc/{name}"), &format!("{name}\n"));
     }
+    add_distant_sources(&machine);
     machine.write("/etc/xinetd.conf", XINETD);
     machine.run("rm -f /etc/inetd.conf; systemctl restart xinetd.service");
     wait_for("xinetd serves", || {
@@ -369,6 +426,10 @@ fn imported_services_serve_as_xinetd_does(release: Release) {
     );
     assert_eq!(under_xinetd["[::1]:4013"], "");
     assert_eq!(served.count(), 7, "{under_xinetd:?}");
+    let distant = under_xinetd
+        .iter()
+        .filter(|(client, answer)| client.starts_with("4014") && answer.as_str() == "5\n");
+    assert_eq!(distant.count(), 5, "{under_xinetd:?}");
 }
 
 /// Connects until `stop` is set, and waits a moment after each refused connection. Returns how many connections were
@@ -398,7 +459,7 @@ fn ports_pass_over_and_back_while_clients_connect(release: Release) {
         stop.store(true, Ordering::Relaxed);
         assert_eq!(
             report.matches("started, now and at every boot: ").count(),
-            12,
+            13,
             "{report}"
         );
         assert!(report.contains("\nwritten: off\n"), "{report}");
@@ -415,7 +476,7 @@ fn ports_pass_over_and_back_while_clients_connect(release: Release) {
     let sockets = machine.run("ss -Hlnptu | grep ':40[01]' | grep -c xinetd || true");
     assert_eq!(sockets, "0");
     let again = machine.run("sockunit import --apply --disable-old");
-    assert_eq!(again.matches("\nunchanged: ").count(), 13, "{again}");
+    assert_eq!(again.matches("\nunchanged: ").count(), 14, "{again}");
 
     let list = machine.run("sockunit list");
     assert!(
@@ -433,7 +494,7 @@ fn ports_pass_over_and_back_while_clients_connect(release: Release) {
     assert!(connected(&machine, "127.0.0.1:4011").is_none());
 
     let report = machine.run("sockunit import --revert");
-    assert_eq!(report.matches("removed: ").count(), 12, "{report}");
+    assert_eq!(report.matches("removed: ").count(), 13, "{report}");
     assert_eq!(machine.run("cat /etc/xinetd.conf"), xinetd);
     wait_for("xinetd serves again", || {
         connected(&machine, "127.0.0.1:4009").is_some()

@@ -246,11 +246,27 @@ fn xinetd_reads_inetd_conf_if_it_is_configured_so() {
     for (file, text, expected) in [
         ("etc/default/xinetd", "# INETD_COMPAT=Yes\n", by_inetd),
         ("etc/default/xinetd", "INETD_COMPAT=yes\n", by_xinetd),
-        ("etc/default/xinetd", "INETD_COMPAT=Yes\nINETD_COMPAT=No\n", by_inetd),
-        ("etc/default/xinetd", "XINETD_OPTS=\"-stayalive -inetd_compat\"\n", by_xinetd),
+        (
+            "etc/default/xinetd",
+            "INETD_COMPAT=Yes\nINETD_COMPAT=No\n",
+            by_inetd,
+        ),
+        (
+            "etc/default/xinetd",
+            "XINETD_OPTS=\"-stayalive -inetd_compat\"\n",
+            by_xinetd,
+        ),
         // A unit file replaces the script.
-        (unit, "[Service]\nExecStart=/usr/sbin/xinetd -dontfork\n", by_inetd),
-        (unit, "[Service]\nExecStart=/usr/sbin/xinetd -dontfork -inetd_compat\n", by_xinetd),
+        (
+            unit,
+            "[Service]\nExecStart=/usr/sbin/xinetd -dontfork\n",
+            by_inetd,
+        ),
+        (
+            unit,
+            "[Service]\nExecStart=/usr/sbin/xinetd -dontfork -inetd_compat\n",
+            by_xinetd,
+        ),
         ("etc/systemd/system/xinetd.service", "", by_inetd),
     ] {
         tree.write(file, text);

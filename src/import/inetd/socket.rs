@@ -1,0 +1,97 @@
+//! The addresses of a service.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::super::report::Fate;
+use super::Converter;
+use crate::attach::ListenAddress;
+use crate::superserver::Word;
+use crate::superserver::inetd::{Families, Service};
+
+/// One service for each socket, if the program gets it: a unit can pass one only.
+pub(crate) fn split(service: &Service) -> Vec<Service> {
+    let is_internal = service
+        .program
+        .first()
+        .is_some_and(|word| word.bytes == b"internal");
+    // A program of the package answers IPv4 and IPv6 on one socket.
+    let is_one = is_internal && service.addresses.is_empty();
+    if !service.waits || is_one || service.rpc_versions.is_some() {
+        return vec![service.clone()];
+    }
+    let words = match service.addresses.as_slice() {
+        [] => vec![None],
+        words => words.iter().map(Some).collect(),
+    };
+    let mut services = Vec::new();
+    for word in words {
+        let families = match (service.families, word.map(is_localhost)) {
+            (Families::Each, None | Some(true)) => vec![Families::V4, Families::V6],
+            (families, _) => vec![families],
+        };
+        services.extend(families.into_iter().map(|families| Service {
+            addresses: word.cloned().into_iter().collect(),
+            families,
+            ..service.clone()
+        }));
+    }
+    services
+}
+
+fn is_localhost(word: &Word) -> bool {
+    word.bytes == b"localhost"
+}
+
+impl Converter<'_> {
+    pub(super) fn addresses(&mut self) -> Option<Vec<ListenAddress>> {
+        let service = self.service;
+        let protocol = service.protocol.to_string();
+        if service.addresses.is_empty() {
+            let (listen, what) = match service.families {
+                Families::V4 => (
+                    ListenAddress::Ip(Ipv4Addr::UNSPECIFIED.into(), None),
+                    "all IPv4 addresses",
+                ),
+                Families::V6 => (
+                    ListenAddress::Ip(Ipv6Addr::UNSPECIFIED.into(), None),
+                    "all IPv6 addresses",
+                ),
+                Families::Each | Families::Both => {
+                    (ListenAddress::All(None), "all addresses, IPv4 and IPv6")
+                }
+            };
+            let what = format!("the address of the socket: {what}");
+            self.entry(Fate::Kept, &protocol, &what);
+            return Some(vec![listen]);
+        }
+        let mut listen = Vec::new();
+        for word in &service.addresses {
+            let found = addresses(word, service.families);
+            if found.is_empty() {
+                self.report.obstacle(
+                    format!("{word}: it is no address of the protocol {protocol}"),
+                    Some("write an address in its place"),
+                );
+            }
+            listen.extend(found.into_iter().map(|ip| ListenAddress::Ip(ip, None)));
+        }
+        self.entry(Fate::Kept, &protocol, "the addresses before the name");
+        Some(listen)
+    }
+}
+
+/// The addresses that a word stands for.
+fn addresses(word: &Word, families: Families) -> Vec<IpAddr> {
+    let text = word.to_string();
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let mut addresses: Vec<IpAddr> = match is_localhost(word) {
+        true => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        false => bare.parse().into_iter().collect(),
+    };
+    addresses.retain(|address| match families {
+        Families::V4 => address.is_ipv4(),
+        Families::V6 => address.is_ipv6(),
+        Families::Each | Families::Both => true,
+    });
+    addresses
+}
