@@ -1,8 +1,9 @@
 //! `sockunit import` on trees of the tests' own.
 //!
 //! Each directory of tests/golden/import is a system with a few users and programs (see [`base`]) and its
-//! own etc; a file `options` has further arguments. After an intended change, `SOCKUNIT_BLESS=1 cargo test
-//! golden` writes the files expected.txt; read the difference.
+//! own etc; a file `programs` has the paths of more programs, and a file `options` further arguments. The
+//! trees `debian-…` have what packages of Debian 12 and 13 ship in xinetd.d or add to inetd.conf. After an
+//! intended change, `SOCKUNIT_BLESS=1 cargo test golden` writes the files expected.txt; read the difference.
 
 use std::fs;
 use std::path::Path;
@@ -57,7 +58,12 @@ fn golden_trees_become_these_units_and_reports() {
         let folder = golden.join(&name);
         let tree = base(&name);
         tree.copy(&folder.join("etc"), "etc");
-        let options = fs::read_to_string(folder.join("options")).unwrap_or_default();
+        let text = |file: &str| fs::read_to_string(folder.join(file)).unwrap_or_default();
+        for program in text("programs").lines() {
+            let program = program.trim_start_matches('/');
+            tree.write(program, "").set_mode(program, 0o755);
+        }
+        let options = text("options");
         let options: Vec<&str> = options.split_whitespace().collect();
         let before = tree.snapshot();
         let (text, status) = imported(&tree, &options);
