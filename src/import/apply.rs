@@ -111,15 +111,37 @@ pub(crate) fn apply<'c>(
         manager: Manager::of(place),
         disable_old,
     };
-    let services = converted.services.iter();
-    let services = services.filter(|service| !service.units.is_empty());
+    let mut applied: Applied<'c> = Vec::new();
     // From the end of each file, so that the numbers of the lines before stay right.
-    let mut applied: Applied<'c> = services
-        .rev()
-        .map(|service| (service, applier.service(service)))
-        .collect();
+    for service in converted.services.iter().rev() {
+        let done = match service.units.is_empty() {
+            false => applier.service(service),
+            true if disable_old && is_next(converted, service) => {
+                match applier.replace(service, |bytes| {
+                    switch::switched_off(bytes, &[service.entry])
+                }) {
+                    Ok(_) => continue,
+                    Err(error) => Err(error),
+                }
+            }
+            true => continue,
+        };
+        applied.push((service, done));
+    }
     applied.reverse();
     Ok(applied)
+}
+
+/// Whether its program would serve the service as soon as one that gets units is switched off.
+fn is_next(converted: &Converted, service: &Conversion) -> bool {
+    let Some(port) = service.behind else {
+        return false;
+    };
+    converted.services.iter().any(|other| {
+        other.super_server == service.super_server
+            && other.is_enabled()
+            && Ports::of(&other.units).have(port)
+    })
 }
 
 struct Applier<'a> {

@@ -66,6 +66,8 @@ pub(crate) struct Conversion {
     pub(crate) position: Position,
     /// Where it is switched off.
     pub(crate) entry: switch::Entry,
+    /// The port, if another service has it already: the program serves this one when the other is switched off.
+    pub(crate) behind: Option<u16>,
     /// Why it is switched off there; `None` if it is not.
     pub(crate) switched_off: Option<String>,
     /// Empty if there is an obstacle.
@@ -174,24 +176,20 @@ fn conflicts(services: &mut [Conversion]) {
         let ports = Ports::of(&service.units);
         let other = before.iter().find_map(|(other, named)| {
             let port = ports.shared_with(other)?;
-            Some(format!("{named} has the port {port} already"))
+            Some((port, named))
         });
-        match other {
-            Some(why) => {
-                service.units.clear();
-                let hint = "switch one of them off in its file";
-                service.report.obstacle(why, Some(hint));
-            }
-            None => {
-                let Position { file, line, .. } = &service.position;
-                let named = format!(
-                    "{} ({}:{line})",
-                    service.name,
-                    Plain(&file.display().to_string())
-                );
-                before.push((ports, named));
-            }
+        if let Some((port, named)) = other {
+            let hint = "switch one of them off in its file";
+            let why = format!("{named} has the port {port} already");
+            service.report.obstacle(why, Some(hint));
+            service.units.clear();
+            service.behind = Some(port);
+            continue;
         }
+        let Position { file, line, .. } = &service.position;
+        let file = file.display().to_string();
+        let named = format!("{} ({}:{line})", service.name, Plain(&file));
+        before.push((ports, named));
     }
 }
 

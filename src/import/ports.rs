@@ -49,6 +49,11 @@ impl Ports {
         Ports(addresses.collect())
     }
 
+    /// Whether one of the addresses has the port.
+    pub(super) fn have(&self, port: u16) -> bool {
+        self.0.iter().any(|address| address.address.port() == port)
+    }
+
     /// A port that a socket has at one of these addresses.
     pub(super) fn in_use(&self) -> Option<u16> {
         let mut addresses = self.0.iter();

@@ -245,6 +245,38 @@ fn apply_installs_units_switches_the_old_services_off_and_revert_restores_the_tr
 }
 
 #[test]
+fn a_service_that_waits_for_the_port_of_another_is_switched_off_with_it() {
+    let tree = both("next");
+    let next = |name: &str, port: &str| GREETER.replace("greeter", name).replace("4000", port);
+    tree.write(
+        "etc/xinetd.d/three",
+        next("three", "4000") + &next("four", "4003"),
+    );
+    let line = "79 stream tcp nowait nobody /bin/cat cat\n";
+    tree.write("etc/inetd.conf", tree.read("etc/inetd.conf") + line);
+    let before = tree.snapshot();
+    let (text, status) = imported(&tree, &[]);
+    assert_eq!(status, Some(1), "{text}");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        text.contains("finger (/etc/inetd.conf:4) has the port 79 already"),
+        "{text}"
+    );
+    assert!(
+        text.contains("the service one has the port already"),
+        "{text}"
+    );
+    let (text, _) = imported(&tree, &["--apply", "--disable-old"]);
+    assert_eq!(text.matches("\nwritten: ").count(), 6, "{text}");
+    let three = tree.read("etc/xinetd.d/three");
+    assert_eq!(three.matches("= yes").count(), 2, "{three}");
+    let inetd = tree.read("etc/inetd.conf");
+    assert_eq!(inetd.matches("\n#<off># ").count(), 3, "{inetd}");
+    imported(&tree, &["--revert"]);
+    assert_eq!(tree.snapshot(), before);
+}
+
+#[test]
 fn a_service_that_xinetd_serves_is_installed_only_if_it_is_switched_off_there() {
     let tree = both("served");
     let (text, status) = imported(&tree, &["--apply", "/etc/xinetd.d"]);

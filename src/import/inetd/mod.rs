@@ -55,6 +55,7 @@ pub(super) fn convert(service: &Service, name: Option<ServiceName>, host: &dyn H
         super_server: SuperServer::Inetd,
         position: service.position.clone(),
         entry: Entry::Inetd(service.position.line),
+        behind: None,
         switched_off: service.is_disabled.then(|| "disabled by #<off>#".into()),
         units,
         report,

@@ -71,6 +71,10 @@ pub(super) fn convert(
             true => Entry::Inetd(service.position.line),
             false => Entry::Xinetd(service.position.line),
         },
+        behind: match service.refusal {
+            Some(Refusal::Duplicate(_)) => service.socket.port,
+            _ => None,
+        },
         switched_off,
         units,
         report,
@@ -180,6 +184,9 @@ impl<'a> Converter<'a> {
                 let why = format!("xinetd does not serve it: {refusal}");
                 let hint = match superserver::serves(refusal) {
                     true => "--as-meant imports it with its port; or correct the file",
+                    false if matches!(refusal, Refusal::Duplicate(_)) => {
+                        "--disable-old switches it off with the other one, which xinetd serves"
+                    }
                     false if self.service.is_inetd_line => {
                         "with -inetd_compat, a line has the name of a service, tcp or udp, and USER or USER.GROUP"
                     }
