@@ -10,6 +10,7 @@ pub(crate) mod inetd;
 mod load;
 mod meant;
 mod reader;
+mod root;
 pub(crate) mod switch;
 mod system;
 #[cfg(test)]
@@ -17,8 +18,9 @@ mod tests;
 mod word;
 pub(crate) mod xinetd;
 
-pub(crate) use load::{Loaded, fields, load, load_as, load_file};
+pub(crate) use load::{Loaded, load, load_as, load_file};
 pub(crate) use meant::{Reading, differs, serves};
 pub(crate) use reader::{INETD_UNITS, XINETD_UNIT, is_active};
+pub(crate) use root::fields;
 pub(crate) use system::System;
 pub(crate) use word::{Position, Word};
