@@ -154,7 +154,7 @@ pub(crate) fn convert(
             service.report.is_unserved = true;
         }
     }
-    conflicts(&mut converted.services);
+    conflicts(&mut converted.services, host);
     let notes = loaded.xinetd.notes.iter();
     converted.notes = notes
         .filter(|note| counts(&note.position.file))
@@ -170,7 +170,7 @@ pub(crate) fn convert(
 }
 
 /// Leaves out a service of which another one has the port: only one of them can listen.
-fn conflicts(services: &mut [Conversion]) {
+fn conflicts(services: &mut [Conversion], host: &dyn Host) {
     let mut before: Vec<(Ports, String)> = Vec::new();
     for service in services.iter_mut().filter(|service| service.is_enabled()) {
         let ports = Ports::of(&service.units);
@@ -187,7 +187,7 @@ fn conflicts(services: &mut [Conversion]) {
             continue;
         }
         let Position { file, line, .. } = &service.position;
-        let file = file.display().to_string();
+        let file = host.inside(file).display().to_string();
         let named = format!("{} ({}:{line})", service.name, Plain(&file));
         before.push((ports, named));
     }

@@ -25,9 +25,12 @@ pub(crate) fn split(service: &Service) -> Vec<Service> {
     };
     let mut services = Vec::new();
     for word in words {
-        let families = match (service.families, word.map(is_localhost)) {
-            (Families::Each, None | Some(true)) => vec![Families::V4, Families::V6],
-            (families, _) => vec![families],
+        let families = match word.map(numeric) {
+            _ if service.families != Families::Each => vec![service.families],
+            Some(Some(IpAddr::V4(_))) => vec![Families::V4],
+            Some(Some(IpAddr::V6(_))) => vec![Families::V6],
+            Some(None) if !word.is_some_and(is_localhost) => vec![Families::Each],
+            Some(None) | None => vec![Families::V4, Families::V6],
         };
         services.extend(families.into_iter().map(|families| Service {
             addresses: word.cloned().into_iter().collect(),
@@ -80,13 +83,18 @@ impl Converter<'_> {
     }
 }
 
-/// The addresses that a word stands for.
-fn addresses(word: &Word, families: Families) -> Vec<IpAddr> {
+/// The address that a word is.
+fn numeric(word: &Word) -> Option<IpAddr> {
     let text = word.to_string();
     let bare = text.trim_start_matches('[').trim_end_matches(']');
+    bare.parse().ok()
+}
+
+/// The addresses that a word stands for.
+fn addresses(word: &Word, families: Families) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> = match is_localhost(word) {
         true => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
-        false => bare.parse().into_iter().collect(),
+        false => numeric(word).into_iter().collect(),
     };
     addresses.retain(|address| match families {
         Families::V4 => address.is_ipv4(),
