@@ -140,6 +140,8 @@ fn built_in_services_send_the_same_bytes_and_survive_bursts(release: Release) {
     machine.run("sockunit import --revert; systemctl stop xinetd.service");
     // inetd answers no datagram from a loopback address.
     machine.write("/etc/inetd.conf", &inetd);
+    // By the script of Debian 12, xinetd would read the file.
+    machine.write("/etc/default/xinetd", "INETD_COMPAT=No\n");
     machine.run(
         "ip address add 192.0.2.1/32 dev lo
          systemd-run --quiet --unit=old /opt/openbsd-inetd/usr/sbin/inetd -i /etc/inetd.conf",
