@@ -54,6 +54,10 @@ impl Host for Everything {
         false
     }
 
+    fn inetd_wraps(&self) -> bool {
+        false
+    }
+
     fn has_foreign_unit(&self, _: &str) -> bool {
         false
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::attach;
 use crate::executable::{RunAs, Visibility, check_readable, group_id, user_exists};
 use crate::root::{read, walk};
-use crate::superserver::{INETD_UNITS, XINETD_UNIT, fields, is_active};
+use crate::superserver::{INETD_UNITS, XINETD_UNIT, fields, inetd_wraps, is_active};
 use crate::systemd::{Manager, Place};
 
 use super::SuperServer;
@@ -43,6 +43,9 @@ pub(crate) trait Host {
 
     /// Whether hosts.allow or hosts.deny have rules.
     fn has_wrapper_rules(&self) -> bool;
+
+    /// Whether inetd applies these rules.
+    fn inetd_wraps(&self) -> bool;
 
     /// Whether a unit has this name that sockunit did not write.
     fn has_foreign_unit(&self, name: &str) -> bool;
@@ -143,6 +146,10 @@ impl Host for Root<'_> {
             let text = self.text(file);
             fields(&text).any(|fields| !fields.is_empty())
         })
+    }
+
+    fn inetd_wraps(&self) -> bool {
+        inetd_wraps(self.place)
     }
 
     fn has_foreign_unit(&self, name: &str) -> bool {

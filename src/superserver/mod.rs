@@ -20,7 +20,7 @@ pub(crate) mod xinetd;
 
 pub(crate) use load::{Loaded, load, load_as, load_file};
 pub(crate) use meant::{Reading, differs, serves};
-pub(crate) use reader::{INETD_UNITS, XINETD_UNIT, is_active};
+pub(crate) use reader::{INETD_UNITS, XINETD_UNIT, inetd_wraps, is_active};
 pub(crate) use root::fields;
 pub(crate) use system::System;
 pub(crate) use word::{Position, Word};

@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::inetd::Dialect;
@@ -69,8 +68,7 @@ pub(crate) fn is_active(manager: &Manager, unit: &str) -> Result<bool, Systemctl
 /// Whether xinetd runs with the option; `None` if neither xinetd nor inetd runs.
 fn running(manager: Manager) -> Option<bool> {
     if is_active(&manager, XINETD_UNIT).ok()? {
-        let shown = manager.show(XINETD_UNIT, &["ControlGroup"]).ok()?;
-        return has_option(shown.get("ControlGroup"));
+        return runs_with(&manager, XINETD_UNIT, "xinetd", |word| word == COMPAT);
     }
     let mut units = INETD_UNITS.iter();
     units
@@ -78,9 +76,16 @@ fn running(manager: Manager) -> Option<bool> {
         .then_some(false)
 }
 
-/// Whether the xinetd in a control group has the option on its command line. The main process of a script is
+/// Whether the program of an active unit has an option on its command line. The main process of a script is
 /// not known to systemd.
-fn has_option(group: &str) -> Option<bool> {
+fn runs_with(
+    manager: &Manager,
+    unit: &str,
+    program: &str,
+    is_option: fn(&str) -> bool,
+) -> Option<bool> {
+    let shown = manager.show(unit, &["ControlGroup"]).ok()?;
+    let group = shown.get("ControlGroup");
     let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
     let mut found = processes.filter_map(|process| {
         let groups = fs::read_to_string(process.path().join("cgroup")).ok()?;
@@ -88,12 +93,36 @@ fn has_option(group: &str) -> Option<bool> {
             .lines()
             .any(|line| line.splitn(3, ':').nth(2) == Some(group));
         let command = fs::read(process.path().join("cmdline")).ok()?;
-        let mut words = command.split(|byte| *byte == 0);
-        let program = Path::new(OsStr::from_bytes(words.next()?));
-        let is_xinetd = program.file_name() == Some(OsStr::new("xinetd"));
-        (is_member && is_xinetd).then(|| words.any(|word| word == COMPAT.as_bytes()))
+        let command = String::from_utf8_lossy(&command);
+        let mut words = command.split('\0');
+        let is_it = Path::new(words.next()?).file_name() == Some(OsStr::new(program));
+        (is_member && is_it).then(|| words.any(is_option))
     });
     found.next()
+}
+
+/// Whether inetd applies the rules of hosts.allow and hosts.deny, as openbsd-inetd does with `-l`.
+pub(crate) fn inetd_wraps(place: &Place) -> bool {
+    let is_option = |word: &str| {
+        let letters = word.strip_prefix('-');
+        letters.is_some_and(|letters| letters.contains('l') && !letters.starts_with('-'))
+    };
+    if let Some(manager) = Manager::of(place) {
+        for unit in INETD_UNITS {
+            if is_active(&manager, unit).unwrap_or(false) {
+                return runs_with(&manager, unit, "inetd", is_option).unwrap_or(true);
+            }
+        }
+    }
+    let has_option = |unit: &Unit| {
+        let commands = unit.values("Service", "ExecStart");
+        let mut words = commands
+            .iter()
+            .flat_map(|command| command.text.split_whitespace());
+        words.any(is_option)
+    };
+    let mut units = INETD_UNITS.iter();
+    units.any(|unit| Unit::load(place, unit).is_ok_and(|unit| has_option(&unit)))
 }
 
 /// Whether xinetd has the option when the system starts it.

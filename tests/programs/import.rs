@@ -277,6 +277,20 @@ fn a_service_that_waits_for_the_port_of_another_is_switched_off_with_it() {
 }
 
 #[test]
+fn rules_that_inetd_applies_are_not_left_out() {
+    let tree = both("wrapped");
+    let tcpd = "telnet stream tcp nowait root /usr/sbin/tcpd /bin/cat\n";
+    tree.write("etc/inetd.conf", tree.read("etc/inetd.conf") + tcpd)
+        .write("etc/hosts.deny", "ALL: ALL\n");
+    for (options, expected) in [("", 6), ("-i", 6), ("-li", 2)] {
+        let start = format!("[Service]\nExecStart=/usr/sbin/inetd {options}\n");
+        tree.write("usr/lib/systemd/system/inetd.service", start);
+        let (text, _) = imported(&tree, &["/etc/inetd.conf"]);
+        assert_eq!(units(&text).len(), expected, "{options}: {text}");
+    }
+}
+
+#[test]
 fn a_service_that_xinetd_serves_is_installed_only_if_it_is_switched_off_there() {
     let tree = both("served");
     let (text, status) = imported(&tree, &["--apply", "/etc/xinetd.d"]);

@@ -185,6 +185,12 @@ impl Converter<'_> {
             b"dgram" => protocol.starts_with(b"udp"),
             _ => false,
         };
+        let is_tcpd = service
+            .program
+            .first()
+            .is_some_and(|word| word.bytes == b"/usr/sbin/tcpd");
+        let is_wrapped =
+            !is_internal && !is_tcpd && self.host.has_wrapper_rules() && self.host.inetd_wraps();
         let no_wait = service.socket_type.bytes == b"dgram" && !service.waits;
         let reasons = [
             (
@@ -196,6 +202,11 @@ impl Converter<'_> {
                 !is_rpc && !is_known,
                 "it is neither for TCP nor for UDP",
                 "write a socket unit of your own",
+            ),
+            (
+                is_wrapped,
+                "inetd -l applies the rules of /etc/hosts.allow and /etc/hosts.deny, and the units would not",
+                "start the program through /usr/sbin/tcpd in its line",
             ),
             (
                 no_wait && !is_internal,
