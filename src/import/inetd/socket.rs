@@ -3,20 +3,19 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::super::report::Fate;
-use super::Converter;
+use super::{Converter, built_in};
 use crate::attach::ListenAddress;
 use crate::superserver::Word;
 use crate::superserver::inetd::{Families, Service};
 
 /// One service for each socket, if the program gets it: a unit can pass one only.
 pub(crate) fn split(service: &Service) -> Vec<Service> {
-    let is_internal = service
-        .program
-        .first()
-        .is_some_and(|word| word.bytes == b"internal");
-    // A program of the package answers IPv4 and IPv6 on one socket.
-    let is_one = is_internal && service.addresses.is_empty();
-    if !service.waits || is_one || service.rpc_versions.is_some() {
+    let one_socket = match built_in::is_internal(service) {
+        // It can be for both families.
+        true => service.socket_type.bytes == b"dgram" && !service.addresses.is_empty(),
+        false => service.waits && service.rpc_versions.is_none(),
+    };
+    if !one_socket {
         return vec![service.clone()];
     }
     let words = match service.addresses.as_slice() {
