@@ -8,7 +8,7 @@ use crate::SHIPPED;
 use crate::root::read;
 use crate::services::ServiceName;
 use crate::systemd::{
-    Catalogue, Enablement, Manager, Place, ReadError, State, Unit, command_lines,
+    Catalogue, Enablement, Manager, Place, ReadError, State, UDP, Unit, command_lines,
 };
 
 /// An attached service.
@@ -91,7 +91,12 @@ fn listed(
     };
     let service = catalogue.load(&kind.service(name))?;
     let listens = socket.listen_directives();
-    let in_unit = || listens.iter().map(|listen| listen.value.text.into());
+    let in_unit = || {
+        listens.iter().map(|listen| match listen.is_stream() {
+            true => listen.value.text.to_owned(),
+            false => format!("{}{UDP}", listen.value.text),
+        })
+    };
     // The file may have changed since the socket was opened.
     let live = status.filter(|status| status.state == "active");
     let command = service.value("Service", "ExecStart");

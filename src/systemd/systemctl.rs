@@ -47,6 +47,9 @@ impl std::error::Error for SystemctlError {}
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Properties(HashMap<String, Vec<String>>);
 
+/// What follows the addresses of datagram sockets.
+pub(crate) const UDP: &str = " (UDP)";
+
 impl Properties {
     /// The value of a property, the empty text where it has none.
     pub fn get(&self, property: &str) -> &str {
@@ -63,6 +66,16 @@ impl Properties {
         let listens = self.all("Listen").iter();
         let streams = listens.filter_map(|listen| listen.strip_suffix(" (Stream)"));
         streams.map(str::to_string).collect()
+    }
+
+    /// The addresses of a socket unit's `Listen` property; `(UDP)` follows those for datagrams.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        let listens = self.all("Listen").iter();
+        let shown = listens.filter_map(|listen| match listen.strip_suffix(" (Datagram)") {
+            Some(address) => Some(format!("{address}{UDP}")),
+            None => listen.strip_suffix(" (Stream)").map(str::to_owned),
+        });
+        shown.collect()
     }
 
     /// Parses the output of `systemctl show`.
@@ -209,10 +222,16 @@ mod tests {
     #[test]
     fn properties_may_come_several_times_and_in_several_lines() {
         let asked = ["Listen", "StatusText", "Id"];
-        let text = "Id=a.socket\nListen=[::1]:1 (Stream)\nListen=/x (Stream)\nStatusText=a\nb=c\n";
+        let text = "Id=a.socket\nListen=[::1]:1 (Stream)\nListen=/x (Stream)\nListen=0.0.0.0:1 (Datagram)\n\
+                    Listen=/y (FIFO)\nStatusText=a\nb=c\n";
         let shown = Properties::parse(text, &asked);
         assert_eq!(shown.get("Id"), "a.socket");
-        assert_eq!(shown.all("Listen"), ["[::1]:1 (Stream)", "/x (Stream)"]);
+        assert_eq!(
+            shown.all("Listen")[..2],
+            ["[::1]:1 (Stream)", "/x (Stream)"]
+        );
+        assert_eq!(shown.addresses(), ["[::1]:1", "/x", "0.0.0.0:1 (UDP)"]);
+        assert_eq!(shown.stream_addresses(), ["[::1]:1", "/x"]);
         assert_eq!(shown.get("StatusText"), "a\nb=c");
         assert_eq!(shown.get("Accept"), "");
     }

@@ -138,7 +138,7 @@ fn without_connections(name: &str, shown: &Properties) -> Status {
         kind,
         state: shown.get("ActiveState").into(),
         since: since.filter(|_| active),
-        listen: shown.stream_addresses(),
+        listen: shown.addresses(),
         now: number("NConnections"),
         totals: (kind == Kind::PerConnection).then(|| Totals {
             accepted: number("NAccepted"),

@@ -8,6 +8,7 @@ use super::{Connection, Error, Remote, Status, client};
 use crate::conflicts::{Process, SocketOwners};
 use crate::connection::Traffic;
 use crate::connection::diag::{self, TcpConnection, UnixConnection};
+use crate::systemd::UDP;
 
 /// The connected sockets of this machine with the addresses of services.
 pub(super) struct Sockets {
@@ -110,8 +111,9 @@ struct Addresses {
 }
 
 impl Addresses {
-    /// Parses them as systemd prints them.
+    /// Parses those that have connections, as systemd prints them.
     fn parse(listen: &[String]) -> Addresses {
+        let streams = || listen.iter().filter(|address| !address.ends_with(UDP));
         // A scope may follow: [fe80::1]:4000%2
         let tcp = |address: &String| address.split('%').next()?.parse().ok();
         let unix = |address: &String| match address.as_bytes() {
@@ -120,8 +122,8 @@ impl Addresses {
             _ => None,
         };
         Addresses {
-            tcp: listen.iter().filter_map(tcp).collect(),
-            unix: listen.iter().filter_map(unix).collect(),
+            tcp: streams().filter_map(tcp).collect(),
+            unix: streams().filter_map(unix).collect(),
         }
     }
 
@@ -153,6 +155,7 @@ mod tests {
             ("[::]:80", "192.0.2.1:80", true),
             ("[::ffff:192.0.2.1]:80", "192.0.2.1:80", true),
             ("[fe80::1]:80%2", "[fe80::1]:80", true),
+            ("[fe80::1]:80%2 (UDP)", "[fe80::1]:80", false),
             ("/run/80", "127.0.0.1:80", false),
             ("vsock::80", "127.0.0.1:80", false),
         ] {

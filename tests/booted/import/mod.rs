@@ -480,7 +480,7 @@ fn ports_pass_over_and_back_while_clients_connect(release: Release) {
 
     let list = machine.run("sockunit list");
     assert!(
-        list.contains("datagrams") && list.contains("redirected-too"),
+        list.contains("listens: [::]:4010 (UDP)\n") && list.contains("redirected-too"),
         "{list}"
     );
     for name in ["count", "datagrams", "accepts", "redirected", "limited"] {
