@@ -138,6 +138,8 @@ fn built_in_services_send_the_same_bytes_and_survive_bursts(release: Release) {
     a_burst_is_answered_and_ends(&machine);
 
     machine.run("sockunit import --revert; systemctl stop xinetd.service");
+    // Without this, xinetd of Debian 12 would read inetd.conf.
+    machine.write("/etc/default/xinetd", "INETD_COMPAT=No\n");
     // inetd answers no datagram from a loopback address.
     machine.write("/etc/inetd.conf", &inetd);
     // By the script of Debian 12, xinetd would read the file.
