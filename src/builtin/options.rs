@@ -38,8 +38,8 @@ pub(super) struct Rules {
     /// Answer at most N datagrams per second, or per DURATION (100/1min) [default: no limit]
     #[arg(long, value_name = "N[/DURATION]")]
     rate: Option<Rate>,
-    /// Answer no datagram for this long once --rate is reached, if that is longer than until the end of
-    /// its DURATION
+    /// Once --rate is reached, answer no datagram for at least this long [default: until the end of its
+    /// DURATION]
     #[arg(long, value_name = "DURATION", requires = "rate", value_parser = clock::duration)]
     rate_pause: Option<Duration>,
     /// Answer no datagram while the load average of the last minute is higher [default: no limit]

@@ -299,10 +299,15 @@ pub(super) fn reload_super_servers(manager: Option<&Manager>) -> Result<(), Syst
     let Some(manager) = manager else {
         return Ok(());
     };
+    let mut active = Vec::new();
     for unit in [XINETD_UNIT].into_iter().chain(INETD_UNITS) {
         if is_active(manager, unit)? {
-            manager.reload(unit)?;
+            active.push(unit);
         }
+    }
+    // Nothing else comes after it, because clients are refused until the socket of systemd listens.
+    for unit in active {
+        manager.reload(unit)?;
     }
     Ok(())
 }

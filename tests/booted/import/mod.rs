@@ -432,7 +432,7 @@ fn imported_services_serve_as_xinetd_does(release: Release) {
     assert_eq!(distant.count(), 5, "{under_xinetd:?}");
 }
 
-/// Connects until `stop` is set, and waits a moment after each refused connection. Returns how many connections were
+/// Connects until `stop` is set, and waits a second after each refused connection. Returns how many connections were
 /// refused, and how many were served.
 fn clients(machine: &Machine, address: &str, stop: &AtomicBool) -> (u32, u32) {
     let (mut refused, mut served) = (0, 0);
@@ -441,7 +441,7 @@ fn clients(machine: &Machine, address: &str, stop: &AtomicBool) -> (u32, u32) {
             "5\n" => served += 1,
             _ => {
                 refused += 1;
-                std::thread::sleep(Duration::from_millis(200));
+                std::thread::sleep(Duration::from_secs(1));
             }
         }
     }
