@@ -12,12 +12,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, connect, setsockopt, socket, sockopt,
-};
-use nix::sys::time::{TimeVal, TimeValLike};
+use nix::sys::socket::{SockaddrIn, connect};
 
-use crate::tools::{Named, Rng, TIMEOUT, millis, named, percentile};
+use crate::tools::{Named, Rng, TIMEOUT, client_socket, millis, named, percentile};
 
 /// The processor time of all processes of the machine, including PID 1. The clients are not in its cgroup.
 const CPU: &str = "/sys/fs/cgroup/cpu.stat";
@@ -176,17 +173,8 @@ fn measure_once(
 pub fn connection(address: SocketAddrV4, header: &[u8]) -> anyhow::Result<Duration> {
     let mut answer = [0; 256];
     let mut length = 0;
-    let timeout = TimeVal::seconds(TIMEOUT.as_secs() as i64);
     let start = Instant::now();
-    let client = socket(
-        AddressFamily::Inet,
-        SockType::Stream,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
-    // The timeouts hold for connect too.
-    setsockopt(&client, sockopt::SendTimeout, &timeout)?;
-    setsockopt(&client, sockopt::ReceiveTimeout, &timeout)?;
+    let client = client_socket(TIMEOUT)?;
     connect(client.as_raw_fd(), &SockaddrIn::from(address))?;
     let mut stream = TcpStream::from(client);
     if !header.is_empty() {

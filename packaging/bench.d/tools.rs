@@ -1,7 +1,7 @@
 //! Functions that several measurements use.
 
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Command;
 use std::time::Duration;
 
@@ -86,12 +86,8 @@ pub fn cpu_of_children() -> anyhow::Result<Duration> {
     Ok(micros(usage.user_time()) + micros(usage.system_time()))
 }
 
-/// Connects from an address. Connecting, reading and writing may take this long each.
-pub fn connect_from(
-    source: Ipv4Addr,
-    server: SocketAddrV4,
-    timeout: Duration,
-) -> anyhow::Result<TcpStream> {
+/// A socket for a client. Connecting, reading and writing may take this long each.
+pub fn client_socket(timeout: Duration) -> nix::Result<OwnedFd> {
     let timeout = TimeVal::seconds(timeout.as_secs() as i64);
     let client = socket(
         AddressFamily::Inet,
@@ -99,8 +95,19 @@ pub fn connect_from(
         SockFlag::SOCK_CLOEXEC,
         None,
     )?;
+    // The timeouts hold for connect too.
     setsockopt(&client, sockopt::SendTimeout, &timeout)?;
     setsockopt(&client, sockopt::ReceiveTimeout, &timeout)?;
+    Ok(client)
+}
+
+/// Connects from an address. Connecting, reading and writing may take this long each.
+pub fn connect_from(
+    source: Ipv4Addr,
+    server: SocketAddrV4,
+    timeout: Duration,
+) -> anyhow::Result<TcpStream> {
+    let client = client_socket(timeout)?;
     // The kernel chooses the port when it connects: only then may it be in use for another server.
     setsockopt(&client, sockopt::IpBindAddressNoPort, &true)?;
     bind(

@@ -1,8 +1,13 @@
 //! The units of an imported service.
 
+use std::num::NonZeroU16;
+
 use crate::attach::{
-    self, Attachment, Imported, Maker, RECORD, RenderedUnit, confinement, listen_directives, sign,
+    self, Attachment, Imported, Kind, Level, Maker, RECORD, RenderedUnit, confinement,
+    listen_directives, sign,
 };
+use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
+use crate::services::ServiceName;
 use crate::systemd::Scope;
 use crate::systemd::quote::exec_word;
 
@@ -14,6 +19,39 @@ const OF_SOCKET: &str = "LISTEN_FDNAMES LISTEN_FDS LISTEN_PID";
 
 /// systemd-socket-proxyd(8).
 const PROXY: &str = "/usr/lib/systemd/systemd-socket-proxyd";
+
+/// A service with nothing but what each has.
+pub(super) fn plain(
+    name: ServiceName,
+    port: NonZeroU16,
+    (program, arguments): (String, Vec<String>),
+) -> Attachment {
+    Attachment {
+        name,
+        port,
+        listen: Vec::new(),
+        kind: Kind::Shared,
+        user: None,
+        group: None,
+        directory: None,
+        state: false,
+        environment: Vec::new(),
+        services_entry: false,
+        level: Level::Off,
+        max_connections: UNLIMITED,
+        per_source: None,
+        proxy: ProxyOptions::default(),
+        shared: SharedLimits::default(),
+        rules: ConnectionRules::default(),
+        program,
+        arguments,
+        enable: false,
+        imported: None,
+    }
+}
+
+/// The concurrency limit of a service that has none under xinetd.
+pub(super) const UNLIMITED: u32 = 10_000;
 
 /// What starts the program of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::units::Start;
+use super::super::units::{Start, UNLIMITED};
 use super::super::whole_addresses;
-use super::super::xinetd::UNLIMITED;
 use super::{Converter, Dialect, Fate};
 use crate::superserver::inetd::Limits;
 

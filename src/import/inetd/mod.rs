@@ -11,9 +11,9 @@ use super::units::{self, Socket, Start};
 use super::{
     Conversion, Host, SuperServer, at_once, file_name, finish, shown, source, text, unit_user,
 };
-use crate::attach::{Attachment, Imported, Kind, Level};
+use crate::attach::{Attachment, Imported, Level};
 use crate::builtin::BuiltIn;
-use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
+use crate::server::{ConnectionRules, SharedLimits};
 use crate::services::ServiceName;
 use crate::superserver::Word;
 use crate::superserver::inetd::{Dialect, Service};
@@ -114,28 +114,17 @@ impl Converter<'_> {
                 Level::Off
             }
         };
-        let (program, arguments) = program?;
         let attachment = Attachment {
-            name: name?.clone(),
-            port: port?,
             listen: listen?,
-            kind: Kind::Shared,
             user: user.map(|user| unit_user(self.host, &user)),
             group,
-            directory: None,
-            state: false,
-            environment: Vec::new(),
-            services_entry: false,
             level,
             max_connections,
             per_source: Some(per_source),
-            proxy: ProxyOptions::default(),
             shared: self.shared.clone(),
             rules: self.rules.clone(),
-            program,
-            arguments,
-            enable: false,
             imported: Some(self.imported.clone()),
+            ..units::plain(name?.clone(), port?, program?)
         };
         let start = self.start.clone();
         Some(units::Service { attachment, start })

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::super::units::Start;
+use super::super::units::UNLIMITED;
 use super::super::whole_addresses;
-use super::{Converter, Fate, UNLIMITED};
+use super::{Converter, Fate};
 
 /// xinetd's default of `cps`.
 const CPS: (u32, u64) = (50, 10);

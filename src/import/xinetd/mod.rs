@@ -16,14 +16,11 @@ use super::{
 };
 use crate::attach::{Attachment, Imported, Kind, Level};
 use crate::builtin::BuiltIn;
-use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
+use crate::server::{ConnectionRules, SharedLimits};
 use crate::services::ServiceName;
 use crate::superserver::switch::Entry;
 use crate::superserver::xinetd::{NoteKind, Refusal, Service, Setting};
 use crate::superserver::{self, Word};
-
-/// The concurrency limit of a service that has none under xinetd.
-pub(super) const UNLIMITED: u32 = 10_000;
 
 /// A service of xinetd on its way to units.
 struct Converter<'a> {
@@ -132,31 +129,21 @@ impl<'a> Converter<'a> {
                 Level::Off
             }
         };
-        let (program, arguments) = program?;
         let attachment = Attachment {
-            name: name?.clone(),
-            port: port?,
             listen,
             kind,
             user: user.map(|user| unit_user(self.host, &user)),
             group,
-            directory: None,
-            state: false,
-            environment: Vec::new(),
-            services_entry: false,
             level,
             max_connections,
             per_source: Some(per_source),
-            proxy: ProxyOptions::default(),
             shared: match kind {
                 Kind::Shared => self.shared.clone(),
                 Kind::PerConnection => SharedLimits::default(),
             },
             rules: self.rules.clone(),
-            program,
-            arguments,
-            enable: false,
             imported: Some(self.imported.clone()),
+            ..units::plain(name?.clone(), port?, program?)
         };
         let start = self.start.clone();
         Some(units::Service { attachment, start })

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ACCEPTS, COUNT, DATAGRAMS, SHOW, answer, connected, datagram, whole};
+use super::{answer, connected, datagram, whole, with_programs};
 use crate::machine::{Machine, Release};
 use crate::support::wait_for;
 
@@ -98,15 +98,7 @@ fn compare(machine: &Machine, unit: &str) -> (BTreeMap<String, String>, String) 
 }
 
 fn lines_of_inetd_conf_serve_as_under_the_program_that_reads_them(release: Release) {
-    let machine = Machine::installed(release);
-    for (name, text) in [
-        ("show", SHOW),
-        ("count", COUNT),
-        ("datagrams", DATAGRAMS),
-        ("accepts", ACCEPTS),
-    ] {
-        machine.write(&format!("/usr/local/bin/{name}"), text);
-    }
+    let machine = with_programs(release);
     let ports = (4101..).zip(NAMES);
     let lines: String = ports
         .map(|(port, name)| format!("{name} {port}/tcp\n{name} {port}/udp\n"))
@@ -115,7 +107,7 @@ fn lines_of_inetd_conf_serve_as_under_the_program_that_reads_them(release: Relea
     machine.write("/etc/inetd.conf", INETD);
     machine.write("/etc/xinetd.conf", XINETD);
     machine.run(
-        "chmod 755 /usr/local/bin/*; cat /root/services >>/etc/services
+        "cat /root/services >>/etc/services
          groupadd extra; usermod --append --groups extra nobody
          cd /opt/openbsd-inetd
          sed s,/usr/sbin/inetd,/opt/openbsd-inetd/usr/sbin/inetd, $(find . -name inetd.service) \

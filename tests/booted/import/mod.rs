@@ -364,8 +364,8 @@ fn add_distant_sources(machine: &Machine) {
     machine.run(&script);
 }
 
-/// A machine in which xinetd serves.
-fn with_xinetd(release: Release) -> Machine {
+/// A machine with the programs of the services.
+fn with_programs(release: Release) -> Machine {
     let machine = Machine::installed(release);
     for (name, text) in [
         ("show", SHOW),
@@ -374,8 +374,14 @@ fn with_xinetd(release: Release) -> Machine {
         ("accepts", ACCEPTS),
     ] {
         machine.write(&format!("/usr/local/bin/{name}"), text);
-        machine.run(&format!("chmod 755 /usr/local/bin/{name}"));
     }
+    machine.run("chmod 755 /usr/local/bin/*");
+    machine
+}
+
+/// A machine in which xinetd serves.
+fn with_xinetd(release: Release) -> Machine {
+    let machine = with_programs(release);
     for name in ["banner", "welcome", "sorry"] {
         machine.write(&format!("/etc/{name}"), &format!("{name}\n"));
     }
