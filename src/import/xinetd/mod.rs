@@ -3,10 +3,12 @@
 mod built_in;
 mod limits;
 mod log;
+mod process;
 mod program;
 mod rules;
 mod socket;
 mod start;
+mod user;
 
 use super::access::Family;
 use super::report::{Fate, Report};

@@ -1,0 +1,157 @@
+//! What a program finds in its process: the environment, umask, nice and resource limits.
+
+use super::super::text;
+use super::super::units::{self, Start};
+use super::{Converter, Fate};
+use crate::attach::Variable;
+use crate::superserver::xinetd::Setting;
+use crate::systemd::quote::environment_word;
+
+impl Converter<'_> {
+    /// The environment.
+    pub(super) fn environment(&mut self) {
+        let service = self.service;
+        let mut set: Vec<String> = Vec::new();
+        if let Some(setting) = service.setting("env") {
+            for word in &setting.values {
+                let Some(text) = text(word) else {
+                    self.not_text(word);
+                    continue;
+                };
+                if text.parse::<Variable>().is_err() {
+                    let why = format!("env = {word}: systemd accepts no such name of a variable");
+                    self.report
+                        .obstacle(why, Some("call the program from a script"));
+                }
+                let name = text.split('=').next().unwrap_or_default();
+                set.push(name.to_owned());
+                let line = format!("Environment={}", environment_word(&text));
+                self.imported.service.push(line);
+            }
+            self.kept("env", setting, "Environment=");
+        }
+        let mut passed: Vec<String> = Vec::new();
+        let mut more: &[&str] = &[];
+        if let Some(setting) = service.setting("passenv") {
+            more = &["LANG", "PATH"];
+            passed.extend(setting.values.iter().filter_map(text));
+            let mut names = Vec::new();
+            for name in passed.iter().filter(|name| !more.contains(&name.as_str())) {
+                match format!("{name}=").parse::<Variable>() {
+                    Ok(_) => names.push(name.as_str()),
+                    Err(_) => {
+                        let why = format!("passenv = {name}: it cannot be the name of a variable");
+                        self.report.obstacle(why, None);
+                    }
+                }
+            }
+            if !names.is_empty() {
+                let line = format!("PassEnvironment={}", names.join(" "));
+                self.imported.service.push(line);
+            }
+            self.otherwise(
+                "passenv",
+                setting,
+                "PassEnvironment= and UnsetEnvironment=; some variables of systemd remain, such as INVOCATION_ID",
+            );
+        }
+        let unset = units::unset(&self.start, more, |name| {
+            let is_name = |other: &String| other == name;
+            set.iter().any(is_name) || passed.iter().any(is_name)
+        });
+        self.imported.service.extend(unset);
+        let (what, text) = match self.start {
+            Start::Serve => (
+                "REMOTE_HOST",
+                "an IPv4 address has no ::ffff: before it; REMOTE_ADDR and REMOTE_PORT are set too",
+            ),
+            Start::Waits(_) => ("REMOTE_HOST with wait = yes", "it is not set"),
+            Start::Datagrams | Start::Proxy(_) => return,
+        };
+        self.report.add(Fate::Otherwise, what, None, text);
+        self.report.add(
+            Fate::Otherwise,
+            "standard error",
+            None,
+            "the journal; xinetd passes the connection",
+        );
+    }
+
+    /// umask, nice and resource limits.
+    pub(super) fn process(&mut self) {
+        if let Some((umask, setting)) = self.value("umask") {
+            // xinetd takes white space such as a carriage return after a number.
+            match u32::from_str_radix(umask.trim(), 8) {
+                Ok(umask) => self.directive("umask", setting, format!("UMask={umask:04o}")),
+                Err(_) => self.unreadable("umask", &umask),
+            }
+        }
+        self.nice();
+        for (name, directive) in [
+            ("rlimit_as", "LimitAS"),
+            ("rlimit_cpu", "LimitCPU"),
+            ("rlimit_data", "LimitDATA"),
+            ("rlimit_files", "LimitNOFILE"),
+            ("rlimit_stack", "LimitSTACK"),
+        ] {
+            if let Some((value, setting)) = self.value(name) {
+                match limit(&value) {
+                    Some(limit) => self.directive(name, setting, format!("{directive}={limit}")),
+                    None => self.unreadable(name, &value),
+                }
+            }
+        }
+        if self.service.setting("rlimit_files").is_none() {
+            self.report.add(
+                Fate::Otherwise,
+                "open files",
+                None,
+                "the program may raise the limit of the unit itself; xinetd raises it for the program",
+            );
+        }
+        if let Some(setting) = self.service.setting("rlimit_rss") {
+            self.kept(
+                "rlimit_rss",
+                setting,
+                "it has no effect: Linux ignores this limit",
+            );
+        }
+    }
+
+    pub(super) fn nice(&mut self) {
+        if let Some((nice, setting)) = self.value("nice") {
+            match nice.trim().parse::<i32>() {
+                Ok(number) => {
+                    let line = format!("Nice={}", number.clamp(-20, 19));
+                    self.directive("nice", setting, line);
+                }
+                Err(_) => self.unreadable("nice", &nice),
+            }
+        }
+    }
+
+    fn directive(&mut self, name: &str, setting: &Setting, line: String) {
+        self.kept(name, setting, &line);
+        self.imported.service.push(line);
+    }
+
+    fn unreadable(&mut self, name: &str, value: &str) {
+        let why = format!("{name} = {value}: it cannot be read");
+        self.report.obstacle(why, Some("write a plain number"));
+    }
+}
+
+/// A resource limit as systemd reads it.
+fn limit(value: &str) -> Option<String> {
+    let value = value.trim().to_ascii_uppercase();
+    if value == "UNLIMITED" {
+        return Some("infinity".into());
+    }
+    let (digits, factor) = match value.as_bytes().last()? {
+        b'K' => (&value[..value.len() - 1], 1024),
+        b'M' => (&value[..value.len() - 1], 1024 * 1024),
+        _ => (value.as_str(), 1),
+    };
+    let number: u64 = digits.trim().parse().ok()?;
+    Some(number.checked_mul(factor)?.to_string())
+}
