@@ -46,7 +46,7 @@ impl Converter<'_> {
         if self.built_in.is_some() {
             if waits {
                 self.report.obstacle(
-                    "wait = yes for a built-in service: xinetd serves one connection after the other, whoever the client is",
+                    "wait = yes for a built-in service: xinetd serves one connection at a time",
                     Some("set wait = no"),
                 );
             }
