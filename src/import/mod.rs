@@ -27,7 +27,7 @@ pub(crate) use revert::revert;
 
 use crate::attach::RenderedUnit;
 use crate::log::Plain;
-use crate::server::{SharedLimits, SourcePrefix, WhenFull};
+use crate::server::{SharedLimits, WhenFull};
 use crate::services::ServiceName;
 use crate::superserver::xinetd::Note;
 use crate::superserver::{self, Loaded, Position, Word, switch};
@@ -222,11 +222,6 @@ fn at_once() -> SharedLimits {
         when_full: WhenFull::Refuse,
         ..SharedLimits::default()
     }
-}
-
-/// Each address is a source of its own.
-fn whole_addresses() -> SourcePrefix {
-    SourcePrefix { v4: 32, v6: 128 }
 }
 
 /// A user as the value of `User=`. systemd complains about the name nobody whenever it loads such a unit.

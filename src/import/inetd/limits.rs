@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::super::units::{Start, UNLIMITED};
-use super::super::whole_addresses;
 use super::{Converter, Dialect, Fate};
+use crate::server::SourcePrefix;
 use crate::superserver::inetd::Limits;
 
 /// How long a port is closed.
@@ -62,7 +62,7 @@ impl Converter<'_> {
             );
         }
         if per_source.is_some() || self.shared.rate_per_source.is_some() {
-            self.shared.source_prefix = whole_addresses();
+            self.shared.source_prefix = SourcePrefix::WHOLE;
         }
         let max = max.unwrap_or(UNLIMITED);
         (max, per_source.unwrap_or(max))

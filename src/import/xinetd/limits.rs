@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::units::Start;
-use super::super::units::UNLIMITED;
-use super::super::whole_addresses;
+use super::super::units::{Start, UNLIMITED};
 use super::{Converter, Fate};
+use crate::server::SourcePrefix;
 
 /// xinetd's default of `cps`.
 const CPS: (u32, u64) = (50, 10);
@@ -82,7 +81,7 @@ impl Converter<'_> {
             Ok(Ok(number @ 1..)) => {
                 self.kept(name, setting, option);
                 if name == "per_source" {
-                    self.shared.source_prefix = whole_addresses();
+                    self.shared.source_prefix = SourcePrefix::WHOLE;
                 }
                 Some(number)
             }

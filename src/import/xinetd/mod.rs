@@ -109,12 +109,7 @@ impl<'a> Converter<'a> {
         let (max_connections, per_source) = self.limits();
         self.log(name);
         self.rules.message = "all=".parse().into_iter().collect();
-        let has_limits = self
-            .imported
-            .service
-            .iter()
-            .any(|line| line.starts_with("Limit"));
-        let kind = match has_limits && self.start == Start::Serve {
+        let kind = match self.has_limits() && self.start == Start::Serve {
             true => Kind::PerConnection,
             false => Kind::Shared,
         };

@@ -7,7 +7,22 @@ use crate::attach::Variable;
 use crate::superserver::xinetd::Setting;
 use crate::systemd::quote::environment_word;
 
+/// Resource limits, and their directives.
+const LIMITS: [(&str, &str); 5] = [
+    ("rlimit_as", "LimitAS"),
+    ("rlimit_cpu", "LimitCPU"),
+    ("rlimit_data", "LimitDATA"),
+    ("rlimit_files", "LimitNOFILE"),
+    ("rlimit_stack", "LimitSTACK"),
+];
+
 impl Converter<'_> {
+    /// Whether the program has resource limits.
+    pub(super) fn has_limits(&self) -> bool {
+        let is_set = |(name, _): &(&str, &str)| self.service.setting(name).is_some();
+        self.built_in.is_none() && LIMITS.iter().any(is_set)
+    }
+
     /// The environment.
     pub(super) fn environment(&mut self) {
         let service = self.service;
@@ -87,13 +102,7 @@ impl Converter<'_> {
             }
         }
         self.nice();
-        for (name, directive) in [
-            ("rlimit_as", "LimitAS"),
-            ("rlimit_cpu", "LimitCPU"),
-            ("rlimit_data", "LimitDATA"),
-            ("rlimit_files", "LimitNOFILE"),
-            ("rlimit_stack", "LimitSTACK"),
-        ] {
+        for (name, directive) in LIMITS {
             if let Some((value, setting)) = self.value(name) {
                 match limit(&value) {
                     Some(limit) => self.directive(name, setting, format!("{directive}={limit}")),
