@@ -8,7 +8,7 @@ use crate::SHIPPED;
 use crate::root::read;
 use crate::services::ServiceName;
 use crate::systemd::{
-    Catalogue, Enablement, Manager, Place, ReadError, State, UDP, Unit, command_lines,
+    Catalogue, Enablement, Listening, Manager, Place, ReadError, State, Unit, command_lines,
 };
 
 /// An attached service.
@@ -17,7 +17,7 @@ pub struct Listed {
     /// The service name.
     pub name: String,
     /// The addresses that it listens on, or those in its socket unit if it is not active.
-    pub listen: Vec<String>,
+    pub listen: Vec<Listening>,
     /// How connections are served.
     pub kind: Kind,
     /// The level of its sandbox, if `add` wrote the unit.
@@ -92,9 +92,9 @@ fn listed(
     let service = catalogue.load(&kind.service(name))?;
     let listens = socket.listen_directives();
     let in_unit = || {
-        listens.iter().map(|listen| match listen.is_stream() {
-            true => listen.value.text.to_owned(),
-            false => format!("{}{UDP}", listen.value.text),
+        listens.iter().map(|listen| Listening {
+            address: listen.value.text.to_owned(),
+            is_stream: listen.is_stream(),
         })
     };
     // The file may have changed since the socket was opened.

@@ -31,7 +31,7 @@ pub(crate) use file::{SyntaxProblem, SyntaxProblemKind, UnitFile};
 pub(crate) use name::UnitName;
 pub(crate) use place::runtime;
 pub(crate) use place::{Place, Scope};
-pub(crate) use systemctl::{Manager, Properties, SystemctlError, UDP};
+pub(crate) use systemctl::{Listening, Manager, Properties, SystemctlError};
 pub(crate) use unit::{ListenDirective, State, Unit, Value};
 
 /// A unit file or a unit directory cannot be read. Its Display is one line, without the hint.

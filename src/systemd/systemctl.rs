@@ -47,8 +47,24 @@ impl std::error::Error for SystemctlError {}
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Properties(HashMap<String, Vec<String>>);
 
-/// What follows the addresses of datagram sockets.
-pub(crate) const UDP: &str = " (UDP)";
+/// An address that a socket unit listens on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listening {
+    /// The address as systemd prints it.
+    pub address: String,
+    /// Whether it has connections. Otherwise it is for datagrams.
+    pub is_stream: bool,
+}
+
+impl fmt::Display for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.address)?;
+        match self.is_stream {
+            true => Ok(()),
+            false => f.write_str(" (UDP)"),
+        }
+    }
+}
 
 impl Properties {
     /// The value of a property, the empty text where it has none.
@@ -63,19 +79,24 @@ impl Properties {
 
     /// The addresses of a socket unit's `Listen` property that are for streams.
     pub(crate) fn stream_addresses(&self) -> Vec<String> {
-        let listens = self.all("Listen").iter();
-        let streams = listens.filter_map(|listen| listen.strip_suffix(" (Stream)"));
-        streams.map(str::to_string).collect()
+        let streams = self.listening().filter(|listening| listening.is_stream);
+        streams.map(|listening| listening.address).collect()
     }
 
-    /// The addresses of a socket unit's `Listen` property; `(UDP)` follows those for datagrams.
-    pub(crate) fn addresses(&self) -> Vec<String> {
-        let listens = self.all("Listen").iter();
-        let shown = listens.filter_map(|listen| match listen.strip_suffix(" (Datagram)") {
-            Some(address) => Some(format!("{address}{UDP}")),
-            None => listen.strip_suffix(" (Stream)").map(str::to_owned),
-        });
-        shown.collect()
+    /// The addresses of a socket unit's `Listen` property that are for streams or datagrams.
+    pub(crate) fn listening(&self) -> impl Iterator<Item = Listening> {
+        self.all("Listen").iter().filter_map(|listen| {
+            let (address, kind) = listen.rsplit_once(' ')?;
+            let is_stream = match kind {
+                "(Stream)" => true,
+                "(Datagram)" => false,
+                _ => return None,
+            };
+            Some(Listening {
+                address: address.to_owned(),
+                is_stream,
+            })
+        })
     }
 
     /// Parses the output of `systemctl show`.
@@ -230,7 +251,8 @@ mod tests {
             shown.all("Listen")[..2],
             ["[::1]:1 (Stream)", "/x (Stream)"]
         );
-        assert_eq!(shown.addresses(), ["[::1]:1", "/x", "0.0.0.0:1 (UDP)"]);
+        let listening: Vec<String> = shown.listening().map(|one| one.to_string()).collect();
+        assert_eq!(listening, ["[::1]:1", "/x", "0.0.0.0:1 (UDP)"]);
         assert_eq!(shown.stream_addresses(), ["[::1]:1", "/x"]);
         assert_eq!(shown.get("StatusText"), "a\nb=c");
         assert_eq!(shown.get("Accept"), "");

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::place::PlaceOptions;
-use super::table::{Align, Row, table};
+use super::table::{Align, Row, table, texts};
 use super::{say, say_json, with_hint};
 use crate::attach::{self, Listed};
 
@@ -32,7 +32,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 fn object(listed: &Listed) -> serde_json::Value {
     json!({
         "name": listed.name,
-        "listen": listed.listen,
+        "listen": texts(&listed.listen),
         "kind": listed.kind.to_string(),
         "sandbox": listed.sandbox,
         "enabled": listed.enablement.to_string(),
@@ -56,7 +56,7 @@ fn text(listed: &[Listed]) -> String {
                 listed.connections.map_or_else(unknown, |n| n.to_string()),
             ],
             lines: vec![
-                format!("listens: {}", listed.listen.join(" ")),
+                format!("listens: {}", texts(&listed.listen).join(" ")),
                 format!("runs: {}", listed.program),
             ],
         })

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::table::{Align, Row, table, wrapped};
+use super::table::{Align, Row, table, texts, wrapped};
 use super::{say, say_json, with_hint};
 use crate::attach::{self, Connection, Kind, Penalised, Remote, Status};
 use crate::clock;
@@ -83,7 +83,7 @@ fn object(status: &Status) -> serde_json::Map<String, Value> {
         "kind": status.kind.to_string(),
         "state": status.state,
         "since": status.since.map(|since| since.to_string()),
-        "listen": status.listen,
+        "listen": texts(&status.listen),
         "connections": status.now,
         "accepted": status.totals.map(|totals| totals.accepted),
         "refused": status.totals.map(|totals| totals.refused),
@@ -152,7 +152,7 @@ fn details(status: &Status, penalties: &[Penalised]) -> String {
             .since
             .map(|since| wrapped(&format!("since: {}", local(since)))),
     );
-    text += &wrapped(&format!("listens: {}", status.listen.join(" ")));
+    text += &wrapped(&format!("listens: {}", texts(&status.listen).join(" ")));
     let mut counts = format!("{} now", status.now);
     if let Some(totals) = status.totals {
         let attach::Totals { accepted, refused } = totals;

@@ -1,5 +1,7 @@
 //! Tables that fit a terminal of 80 columns, without a break inside a word.
 
+use std::fmt::Display;
+
 use crate::log::Plain;
 
 const WIDTH: usize = 80;
@@ -67,6 +69,11 @@ pub(super) fn wrapped(text: &str) -> String {
         line += word;
     }
     lines + &format!("{INDENT}{line}\n")
+}
+
+/// The texts of values.
+pub(super) fn texts(values: &[impl Display]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
 }
 
 fn plain(text: String) -> String {

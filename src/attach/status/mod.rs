@@ -19,7 +19,7 @@ use self::process::OwnUnits;
 use self::sockets::Sockets;
 use super::{Error, Kind};
 use crate::connection::Traffic;
-use crate::systemd::{Manager, Place, Properties, Scope};
+use crate::systemd::{Listening, Manager, Place, Properties, Scope};
 
 /// A service that systemd listens for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct Status {
     /// Since when the socket listens.
     pub since: Option<Timestamp>,
     /// The addresses that it listens on, or would.
-    pub listen: Vec<String>,
+    pub listen: Vec<Listening>,
     /// The number of connections.
     pub now: u64,
     /// Connections accepted and refused at a limit since systemd loaded the unit. It counts them only for
@@ -138,7 +138,7 @@ fn without_connections(name: &str, shown: &Properties) -> Status {
         kind,
         state: shown.get("ActiveState").into(),
         since: since.filter(|_| active),
-        listen: shown.addresses(),
+        listen: shown.listening().collect(),
         now: number("NConnections"),
         totals: (kind == Kind::PerConnection).then(|| Totals {
             accepted: number("NAccepted"),

@@ -8,7 +8,7 @@ use super::{Connection, Error, Remote, Status, client};
 use crate::conflicts::{Process, SocketOwners};
 use crate::connection::Traffic;
 use crate::connection::diag::{self, TcpConnection, UnixConnection};
-use crate::systemd::UDP;
+use crate::systemd::Listening;
 
 /// The connected sockets of this machine with the addresses of services.
 pub(super) struct Sockets {
@@ -21,8 +21,7 @@ pub(super) struct Sockets {
 impl Sockets {
     /// Asks the kernel: once for all sockets, and once for the processes that have them open.
     pub(super) fn read(services: &[Status]) -> Result<Sockets, Error> {
-        let listen: Vec<String> = services.iter().flat_map(|s| s.listen.clone()).collect();
-        let addresses = Addresses::parse(&listen);
+        let addresses = Addresses::parse(services.iter().flat_map(|s| &s.listen));
         let failed = |error| Error::Io("sock_diag".into(), error);
         let mut tcp = diag::tcp().map_err(failed)?;
         tcp.retain(|c| addresses.have(c.local));
@@ -44,7 +43,7 @@ impl Sockets {
     pub(super) fn connections(
         &self,
         own: &OwnUnits,
-        listen: &[String],
+        listen: &[Listening],
         active: bool,
     ) -> Vec<Connection> {
         let mut all = Vec::new();
@@ -112,8 +111,9 @@ struct Addresses {
 
 impl Addresses {
     /// Parses those that have connections, as systemd prints them.
-    fn parse(listen: &[String]) -> Addresses {
-        let streams = || listen.iter().filter(|address| !address.ends_with(UDP));
+    fn parse<'a>(listen: impl IntoIterator<Item = &'a Listening>) -> Addresses {
+        let streams = listen.into_iter().filter(|listening| listening.is_stream);
+        let streams: Vec<&String> = streams.map(|listening| &listening.address).collect();
         // A scope may follow: [fe80::1]:4000%2
         let tcp = |address: &String| address.split('%').next()?.parse().ok();
         let unix = |address: &String| match address.as_bytes() {
@@ -122,8 +122,8 @@ impl Addresses {
             _ => None,
         };
         Addresses {
-            tcp: streams().filter_map(tcp).collect(),
-            unix: streams().filter_map(unix).collect(),
+            tcp: streams.iter().copied().filter_map(tcp).collect(),
+            unix: streams.iter().copied().filter_map(unix).collect(),
         }
     }
 
@@ -155,13 +155,16 @@ mod tests {
             ("[::]:80", "192.0.2.1:80", true),
             ("[::ffff:192.0.2.1]:80", "192.0.2.1:80", true),
             ("[fe80::1]:80%2", "[fe80::1]:80", true),
-            ("[fe80::1]:80%2 (UDP)", "[fe80::1]:80", false),
             ("/run/80", "127.0.0.1:80", false),
             ("vsock::80", "127.0.0.1:80", false),
         ] {
             let local = local.parse().unwrap();
-            let addresses = Addresses::parse(&[listen.to_owned()]);
-            assert_eq!(addresses.have(local), accepts, "{listen} {local}");
+            for is_stream in [true, false] {
+                let address = listen.to_owned();
+                let addresses = Addresses::parse(&[Listening { address, is_stream }]);
+                let accepts = accepts && is_stream;
+                assert_eq!(addresses.have(local), accepts, "{listen} {local}");
+            }
         }
     }
 }
