@@ -13,13 +13,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 
 use clap::Parser;
-use nix::sys::socket::{SockType, getsockopt, sockopt};
 
 pub(crate) use options::Edition;
 pub(crate) use protocol::{BuiltIn, daytime_length};
 
 use self::options::Options;
-use crate::connection::Stdio;
+use crate::connection::{Stdio, is_udp_socket};
 use crate::log::{JournalProtocol, Log};
 use crate::startup;
 
@@ -43,8 +42,7 @@ pub fn command() -> clap::Command {
 }
 
 fn serve(options: Options, client: Option<BorrowedFd<'_>>, log: &mut Log) -> anyhow::Result<()> {
-    let kind = client.and_then(|socket| getsockopt(&socket, sockopt::SockType).ok());
-    if let (Some(socket), Some(SockType::Datagram)) = (client, kind) {
+    if let Some(socket) = client.filter(is_udp_socket) {
         return datagrams::serve(socket, options, log);
     }
     Stdio::identify(client)?;

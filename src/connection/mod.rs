@@ -15,7 +15,7 @@ pub use header::{HeaderReceiver, Received};
 pub use linger::{Discarded, LINGER, Linger};
 pub use peer::Peer;
 pub use per_connection::serve;
-pub use stdio::{Stdio, StdioError, is_socket};
+pub use stdio::{Stdio, StdioError, is_socket, is_udp_socket};
 pub use stream::{Stream, poll_timeout, send_now, write_ready};
 pub use summary::{Summary, Traffic};
 pub use tcp::TcpInfo;

@@ -1,9 +1,11 @@
 //! Finds out whether standard input or output is a connection.
 
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use nix::sys::socket::{SockType, getsockopt, sockopt};
+use nix::sys::socket::{
+    AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt,
+};
 use nix::sys::stat::{SFlag, fstat};
 
 use super::Peer;
@@ -48,6 +50,14 @@ pub fn is_socket(fd: impl AsFd) -> bool {
     fstat(fd).is_ok_and(|stat| {
         SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK
     })
+}
+
+/// Returns whether this descriptor is a UDP socket.
+pub fn is_udp_socket(fd: &BorrowedFd<'_>) -> bool {
+    let family = getsockname::<SockaddrStorage>(fd.as_raw_fd());
+    let family = family.ok().and_then(|address| address.family());
+    getsockopt(fd, sockopt::SockType) == Ok(SockType::Datagram)
+        && matches!(family, Some(AddressFamily::Inet | AddressFamily::Inet6))
 }
 
 impl Stdio {

@@ -1,7 +1,7 @@
 //! Built-in services of xinetd and inetd, which a program of the package serves.
 
 use super::report::{Fate, Report};
-use super::units::Start;
+use super::units::{self, Start};
 use crate::builtin::{self, BuiltIn, Edition};
 use crate::server::ConnectionRules;
 use crate::superserver::Word;
@@ -35,12 +35,8 @@ pub(super) fn command(
         words.extend(["--edition".to_owned(), "inetd".to_owned()]);
     }
     if *start == Start::Datagrams {
-        // For connections, sockunit serve applies the rules. Nothing is sent to the senders of others.
-        let rules = ConnectionRules {
-            message: Vec::new(),
-            ..rules.clone()
-        };
-        words.extend(rules.arguments().unwrap_or_default());
+        // For connections, sockunit serve applies the rules.
+        words.extend(units::sender_options(rules));
     }
     words.push(built_in.name().to_owned());
     (builtin::PROGRAM.to_owned(), words)

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 
 use crate::attach::{
-    self, Attachment, Imported, Kind, Level, Maker, RECORD, RenderedUnit, confinement,
+    self, Attachment, Imported, Kind, Level, Maker, RECORD, RenderedUnit, SERVE, confinement,
     listen_directives, sign,
 };
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
@@ -141,34 +141,77 @@ WantedBy=sockets.target
 
 /// A program that gets the listening socket.
 fn waits(attachment: &Attachment) -> String {
-    let Attachment {
-        name,
-        program,
-        arguments,
-        ..
-    } = attachment;
-    let own = own(attachment);
-    // The first word takes no quotes.
-    let mut words = vec![program.replace('%', "%%")];
-    let argv = own.program_name.iter().chain(arguments);
-    words.extend(argv.map(|word| exec_word(word)));
-    let command = words.join(" ");
+    let Attachment { name, .. } = attachment;
+    let options = sender_options(&attachment.rules);
+    let command = match options.is_empty() {
+        true => waiting_program(attachment),
+        false => waiting_serve(attachment, options),
+    };
     let start = format!(
-        "# The - means that an exit status other than 0 is no failure of the unit, and the @ that the second word is the
-# name that the program finds in argv[0].
-ExecStart=-@{command}
-# The program gets the listening socket.
+        "{command}# The program gets the listening socket.
 StandardInput=socket
 StandardOutput=socket
 # By default, error messages would go to the socket.
 StandardError=journal
 SyslogIdentifier={name}
+# Programs cannot choose the priority of their entries.
+SyslogLevelPrefix=no
 # Processes that the program leaves go on, as under xinetd.
 KillMode=process
 IgnoreSIGPIPE=no
 "
     );
     service(attachment, "the program gets the listening socket", &start)
+}
+
+/// The rules for senders of datagrams as options. Nothing is sent to those that are refused.
+pub(super) fn sender_options(rules: &ConnectionRules) -> Vec<String> {
+    let rules = ConnectionRules {
+        message: Vec::new(),
+        ..rules.clone()
+    };
+    rules.arguments().unwrap_or_default()
+}
+
+/// The program is started by systemd.
+fn waiting_program(attachment: &Attachment) -> String {
+    // The first word takes no quotes.
+    let mut words = vec![attachment.program.replace('%', "%%")];
+    let own = own(attachment);
+    let argv = own.program_name.iter().chain(&attachment.arguments);
+    words.extend(argv.map(|word| exec_word(word)));
+    let command = words.join(" ");
+    format!(
+        "# The - means that an exit status other than 0 is no failure of the unit, and the @ that the second word is the
+# name that the program finds in argv[0].
+ExecStart=-@{command}
+"
+    )
+}
+
+/// `sockunit serve` checks who sends the first datagram.
+fn waiting_serve(attachment: &Attachment, options: Vec<String>) -> String {
+    let Attachment {
+        name,
+        program,
+        arguments,
+        ..
+    } = attachment;
+    let mut words = vec![SERVE.to_owned(), "--name".into(), name.to_string()];
+    words.extend(options);
+    if let Some(name) = own(attachment).program_name {
+        words.extend(["--program-name".into(), name]);
+    }
+    words.extend(["--".into(), program.clone()]);
+    words.extend(arguments.iter().cloned());
+    let words: Vec<String> = words.iter().map(|word| exec_word(word)).collect();
+    let command = words.join(" ");
+    format!(
+        "# sockunit serve discards datagrams that its options refuse. For the first other one, it replaces itself by the
+# program. The - means that an exit status other than 0 is no failure of the unit.
+ExecStart=-{command}
+"
+    )
 }
 
 /// The program of the package for built-in services. Its socket keeps what arrives while it exits.

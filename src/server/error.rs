@@ -24,6 +24,8 @@ pub enum Error {
     NoListener,
     /// The program cannot be executed.
     Program(ProgramError),
+    /// The datagrams of a UDP socket cannot be received.
+    Datagrams(Errno),
     /// A banner cannot be read.
     Banner(PathBuf, io::Error),
     /// A banner has this many bytes, more than [`MAX_BANNER`].
@@ -48,6 +50,7 @@ impl fmt::Display for Error {
                 write!(f, "cannot open /dev/null as standard input: {error}")
             }
             Error::Program(error) => error.fmt(f),
+            Error::Datagrams(errno) => write!(f, "cannot receive a datagram: {}", errno.desc()),
             Error::Banner(path, error) => {
                 write!(f, "cannot read the banner: {}: {error}", path.display())
             }

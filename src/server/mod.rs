@@ -5,6 +5,7 @@ mod acceptor;
 pub(crate) mod admission;
 mod connection_log;
 mod connections;
+pub(crate) mod datagrams;
 mod end;
 mod error;
 mod event_loop;
@@ -39,7 +40,7 @@ use self::admission::{Limits, RefusalMessages};
 use self::event_loop::Sockets;
 use self::programs::{Isolation, ProgramHandler, ProgramSpec, Timeouts};
 use self::sessions::SessionHandler;
-use crate::connection::Stdio;
+use crate::connection::{Stdio, is_udp_socket};
 use crate::log::{Log, Priority};
 use crate::session::Service;
 
@@ -67,7 +68,8 @@ pub fn serve_sessions<S: Service>(
 
 /// Starts a program for each connection, until SIGTERM or SIGINT, or until there was no connection
 /// for `--exit-idle-time`. Listens on the addresses of `--listen`, or else on the sockets that
-/// systemd passed; without either it serves `client`, the connection on standard input and output.
+/// systemd passed; without either it serves `client`, the connection on standard input and output. If
+/// `client` is a UDP socket, starts the program once, for the first datagram that the rules admit.
 ///
 /// Returns the exit status: for one connection that of its program, otherwise 0.
 ///
@@ -81,6 +83,11 @@ pub fn serve_programs(
     client: Option<BorrowedFd<'_>>,
     log: &mut Log,
 ) -> Result<u8, Error> {
+    if options.listen.is_empty() {
+        if let Some(socket) = client.filter(is_udp_socket) {
+            return start_on_datagram(program_options, socket, log);
+        }
+    }
     let listeners = Listener::find(&options.listen)?;
     let sockets = match (listeners.is_empty(), Stdio::identify(client)) {
         (false, _) => Sockets::Listeners(listeners),
@@ -91,10 +98,7 @@ pub fn serve_programs(
             peer,
         ),
     };
-    let mut program = ProgramSpec::find(&program_options.command)?;
-    if let Some(name) = &program_options.program_name {
-        program.set_name(name)?;
-    }
+    let mut program = program(program_options)?;
     match &sockets {
         Sockets::Listeners(listeners) => listeners.iter().for_each(Listener::set_keep_alive),
         Sockets::Connection(socket, _) => listener::set_keep_alive(socket),
@@ -149,6 +153,38 @@ pub fn serve_programs(
         true => handler.last_exit_code(),
         false => 0,
     })
+}
+
+/// Replaces this process by the program once a datagram arrives that the rules admit. The program gets the
+/// socket as it is, with the datagram.
+fn start_on_datagram(
+    options: &ProgramOptions,
+    socket: BorrowedFd<'_>,
+    log: &mut Log,
+) -> Result<u8, Error> {
+    // Priorities on the stream of standard error would be the program's too.
+    log.use_journal_socket();
+    let program = program(options)?;
+    let rules = &options.rules;
+    let limits = Limits {
+        max_load: rules.max_load,
+        access_times: rules.access_times.clone(),
+        allow: rules.allow.clone(),
+        deny: rules.deny.clone(),
+        ..Limits::default()
+    };
+    match datagrams::wait_for_sender(socket, limits, log).map_err(Error::Datagrams)? {
+        Some(sender) => Err(program.exec(sender).into()),
+        None => Ok(0),
+    }
+}
+
+fn program(options: &ProgramOptions) -> Result<ProgramSpec, Error> {
+    let mut program = ProgramSpec::find(&options.command)?;
+    if let Some(name) = &options.program_name {
+        program.set_name(name)?;
+    }
+    Ok(program)
 }
 
 /// Takes the connection from standard input and output, so that closing it closes the last

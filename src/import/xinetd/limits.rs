@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::units::{Start, UNLIMITED};
+use super::super::units::{Socket, Start, UNLIMITED};
 use super::{Converter, Fate};
 use crate::server::SourcePrefix;
 
@@ -12,8 +12,11 @@ const CPS: (u32, u64) = (50, 10);
 impl Converter<'_> {
     /// The concurrency limits: of all connections, and of those of an address.
     pub(super) fn limits(&mut self) -> (u32, u32) {
-        if let Start::Waits(_) = self.start {
+        if let Start::Waits(socket) = self.start {
             self.one();
+            if socket == Socket::Datagram {
+                self.max_load();
+            }
             return (1, 1);
         }
         self.rate();

@@ -1,7 +1,7 @@
 //! What a program finds in its process: the environment, umask, nice and resource limits.
 
 use super::super::text;
-use super::super::units::{self, Start};
+use super::super::units::{self, Socket, Start};
 use super::{Converter, Fate};
 use crate::attach::Variable;
 use crate::superserver::xinetd::Setting;
@@ -75,12 +75,22 @@ impl Converter<'_> {
             set.iter().any(is_name) || passed.iter().any(is_name)
         });
         self.imported.service.extend(unset);
+    }
+
+    /// What else the program finds that xinetd does not pass, or passes in another way.
+    pub(super) fn received(&mut self) {
         let (what, text) = match self.start {
             Start::Serve => (
                 "REMOTE_HOST",
                 "an IPv4 address has no ::ffff: before it; REMOTE_ADDR and REMOTE_PORT are set too",
             ),
-            Start::Waits(_) => ("REMOTE_HOST with wait = yes", "it is not set"),
+            Start::Waits(_) if !self.checks_senders() => {
+                ("REMOTE_HOST with wait = yes", "it is not set")
+            }
+            Start::Waits(_) => (
+                "rules for datagrams",
+                "they apply to the datagram that starts the program, as under xinetd; REMOTE_HOST has the address of its sender, without ::ffff: before an IPv4 address, and REMOTE_ADDR and REMOTE_PORT are set too",
+            ),
             Start::Datagrams | Start::Proxy(_) => return,
         };
         self.report.add(Fate::Otherwise, what, None, text);
@@ -90,6 +100,12 @@ impl Converter<'_> {
             None,
             "the journal; xinetd passes the connection",
         );
+    }
+
+    /// Whether rules apply to the sender of the first datagram.
+    fn checks_senders(&self) -> bool {
+        self.start == Start::Waits(Socket::Datagram)
+            && !units::sender_options(&self.rules).is_empty()
     }
 
     /// umask, nice and resource limits.

@@ -11,7 +11,7 @@ impl Converter<'_> {
     /// Access lists, access times and the load limit.
     pub(super) fn access(&mut self, family: Family) {
         match self.start {
-            Start::Waits(socket) => self.waiting(socket),
+            Start::Waits(Socket::Stream) => self.listener(),
             _ => {
                 self.only_from(family);
                 self.no_access(family);
@@ -27,23 +27,12 @@ impl Converter<'_> {
         }
     }
 
-    /// The rules of a service whose program gets the listening socket.
-    fn waiting(&mut self, socket: Socket) {
+    /// The rules of a service whose program accepts connections itself.
+    fn listener(&mut self) {
         for name in ["only_from", "no_access"] {
-            let Some(setting) = self.service.setting(name) else {
-                continue;
-            };
-            match socket {
-                Socket::Stream => {
-                    let text = "xinetd does not apply it to wait = yes and stream sockets, and the units do not either";
-                    self.kept(name, setting, text);
-                }
-                Socket::Datagram => self.report.obstacle(
-                    format!("{name}: systemd does not check who sends datagrams on every machine"),
-                    Some(
-                        "limit the senders to the port in the firewall, remove the list from the file, and import again",
-                    ),
-                ),
+            if let Some(setting) = self.service.setting(name) {
+                let text = "xinetd does not apply it to wait = yes and stream sockets, and the units do not either";
+                self.kept(name, setting, text);
             }
         }
         for name in ["access_times", "max_load"] {

@@ -1,6 +1,7 @@
 //! The environment variables that describe the client to a program.
 
 use std::ffi::CString;
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 
 use nix::sys::socket::{UnixAddr, getpeername};
@@ -14,14 +15,9 @@ use crate::server::proxy::Via;
 /// REMOTE_HOST as xinetd does; behind a proxy PROXY_ADDR and PROXY_PORT too.
 pub fn client_environment(id: ConnectionId, connection: RawFd) -> Vec<CString> {
     let mut variables = match id.peer {
-        Peer::Tcp(address) => {
-            let ip = address.ip().to_string();
-            vec![
-                assignment(b"REMOTE_ADDR", ip.as_bytes()),
-                assignment(b"REMOTE_PORT", address.port().to_string().as_bytes()),
-                assignment(b"REMOTE_HOST", ip.as_bytes()),
-            ]
-        }
+        Peer::Tcp(address) => remote_address(address)
+            .map(|(name, value)| assignment(name.as_bytes(), value.as_bytes()))
+            .into(),
         // Few clients bind their socket to a path or an abstract name.
         _ => vec![match getpeername::<UnixAddr>(connection) {
             Ok(name) => match (name.path(), name.as_abstract()) {
@@ -42,4 +38,14 @@ pub fn client_environment(id: ConnectionId, connection: RawFd) -> Vec<CString> {
         variables.push(assignment(b"PROXY_PORT", port.as_bytes()));
     }
     variables.into_iter().flatten().collect()
+}
+
+/// The variables for a remote address.
+pub fn remote_address(address: SocketAddr) -> [(&'static str, String); 3] {
+    let ip = address.ip().to_string();
+    [
+        ("REMOTE_ADDR", ip.clone()),
+        ("REMOTE_PORT", address.port().to_string()),
+        ("REMOTE_HOST", ip),
+    ]
 }

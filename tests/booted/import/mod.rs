@@ -126,6 +126,20 @@ fn datagram(machine: &Machine, own: &str, address: &str) -> String {
     String::from_utf8_lossy(&answer[..length]).into()
 }
 
+/// The answer to a datagram of a source that may not send any, once one of another source has been answered.
+fn refused_datagram(machine: &Machine, own: &str, address: &str) -> String {
+    let socket = machine.in_network(|| UdpSocket::bind(own).unwrap());
+    socket.send_to(b"ping", address).unwrap();
+    let mut text = datagram(machine, "127.0.0.1:0", address);
+    socket.set_nonblocking(true).unwrap();
+    let mut answer = [0; 100];
+    match socket.recv(&mut answer) {
+        Ok(length) => text += &String::from_utf8_lossy(&answer[..length]),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+    }
+    text
+}
+
 /// What a client reads that keeps its sending half open.
 fn whole(machine: &Machine, address: &str) -> String {
     let mut received = String::new();
@@ -163,6 +177,8 @@ fn seen(machine: &Machine) -> BTreeMap<String, String> {
             seen.insert(address, answer);
         }
     }
+    let reply = refused_datagram(machine, "127.0.0.2:4000", "127.0.0.1:4015");
+    seen.insert("4015 from 127.0.0.2".into(), reply);
     for source in SOURCES {
         let source = Ipv4Addr::from(source);
         let client = machine.connect_from(source, "127.0.0.1:4006");
@@ -264,6 +280,10 @@ fn imported_services_serve_as_xinetd_does(release: Release) {
         .iter()
         .filter(|(client, answer)| client.starts_with("4006") && answer.ends_with("welcome\n5\n"));
     assert_eq!(under_xinetd["127.0.0.1:4010 3"], "ping a b 2 1 0");
+    assert_eq!(under_xinetd["4015 from 127.0.0.2"], "ping c 2 1 0");
+    let log = machine.run("journalctl --sync; journalctl --output cat -t senders");
+    let entry = "1 datagram refused, the last from 127.0.0.2:4000: address not allowed";
+    assert!(log.contains(entry), "{log}");
     assert_eq!(under_xinetd["[::1]:4011 2"], "2 1 3\n");
     assert!(
         under_xinetd["127.0.0.1:4012"].contains("back"),
@@ -304,7 +324,7 @@ fn ports_pass_over_and_back_while_clients_connect(release: Release) {
         stop.store(true, Ordering::Relaxed);
         assert_eq!(
             report.matches("started, now and at every boot: ").count(),
-            13,
+            14,
             "{report}"
         );
         assert!(report.contains("\nwritten: off\n"), "{report}");
@@ -321,14 +341,21 @@ fn ports_pass_over_and_back_while_clients_connect(release: Release) {
     let sockets = machine.run("ss -Hlnptu | grep ':40[01]' | grep -c xinetd || true");
     assert_eq!(sockets, "0");
     let again = machine.run("sockunit import --apply --disable-old");
-    assert_eq!(again.matches("\nunchanged: ").count(), 14, "{again}");
+    assert_eq!(again.matches("\nunchanged: ").count(), 15, "{again}");
 
     let list = machine.run("sockunit list");
     assert!(
         list.contains("listens: [::]:4010 (UDP)\n") && list.contains("redirected-too"),
         "{list}"
     );
-    for name in ["count", "datagrams", "accepts", "redirected", "limited"] {
+    for name in [
+        "count",
+        "datagrams",
+        "senders",
+        "accepts",
+        "redirected",
+        "limited",
+    ] {
         let status = machine.run(&format!("sockunit status {name}"));
         assert!(status.contains(name), "{status}");
         let doctor = machine.output(&format!("sockunit doctor {name}"));
@@ -339,7 +366,7 @@ fn ports_pass_over_and_back_while_clients_connect(release: Release) {
     assert!(connected(&machine, "127.0.0.1:4011").is_none());
 
     let report = machine.run("sockunit import --revert");
-    assert_eq!(report.matches("removed: ").count(), 13, "{report}");
+    assert_eq!(report.matches("removed: ").count(), 14, "{report}");
     assert_eq!(machine.run("cat /etc/xinetd.conf"), xinetd);
     wait_for("xinetd serves again", || {
         connected(&machine, "127.0.0.1:4009").is_some()

@@ -1,5 +1,6 @@
 //! `sockunit serve`.
 
+mod datagrams;
 mod end;
 mod limits;
 mod one;
