@@ -183,11 +183,9 @@ impl Acceptor {
         now: Instant,
         log: &mut ConnectionLog<'_>,
     ) -> Option<(OwnedFd, ConnectionId)> {
-        if id.via != Via::Check {
-            if let Err(reason) = self.admission.admit(id.peer, now) {
-                self.refuse(&socket, id, reason, now, log);
-                return None;
-            }
+        if let Err(reason) = self.admission.admit(id.peer, now) {
+            self.refuse(&socket, id, reason, now, log);
+            return None;
         }
         Some((socket, id))
     }
@@ -200,6 +198,14 @@ impl Acceptor {
         now: Instant,
         log: &mut ConnectionLog<'_>,
     ) -> Option<(OwnedFd, ConnectionId)> {
+        if let HeaderEnd::Client(
+            id @ ConnectionId {
+                via: Via::Check, ..
+            },
+        ) = end
+        {
+            return Some((pending.socket, id));
+        }
         self.admission.unreserve(pending.id.peer);
         match end {
             HeaderEnd::Client(id) => return self.admit_client(pending.socket, id, now, log),
@@ -259,8 +265,9 @@ impl Acceptor {
 
     /// A connection that was accepted has ended.
     pub fn release(&mut self, id: ConnectionId, now: Instant) {
-        if id.via != Via::Check {
-            self.admission.release(id.peer);
+        match id.via {
+            Via::Check => self.admission.unreserve(id.peer),
+            _ => self.admission.release(id.peer),
         }
         self.paused_until = None;
         if self.admission.open() == 0 {

@@ -153,7 +153,8 @@ pub enum Via {
         /// The length of the header, in bytes.
         header: u64,
     },
-    /// The proxy checks the service (LOCAL). Such a connection is not logged and takes part in no limit.
+    /// The proxy checks the service (LOCAL). Such a connection is not logged. It counts as one whose header has not
+    /// arrived, so that a proxy cannot take all connections with them.
     Check,
 }
 

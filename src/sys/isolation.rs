@@ -99,13 +99,22 @@ pub(crate) fn ruleset() -> nix::Result<OwnedFd> {
     Ok(ruleset)
 }
 
+/// The number of instructions of [`limits_filter`].
+pub(crate) const FILTER_LENGTH: usize = 17;
+
 /// A system call filter that keeps a process from reading and changing the resource limits of others
-/// (prlimit(2)): a limit on processor time would end them.
-pub(crate) fn limits_filter() -> [libc::sock_filter; 8] {
-    // Offsets in struct seccomp_data. The process ID is the low half of the first argument.
+/// (prlimit(2)): a limit on processor time would end them. It cannot change its own limit on file locks
+/// either, which is the tag of its connection.
+pub(crate) fn limits_filter() -> [libc::sock_filter; FILTER_LENGTH] {
+    // Offsets in struct seccomp_data.
     const NUMBER: u32 = 0;
     const ARCHITECTURE: u32 = 4;
-    const PID: u32 = if cfg!(target_endian = "big") { 20 } else { 16 };
+    const fn low(argument: u32) -> u32 {
+        16 + 8 * argument + if cfg!(target_endian = "big") { 4 } else { 0 }
+    }
+    const fn high(argument: u32) -> u32 {
+        16 + 8 * argument + if cfg!(target_endian = "big") { 0 } else { 4 }
+    }
     let statement = |code: u32, k: u32| libc::sock_filter {
         code: code as u16,
         jt: 0,
@@ -119,13 +128,25 @@ pub(crate) fn limits_filter() -> [libc::sock_filter; 8] {
         ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value)
     };
     let action = |action| statement(libc::BPF_RET | libc::BPF_K, action);
+    // Jumps count the instructions that they skip.
     [
         load(ARCHITECTURE),
-        jump(AUDIT_ARCHITECTURE, 0, 5),
+        jump(AUDIT_ARCHITECTURE, 0, 14),
         load(NUMBER),
-        jump(libc::SYS_prlimit64 as u32, 0, 3),
-        load(PID),
-        jump(0, 1, 0),
+        jump(libc::SYS_setrlimit as u32, 9, 0),
+        jump(libc::SYS_prlimit64 as u32, 0, 11),
+        // prlimit64(process, resource, new limit, old limit)
+        load(low(0)),
+        jump(0, 0, 8),
+        load(low(1)),
+        jump(libc::RLIMIT_LOCKS as u32, 0, 7),
+        load(low(2)),
+        jump(0, 0, 4),
+        load(high(2)),
+        jump(0, 3, 2),
+        // setrlimit(resource, new limit)
+        load(low(0)),
+        jump(libc::RLIMIT_LOCKS as u32, 0, 1),
         action(libc::SECCOMP_RET_ERRNO | Errno::EPERM as u32),
         action(libc::SECCOMP_RET_ALLOW),
     ]

@@ -62,7 +62,7 @@ pub struct Admission {
     when_full: WhenFull,
     open: u32,
     sources: HashMap<Source, u32>,
-    /// Connections whose client is not known yet, by proxy.
+    /// Connections whose client is not known, by proxy.
     pending: HashMap<Source, u32>,
     rate: Option<RateLimiter>,
     load: Option<LoadLimit>,
@@ -166,7 +166,7 @@ impl Admission {
         Ok(())
     }
 
-    /// Counts a connection whose client is not known yet. One proxy may have half of all connections in this state, so
+    /// Counts a connection whose client is not known yet, or that has none: a check of the proxy. One proxy may have half of all connections in this state, so
     /// that it cannot keep out the clients of others.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! Tags: they tell which connection a process belongs to, whatever it does.
 //!
-//! A tag is the process's limit on file locks, which the kernel ignores. Processes inherit it, and
-//! can only lower it. As tags are random, a process that changes its tag gets one that belongs to no
-//! connection.
+//! A tag is the process's limit on file locks, which the kernel ignores. Processes inherit it. With
+//! `--isolate` they cannot change it; without, they can only lower it, mostly to one that belongs to no
+//! connection, because tags are random.
 
 use std::collections::HashSet;
 use std::fs;

@@ -82,6 +82,19 @@ fn isolated_connections_cannot_signal_trace_or_limit_each_other() {
 }
 
 #[test]
+fn an_isolated_program_cannot_take_the_tag_of_another_connection() {
+    let script = "ulimit -S -x 5; ulimit -H -x 5; ulimit -n 100; ulimit -x; ulimit -n";
+    let command = ["/bin/bash", "-c", script];
+    let free = Serve::start(&[], &command).say();
+    assert_eq!(free, "5\n100\n");
+    let isolated = Serve::start(&["--isolate"], &command).say();
+    assert!(
+        isolated.len() > 10 && isolated.ends_with("\n100\n"),
+        "{isolated}"
+    );
+}
+
+#[test]
 fn an_isolated_program_works_as_usual() {
     let directory = path("isolated");
     let script = format!(

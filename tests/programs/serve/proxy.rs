@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
 
 use super::{Serve, line};
 use crate::serving::{CELEBS, HELLO, Served, Stderr, tcp};
-use crate::support::{expect, reset, rest};
+use crate::support::{PATIENCE, expect, reset, rest, wait_until};
 use crate::tool::SOCKUNIT;
 
 const ACCEPT: &str = "--accept-proxy=127.0.0.0/8";
@@ -149,7 +150,7 @@ fn limits_and_rules_are_those_of_the_client() {
 }
 
 #[test]
-fn checks_of_the_proxy_are_not_logged_and_take_part_in_no_limit() {
+fn checks_of_the_proxy_are_not_logged_and_do_not_count_toward_the_rate() {
     let serve = Serve::script(&[ACCEPT, "--rate=2/1h"], TELL);
     // They connect and leave, or want an answer.
     for _ in 0..5 {
@@ -183,6 +184,29 @@ fn a_proxy_without_headers_does_not_keep_out_another() {
     let mut other = serve.connect_from(3);
     other.write_all(LINE).unwrap();
     assert_eq!(rest(other), "hello\n");
+}
+
+#[test]
+fn a_proxy_whose_checks_stay_open_does_not_keep_out_another() {
+    let serve = Serve::script(&[ACCEPT, "--max-connections=4"], "echo hello; cat");
+    let mut checks: Vec<_> = (0..2).map(|_| serve.connect()).collect();
+    for check in &mut checks {
+        check.write_all(LOCAL).unwrap();
+        assert_eq!(line(check), "hello");
+    }
+    assert_eq!(
+        rest(serve.connect()),
+        "Too many connections; please try again later\n"
+    );
+    let mut other = serve.connect_from(3);
+    other.write_all(LINE).unwrap();
+    assert_eq!(line(&mut other), "hello");
+    drop(checks);
+    wait_until("the checks are released", Instant::now() + PATIENCE, || {
+        let mut check = serve.connect();
+        check.write_all(LOCAL).unwrap();
+        (line(&mut check) == "hello").then_some(())
+    });
 }
 
 #[test]
