@@ -9,10 +9,13 @@ use jiff::Timestamp;
 use nix::sys::socket::{MsgFlags, SockaddrStorage, sendto};
 
 use super::answer::Answers;
-use super::options::Options;
+use super::options::{Options, Rules};
 use crate::clock;
+use crate::connection::Peer;
 use crate::log::{Count, Log};
-use crate::server::datagrams::{Senders, receive};
+use crate::server::admission::Admission;
+use crate::server::datagrams::receive;
+use crate::server::{self, SharedLimits, WhenFull};
 
 /// The longest datagram.
 const MAX: usize = 64 * 1024;
@@ -24,12 +27,12 @@ pub(super) fn serve(socket: BorrowedFd<'_>, options: Options, log: &mut Log) -> 
     let own = own.and_then(|socket| socket.local_addr());
     let port = own.context("cannot read the address of the socket")?.port();
     let mut answers = Answers::new(options.built_in, options.edition, port);
-    let mut senders = Senders::new(options.rules.into());
+    let mut admission = admission(options.rules);
     let mut buffer = vec![0; MAX];
     let (mut received, mut answered) = (0u64, 0u64);
     let mut now = Instant::now();
     loop {
-        let limits = senders.limits_until(now).into_iter();
+        let limits = admission.limits_until(now).into_iter();
         let exit_at = limits.fold(now + options.idle_timeout, Instant::max);
         let next = receive(socket, &mut buffer, MsgFlags::empty(), exit_at);
         let Some((length, from)) = next.context("cannot receive a datagram")? else {
@@ -37,7 +40,7 @@ pub(super) fn serve(socket: BorrowedFd<'_>, options: Options, log: &mut Log) -> 
         };
         now = Instant::now();
         received += 1;
-        if senders.admit(from, now).is_err() {
+        if admission.admit_event(Peer::tcp(from), now).is_err() {
             continue;
         }
         let time = || Timestamp::now().to_zoned(clock::local_zone());
@@ -51,4 +54,16 @@ pub(super) fn serve(socket: BorrowedFd<'_>, options: Options, log: &mut Log) -> 
     let datagrams = Count(received, "datagram");
     log.notice(&format!("{datagrams} received, {answered} answered"));
     Ok(())
+}
+
+/// The rules, and no limit on what is open at once: an answer takes no time.
+fn admission(rules: Rules) -> Admission {
+    let options = server::Options {
+        shared: SharedLimits {
+            when_full: WhenFull::Refuse,
+            ..SharedLimits::default()
+        },
+        ..server::Options::default()
+    };
+    Admission::new(&options, rules.into())
 }

@@ -17,5 +17,5 @@ pub use peer::Peer;
 pub use per_connection::serve;
 pub use stdio::{Stdio, StdioError, is_socket, is_udp_socket};
 pub use stream::{Stream, poll_timeout, send_now, write_ready};
-pub use summary::{Summary, Traffic};
+pub use summary::{Elapsed, Summary, Traffic};
 pub use tcp::TcpInfo;

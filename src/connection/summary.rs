@@ -46,9 +46,20 @@ impl<E: fmt::Display> fmt::Display for Summary<E> {
             let (received, sent) = (Count(received, "byte"), Count(sent, "byte"));
             write!(f, "{received} received, {sent} sent, ")?;
         }
-        match self.duration.as_secs() {
-            0 => write!(f, "{:.1} ms", self.duration.as_secs_f64() * 1000.0),
-            _ => write!(f, "{:.3} s", self.duration.as_secs_f64()),
+        Elapsed(self.duration).fmt(f)
+    }
+}
+
+/// How long something lasted, for the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Elapsed(pub Duration);
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        match self.0.as_secs() {
+            0 => write!(f, "{:.1} ms", seconds * 1000.0),
+            _ => write!(f, "{seconds:.3} s"),
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn command(
     }
     if *start == Start::Datagrams {
         // For connections, sockunit serve applies the rules.
-        words.extend(units::sender_options(rules));
+        words.extend(units::event_options(rules));
     }
     words.push(built_in.name().to_owned());
     (builtin::PROGRAM.to_owned(), words)

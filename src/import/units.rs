@@ -14,8 +14,8 @@ use crate::systemd::quote::exec_word;
 /// What systemd sets in a unit with `User=`, and neither xinetd nor inetd does.
 pub(super) const OF_USER: [&str; 4] = ["HOME", "LOGNAME", "SHELL", "USER"];
 
-/// What systemd sets for a process with listening sockets.
-const OF_SOCKET: &str = "LISTEN_FDNAMES LISTEN_FDS LISTEN_PID";
+/// What is different about the process that has the listening socket.
+pub(super) const LISTENER: &str = "sockunit serve, as the user of the program, which can therefore end it; xinetd and inetd run as root";
 
 /// systemd-socket-proxyd(8).
 const PROXY: &str = "/usr/lib/systemd/systemd-socket-proxyd";
@@ -58,7 +58,7 @@ pub(super) const UNLIMITED: u32 = 10_000;
 pub(super) enum Start {
     /// `sockunit serve`, for each connection.
     Serve,
-    /// systemd, with the listening socket as its standard input.
+    /// `sockunit serve --wait`, with the listening socket as its standard input.
     Waits(Socket),
     /// systemd, with a datagram socket as its standard input: the program of the package that serves
     /// built-in services.
@@ -112,12 +112,6 @@ fn socket(attachment: &Attachment, start: &Start) -> String {
     let listen = listen_directives(attachment, key);
     let own = own(attachment);
     let options: String = own.socket.iter().map(|line| format!("{line}\n")).collect();
-    let flush = match start {
-        Start::Waits(Socket::Datagram) => {
-            "# What the program has not read when it exits is discarded, as under xinetd.\nFlushPending=yes\n"
-        }
-        _ => "",
-    };
     format!(
         "[Unit]
 Description={name} on {protocol} port {port}
@@ -129,7 +123,7 @@ StartLimitIntervalSec=0
 {listen}# An address that does not exist yet, or a missing IPv6, must not make the socket fail.
 FreeBind=yes
 {options}Accept=no
-{flush}# By default systemd stops the socket after 20 starts of the service in 2 seconds. sockunit-generator removes the other
+# By default systemd stops the socket after 20 starts of the service in 2 seconds. sockunit-generator removes the other
 # default, PollLimitIntervalSec=, which systemd 252 does not know.
 TriggerLimitIntervalSec=0
 
@@ -141,64 +135,15 @@ WantedBy=sockets.target
 
 /// A program that gets the listening socket.
 fn waits(attachment: &Attachment) -> String {
-    let Attachment { name, .. } = attachment;
-    let options = sender_options(&attachment.rules);
-    let command = match options.is_empty() {
-        true => waiting_program(attachment),
-        false => waiting_serve(attachment, options),
-    };
-    let start = format!(
-        "{command}# The program gets the listening socket.
-StandardInput=socket
-StandardOutput=socket
-# By default, error messages would go to the socket.
-StandardError=journal
-SyslogIdentifier={name}
-# Programs cannot choose the priority of their entries.
-SyslogLevelPrefix=no
-# Processes that the program leaves go on, as under xinetd.
-KillMode=process
-IgnoreSIGPIPE=no
-"
-    );
-    service(attachment, "the program gets the listening socket", &start)
-}
-
-/// The rules for senders of datagrams as options. Nothing is sent to those that are refused.
-pub(super) fn sender_options(rules: &ConnectionRules) -> Vec<String> {
-    let rules = ConnectionRules {
-        message: Vec::new(),
-        ..rules.clone()
-    };
-    rules.arguments().unwrap_or_default()
-}
-
-/// The program is started by systemd.
-fn waiting_program(attachment: &Attachment) -> String {
-    // The first word takes no quotes.
-    let mut words = vec![attachment.program.replace('%', "%%")];
-    let own = own(attachment);
-    let argv = own.program_name.iter().chain(&attachment.arguments);
-    words.extend(argv.map(|word| exec_word(word)));
-    let command = words.join(" ");
-    format!(
-        "# The - means that an exit status other than 0 is no failure of the unit, and the @ that the second word is the
-# name that the program finds in argv[0].
-ExecStart=-@{command}
-"
-    )
-}
-
-/// `sockunit serve` checks who sends the first datagram.
-fn waiting_serve(attachment: &Attachment, options: Vec<String>) -> String {
     let Attachment {
         name,
         program,
         arguments,
         ..
     } = attachment;
-    let mut words = vec![SERVE.to_owned(), "--name".into(), name.to_string()];
-    words.extend(options);
+    let mut words = vec![SERVE.to_owned(), "--wait".into()];
+    words.extend(["--name".into(), name.to_string()]);
+    words.extend(event_options(&attachment.rules));
     if let Some(name) = own(attachment).program_name {
         words.extend(["--program-name".into(), name]);
     }
@@ -206,12 +151,36 @@ fn waiting_serve(attachment: &Attachment, options: Vec<String>) -> String {
     words.extend(arguments.iter().cloned());
     let words: Vec<String> = words.iter().map(|word| exec_word(word)).collect();
     let command = words.join(" ");
-    format!(
-        "# sockunit serve discards datagrams that its options refuse. For the first other one, it replaces itself by the
-# program. The - means that an exit status other than 0 is no failure of the unit.
-ExecStart=-{command}
+    let start = format!(
+        "# sockunit serve starts the program with the listening socket when something arrives and it does not run.
+ExecStart={command}
+StandardInput=socket
+StandardOutput=socket
+# By default, error messages would go to the socket.
+StandardError=journal
+SyslogIdentifier={name}
+# Programs cannot choose the priority of their entries.
+SyslogLevelPrefix=no
+# systemd sends SIGTERM to sockunit serve alone, which stops the program. Processes that the program leaves go on, as
+# before.
+KillMode=process
+TimeoutStopSec=15s
+Restart=on-failure
+# Without a pause, what made it fail would do so again and again.
+RestartSec=10s
 "
-    )
+    );
+    service(attachment, "the program gets the listening socket", &start)
+}
+
+/// The rules that have a meaning for a program that gets the listening socket, and for datagrams, as options. Nothing is
+/// sent to clients that are refused.
+pub(super) fn event_options(rules: &ConnectionRules) -> Vec<String> {
+    let rules = ConnectionRules {
+        message: Vec::new(),
+        ..rules.clone()
+    };
+    rules.arguments().unwrap_or_default()
 }
 
 /// The program of the package for built-in services. Its socket keeps what arrives while it exits.
@@ -284,15 +253,8 @@ fn own(attachment: &Attachment) -> Imported {
 }
 
 /// The line that removes variables that only systemd sets, but for those that are set or passed on.
-pub(super) fn unset(
-    start: &Start,
-    more: &[&'static str],
-    keep: impl Fn(&str) -> bool,
-) -> Option<String> {
+pub(super) fn unset(more: &[&'static str], keep: impl Fn(&str) -> bool) -> Option<String> {
     let mut names: Vec<&str> = OF_USER.iter().chain(more).copied().collect();
-    if let Start::Waits(_) = start {
-        names.extend(OF_SOCKET.split(' '));
-    }
     names.retain(|name| !keep(name));
     names.sort_unstable();
     (!names.is_empty()).then(|| format!("UnsetEnvironment={}", names.join(" ")))

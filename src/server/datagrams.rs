@@ -1,95 +1,15 @@
-//! The datagrams of a socket on standard input, and the rules for their senders.
+//! The datagrams of a socket.
 
 use std::io::IoSliceMut;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg};
 
-use super::admission::{Admission, Limits, Refusal};
-use super::options::{Options, SharedLimits, WhenFull};
-use crate::connection::{Peer, poll_timeout};
-use crate::log::{Count, Log};
-
-/// How long [`wait_for_sender`] waits.
-const IDLE_TIME: Duration = Duration::from_secs(60);
-
-/// How often refused datagrams are logged.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
-
-/// The rules for senders.
-#[derive(Debug)]
-pub(crate) struct Senders(Admission);
-
-impl Senders {
-    pub(crate) fn new(limits: Limits) -> Senders {
-        // A datagram is no connection that stays open.
-        let options = Options {
-            shared: SharedLimits {
-                when_full: WhenFull::Refuse,
-                ..SharedLimits::default()
-            },
-            ..Options::default()
-        };
-        Senders(Admission::new(&options, limits))
-    }
-
-    /// Decides on a datagram from this sender.
-    ///
-    /// # Errors
-    ///
-    /// The reason to refuse it.
-    pub(crate) fn admit(&mut self, from: SocketAddr, now: Instant) -> Result<(), Refusal> {
-        let peer = Peer::tcp(from);
-        self.0.admit(peer, now)?;
-        self.0.release(peer);
-        Ok(())
-    }
-
-    /// Until when the rate limit matters to a new process.
-    pub(crate) fn limits_until(&self, now: Instant) -> Option<Instant> {
-        self.0.limits_until(now)
-    }
-}
-
-/// Waits for a datagram from a sender that the rules admit, and leaves it in the socket. Discards all
-/// others. Returns the sender, an IPv4-mapped address as IPv4; `None` if none arrives for a minute: systemd starts the service again for the next one.
-///
-/// # Errors
-///
-/// Those of poll(2) and recvmsg(2).
-pub(super) fn wait_for_sender(
-    socket: BorrowedFd<'_>,
-    limits: Limits,
-    log: &mut Log,
-) -> nix::Result<Option<SocketAddr>> {
-    let mut senders = Senders::new(limits);
-    let mut now = Instant::now();
-    let mut next_entry = now;
-    let mut refused = 0;
-    loop {
-        let next = receive(socket, &mut [], MsgFlags::MSG_PEEK, now + IDLE_TIME)?;
-        let Some((_, from)) = next else {
-            return Ok(None);
-        };
-        now = Instant::now();
-        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-        let Err(reason) = senders.admit(from, now) else {
-            return Ok(Some(from));
-        };
-        receive(socket, &mut [], MsgFlags::empty(), now)?;
-        refused += 1;
-        if now >= next_entry {
-            let count = Count(refused, "datagram");
-            log.notice(&format!("{count} refused, the last from {from}: {reason}"));
-            refused = 0;
-            next_entry = now + LOG_INTERVAL;
-        }
-    }
-}
+use crate::connection::poll_timeout;
 
 /// The length and the sender of the next datagram of an internet socket. `None` if there is none until
 /// `deadline`.

@@ -24,8 +24,12 @@ pub enum Error {
     NoListener,
     /// The program cannot be executed.
     Program(ProgramError),
-    /// The datagrams of a UDP socket cannot be received.
-    Datagrams(Errno),
+    /// With `--wait`, standard input is neither a listening socket nor a UDP socket.
+    NothingToWaitFor,
+    /// With `--wait`, there are access lists for a listening socket.
+    ListsOfListener,
+    /// With `--wait`, waiting failed.
+    Wait(io::Error),
     /// A banner cannot be read.
     Banner(PathBuf, io::Error),
     /// A banner has this many bytes, more than [`MAX_BANNER`].
@@ -50,7 +54,14 @@ impl fmt::Display for Error {
                 write!(f, "cannot open /dev/null as standard input: {error}")
             }
             Error::Program(error) => error.fmt(f),
-            Error::Datagrams(errno) => write!(f, "cannot receive a datagram: {}", errno.desc()),
+            Error::NothingToWaitFor => f.write_str(
+                "nothing to wait for: standard input is neither a listening socket nor a UDP socket \
+                 (StandardInput=socket in a service whose socket has Accept=no)",
+            ),
+            Error::ListsOfListener => f.write_str(
+                "cannot apply --allow and --deny to a listening socket with --wait: the program accepts the connections",
+            ),
+            Error::Wait(error) => write!(f, "cannot wait for connections or datagrams: {error}"),
             Error::Banner(path, error) => {
                 write!(f, "cannot read the banner: {}: {error}", path.display())
             }

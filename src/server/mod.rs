@@ -11,6 +11,7 @@ mod error;
 mod event_loop;
 mod handler;
 mod listener;
+mod one_program;
 mod options;
 mod programs;
 mod proxy;
@@ -38,9 +39,10 @@ use nix::unistd::{dup2_stdin, dup2_stdout};
 
 use self::admission::{Limits, RefusalMessages};
 use self::event_loop::Sockets;
+use self::one_program::{Kind, OneProgram};
 use self::programs::{Isolation, ProgramHandler, ProgramSpec, Timeouts};
 use self::sessions::SessionHandler;
-use crate::connection::{Stdio, is_udp_socket};
+use crate::connection::{Stdio, StdioError, is_udp_socket};
 use crate::log::{Log, Priority};
 use crate::session::Service;
 
@@ -68,8 +70,8 @@ pub fn serve_sessions<S: Service>(
 
 /// Starts a program for each connection, until SIGTERM or SIGINT, or until there was no connection
 /// for `--exit-idle-time`. Listens on the addresses of `--listen`, or else on the sockets that
-/// systemd passed; without either it serves `client`, the connection on standard input and output. If
-/// `client` is a UDP socket, starts the program once, for the first datagram that the rules admit.
+/// systemd passed; without either it serves `client`, the connection on standard input and output. With
+/// `--wait`, `client` is a listening or UDP socket, and the program gets it.
 ///
 /// Returns the exit status: for one connection that of its program, otherwise 0.
 ///
@@ -83,10 +85,8 @@ pub fn serve_programs(
     client: Option<BorrowedFd<'_>>,
     log: &mut Log,
 ) -> Result<u8, Error> {
-    if options.listen.is_empty() {
-        if let Some(socket) = client.filter(is_udp_socket) {
-            return start_on_datagram(program_options, socket, log);
-        }
+    if program_options.wait {
+        return wait(program_options, client, log).map(|()| 0);
     }
     let listeners = Listener::find(&options.listen)?;
     let sockets = match (listeners.is_empty(), Stdio::identify(client)) {
@@ -105,15 +105,8 @@ pub fn serve_programs(
     }
     let rules = &program_options.rules;
     let refused_banner = read_banners(&rules.refused_banner)?;
-    let limits = Limits {
-        rate: rules.rate,
-        rate_pause: rules.rate_pause.unwrap_or_default(),
-        max_load: rules.max_load,
-        access_times: rules.access_times.clone(),
-        allow: rules.allow.clone(),
-        deny: rules.deny.clone(),
-        messages: RefusalMessages::new(rules.message.clone(), refused_banner),
-    };
+    let messages = RefusalMessages::new(rules.message.clone(), refused_banner);
+    let limits = limits(rules, messages);
     let timeouts = Timeouts {
         idle: rules.idle_timeout,
         session: rules.time_limit,
@@ -155,27 +148,39 @@ pub fn serve_programs(
     })
 }
 
-/// Replaces this process by the program once a datagram arrives that the rules admit. The program gets the
-/// socket as it is, with the datagram.
-fn start_on_datagram(
+/// Starts the program for the socket on standard input, one process at a time.
+fn wait(
     options: &ProgramOptions,
-    socket: BorrowedFd<'_>,
+    socket: Option<BorrowedFd<'_>>,
     log: &mut Log,
-) -> Result<u8, Error> {
+) -> Result<(), Error> {
     // Priorities on the stream of standard error would be the program's too.
     log.use_journal_socket();
+    let socket = socket.ok_or(Error::NothingToWaitFor)?;
+    let kind = match Stdio::identify(Some(socket)) {
+        Err(StdioError::Listener) if options.rules.has_lists() => {
+            return Err(Error::ListsOfListener);
+        }
+        Err(StdioError::Listener) => Kind::Listener,
+        _ if is_udp_socket(&socket) => Kind::Datagrams,
+        _ => return Err(Error::NothingToWaitFor),
+    };
     let program = program(options)?;
-    let rules = &options.rules;
-    let limits = Limits {
+    let limits = limits(&options.rules, RefusalMessages::default());
+    OneProgram::new(socket, kind, program, limits, options.grace, log)
+        .and_then(OneProgram::serve)
+        .map_err(Error::Wait)
+}
+
+fn limits(rules: &ConnectionRules, messages: RefusalMessages) -> Limits {
+    Limits {
+        rate: rules.rate,
+        rate_pause: rules.rate_pause.unwrap_or_default(),
         max_load: rules.max_load,
         access_times: rules.access_times.clone(),
         allow: rules.allow.clone(),
         deny: rules.deny.clone(),
-        ..Limits::default()
-    };
-    match datagrams::wait_for_sender(socket, limits, log).map_err(Error::Datagrams)? {
-        Some(sender) => Err(program.exec(sender).into()),
-        None => Ok(0),
+        messages,
     }
 }
 

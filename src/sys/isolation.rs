@@ -139,14 +139,14 @@ pub(crate) fn limits_filter() -> [libc::sock_filter; FILTER_LENGTH] {
         load(low(0)),
         jump(0, 0, 8),
         load(low(1)),
-        jump(libc::RLIMIT_LOCKS as u32, 0, 7),
+        jump(libc::RLIMIT_LOCKS, 0, 7),
         load(low(2)),
         jump(0, 0, 4),
         load(high(2)),
         jump(0, 3, 2),
         // setrlimit(resource, new limit)
         load(low(0)),
-        jump(libc::RLIMIT_LOCKS as u32, 0, 1),
+        jump(libc::RLIMIT_LOCKS, 0, 1),
         action(libc::SECCOMP_RET_ERRNO | Errno::EPERM as u32),
         action(libc::SECCOMP_RET_ALLOW),
     ]

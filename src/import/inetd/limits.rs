@@ -20,15 +20,12 @@ impl Converter<'_> {
             }
             return (1, 1);
         }
-        if self.start != Start::Serve {
-            self.default(
-                Fate::Lost,
-                "limits",
-                "systemd starts the program whenever something arrives and it does not run",
-            );
+        let per_minute = limits.per_minute;
+        if let Start::Waits(_) = self.start {
+            self.starts(per_minute);
             return (1, 1);
         }
-        match limits.per_minute {
+        match per_minute {
             Some(0) => self.entry(Fate::Kept, ".0", "no limit"),
             Some(number) => self.per_minute(number),
             None => self.default(
@@ -66,6 +63,29 @@ impl Converter<'_> {
         }
         let max = max.unwrap_or(UNLIMITED);
         (max, per_source.unwrap_or(max))
+    }
+
+    /// The most starts in a minute of a program that gets the listening socket. Without a limit, one that does not
+    /// accept the connection would start again and again.
+    fn starts(&mut self, limit: Option<u32>) {
+        if limit == Some(0) {
+            self.entry(Fate::Kept, ".0", "no limit");
+            return;
+        }
+        let default = match self.service.dialect {
+            Dialect::OpenBsd | Dialect::FreeBsd => 256,
+            Dialect::Inetutils => 40,
+        };
+        let rate = limit.unwrap_or(default);
+        self.rules.rate = format!("{rate}/1min").parse().ok();
+        self.rules.rate_pause = Some(PAUSE);
+        let text = format!(
+            "--rate {rate}/1min and --rate-pause: in the pause, connections wait and datagrams are discarded; inetd closes the port"
+        );
+        match limit {
+            Some(_) => self.entry(Fate::Otherwise, &format!(".{rate}"), &text),
+            None => self.default(Fate::Otherwise, "limit per minute with wait", &text),
+        }
     }
 
     /// The most connections in a minute.

@@ -137,14 +137,15 @@ impl Converter<'_> {
             "standard error",
             "the journal; inetd passes the connection",
         );
+        self.default(Fate::Otherwise, "the process that listens", units::LISTENER);
         let environment = match self.start {
-            Start::Serve => {
+            Start::Serve | Start::Waits(Socket::Datagram) => {
                 "that of systemd, with PATH, which openbsd-inetd removes, and with REMOTE_ADDR, REMOTE_PORT and REMOTE_HOST"
             }
             _ => "that of systemd, with PATH, which openbsd-inetd removes",
         };
         self.default(Fate::Otherwise, "environment", environment);
-        let unset = units::unset(&self.start, &[], |_| false);
+        let unset = units::unset(&[], |_| false);
         self.imported.service.extend(unset);
     }
 
@@ -311,7 +312,7 @@ impl Converter<'_> {
         self.imported.program_name = Some(name);
         let starts = match self.start {
             Start::Serve => "sockunit serve starts it for each connection",
-            _ => "systemd starts it, and it gets the listening socket",
+            _ => "sockunit serve starts it with the listening socket",
         };
         self.entry(Fate::Kept, &path, starts);
         Some((path, words))

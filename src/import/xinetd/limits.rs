@@ -12,17 +12,15 @@ const CPS: (u32, u64) = (50, 10);
 impl Converter<'_> {
     /// The concurrency limits: of all connections, and of those of an address.
     pub(super) fn limits(&mut self) -> (u32, u32) {
-        if let Start::Waits(socket) = self.start {
-            self.one();
-            if socket == Socket::Datagram {
-                self.max_load();
-            }
-            return (1, 1);
-        }
         self.rate();
         self.max_load();
-        if self.start == Start::Datagrams {
-            self.instances("xinetd does not count datagrams");
+        let one = match self.start {
+            Start::Datagrams => Some("xinetd does not count datagrams"),
+            Start::Waits(_) => Some("one process runs at a time"),
+            Start::Serve | Start::Proxy(_) => None,
+        };
+        if let Some(text) = one {
+            self.instances(text);
             return (1, 1);
         }
         let option = match self.start {
@@ -41,19 +39,6 @@ impl Converter<'_> {
         }
         let instances = instances.unwrap_or(UNLIMITED);
         (instances, per_source.unwrap_or(instances))
-    }
-
-    /// The limits of a service of which one process runs at a time.
-    fn one(&mut self) {
-        self.instances("one process runs at a time");
-        let text = "systemd starts the program whenever something arrives and it does not run";
-        match self.service.setting("cps") {
-            Some(setting) => self.lost("cps", setting, text),
-            None => {
-                let what = "cps = 50 10 with wait = yes";
-                self.report.add(Fate::Lost, what, None, text);
-            }
-        }
     }
 
     /// Limits that never count more than one.
@@ -127,8 +112,11 @@ impl Converter<'_> {
         self.rules.rate = rate.to_string().parse().ok();
         self.rules.rate_pause = (pause > 0).then(|| Duration::from_secs(pause));
         let text = match self.start {
-            Start::Datagrams => {
+            Start::Datagrams | Start::Waits(Socket::Datagram) => {
                 "--rate and --rate-pause: datagrams get no answer in the pause; xinetd closes the port"
+            }
+            Start::Waits(Socket::Stream) => {
+                "--rate and --rate-pause: new connections wait in the pause; xinetd closes the port"
             }
             _ => {
                 "--rate and --rate-pause: new connections are closed at once in the pause; xinetd closes the port"
@@ -154,7 +142,7 @@ impl Converter<'_> {
         match load {
             Some(load) if load > 0.0 && load.is_finite() => {
                 self.rules.max_load = Some(load);
-                self.kept("max_load", setting, "--max-load");
+                self.waits_or_kept("max_load", setting, "--max-load");
             }
             _ => {
                 let why = format!("max_load = {value}: xinetd refuses every connection");

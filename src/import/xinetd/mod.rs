@@ -107,9 +107,6 @@ impl<'a> Converter<'a> {
         self.access(family);
         self.banners(user.as_deref());
         let (max_connections, per_source) = self.limits();
-        if self.built_in.is_none() {
-            self.received();
-        }
         self.log(name);
         self.rules.message = "all=".parse().into_iter().collect();
         let kind = match self.has_limits() && self.start == Start::Serve {

@@ -70,42 +70,31 @@ impl Converter<'_> {
                 "PassEnvironment= and UnsetEnvironment=; some variables of systemd remain, such as INVOCATION_ID",
             );
         }
-        let unset = units::unset(&self.start, more, |name| {
+        let unset = units::unset(more, |name| {
             let is_name = |other: &String| other == name;
             set.iter().any(is_name) || passed.iter().any(is_name)
         });
         self.imported.service.extend(unset);
-    }
-
-    /// What else the program finds that xinetd does not pass, or passes in another way.
-    pub(super) fn received(&mut self) {
         let (what, text) = match self.start {
-            Start::Serve => (
+            Start::Serve | Start::Waits(Socket::Datagram) => (
                 "REMOTE_HOST",
                 "an IPv4 address has no ::ffff: before it; REMOTE_ADDR and REMOTE_PORT are set too",
             ),
-            Start::Waits(_) if !self.checks_senders() => {
-                ("REMOTE_HOST with wait = yes", "it is not set")
-            }
-            Start::Waits(_) => (
-                "rules for datagrams",
-                "they apply to the datagram that starts the program, as under xinetd; REMOTE_HOST has the address of its sender, without ::ffff: before an IPv4 address, and REMOTE_ADDR and REMOTE_PORT are set too",
+            Start::Waits(Socket::Stream) => (
+                "REMOTE_HOST with wait = yes and stream sockets",
+                "it is not set",
             ),
             Start::Datagrams | Start::Proxy(_) => return,
         };
-        self.report.add(Fate::Otherwise, what, None, text);
-        self.report.add(
-            Fate::Otherwise,
+        let mut otherwise = |what: &str, text: &str| {
+            self.report.add(Fate::Otherwise, what, None, text);
+        };
+        otherwise(what, text);
+        otherwise(
             "standard error",
-            None,
             "the journal; xinetd passes the connection",
         );
-    }
-
-    /// Whether rules apply to the sender of the first datagram.
-    fn checks_senders(&self) -> bool {
-        self.start == Start::Waits(Socket::Datagram)
-            && !units::sender_options(&self.rules).is_empty()
+        otherwise("the process that listens", units::LISTENER);
     }
 
     /// umask, nice and resource limits.

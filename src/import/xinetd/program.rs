@@ -42,7 +42,7 @@ impl Converter<'_> {
             self.report.obstacle(why, None);
         }
         let starts = match self.start {
-            Start::Waits(_) => "systemd starts it",
+            Start::Waits(_) => "sockunit serve starts it",
             _ => "sockunit serve starts it for each connection",
         };
         self.kept("server", setting, starts);

@@ -6,18 +6,23 @@ use super::super::access::{self, Family, List};
 use super::super::units::{Socket, Start};
 use super::{Converter, Fate};
 use crate::server::MAX_BANNER;
+use crate::superserver::xinetd::Setting;
 
 impl Converter<'_> {
     /// Access lists, access times and the load limit.
     pub(super) fn access(&mut self, family: Family) {
-        match self.start {
-            Start::Waits(Socket::Stream) => self.listener(),
-            _ => {
-                self.only_from(family);
-                self.no_access(family);
-                self.access_times();
-            }
+        if self.start == Start::Waits(Socket::Stream) {
+            self.lists_of_listener();
+        } else {
+            self.only_from(family);
+            self.no_access(family);
         }
+        if self.start == Start::Waits(Socket::Datagram) && self.rules.has_lists() {
+            let text = "they apply to the datagram that starts the program, as under xinetd";
+            let what = "access lists for datagrams";
+            self.report.add(Fate::Kept, what, None, text);
+        }
+        self.access_times();
         if let Some(setting) = self.service.setting("deny_time") {
             self.kept(
                 "deny_time",
@@ -27,21 +32,24 @@ impl Converter<'_> {
         }
     }
 
-    /// The rules of a service whose program accepts connections itself.
-    fn listener(&mut self) {
+    /// The access lists of a service whose program accepts connections itself.
+    fn lists_of_listener(&mut self) {
         for name in ["only_from", "no_access"] {
             if let Some(setting) = self.service.setting(name) {
                 let text = "xinetd does not apply it to wait = yes and stream sockets, and the units do not either";
                 self.kept(name, setting, text);
             }
         }
-        for name in ["access_times", "max_load"] {
-            if self.service.setting(name).is_some() {
-                self.report.obstacle(
-                    format!("{name}: systemd starts the program at any time"),
-                    Some("remove it from the file if it does not matter"),
-                );
+    }
+
+    /// A rule that is kept. Connections that it refuses wait in the backlog if the program accepts them.
+    pub(super) fn waits_or_kept(&mut self, name: &str, setting: &Setting, text: &str) {
+        match self.start {
+            Start::Waits(Socket::Stream) => {
+                let text = format!("{text}; meanwhile, new connections wait in the backlog");
+                self.otherwise(name, setting, &text);
             }
+            _ => self.kept(name, setting, text),
         }
     }
 
@@ -109,7 +117,7 @@ impl Converter<'_> {
             }
         }
         let text = "--access-times, whose end is a minute later: xinetd includes the last minute";
-        self.kept("access_times", setting, text);
+        self.waits_or_kept("access_times", setting, text);
     }
 
     /// The files that are sent to clients.

@@ -166,6 +166,17 @@ impl Admission {
         Ok(())
     }
 
+    /// Decides on something that does not stay open, such as a datagram, and counts it toward the rates.
+    ///
+    /// # Errors
+    ///
+    /// The reason to refuse it.
+    pub fn admit_event(&mut self, peer: Peer, now: Instant) -> Result<(), Refusal> {
+        self.admit(peer, now)?;
+        self.release(peer);
+        Ok(())
+    }
+
     /// Counts a connection whose client is not known yet, or that has none: a check of the proxy. One proxy may have half of all connections in this state, so
     /// that it cannot keep out the clients of others.
     ///

@@ -15,18 +15,17 @@ use crate::server::proxy::Via;
 /// REMOTE_HOST as xinetd does; behind a proxy PROXY_ADDR and PROXY_PORT too.
 pub fn client_environment(id: ConnectionId, connection: RawFd) -> Vec<CString> {
     let mut variables = match id.peer {
-        Peer::Tcp(address) => remote_address(address)
-            .map(|(name, value)| assignment(name.as_bytes(), value.as_bytes()))
-            .into(),
+        Peer::Tcp(address) => remote_environment(address),
         // Few clients bind their socket to a path or an abstract name.
-        _ => vec![match getpeername::<UnixAddr>(connection) {
-            Ok(name) => match (name.path(), name.as_abstract()) {
+        _ => getpeername::<UnixAddr>(connection)
+            .ok()
+            .and_then(|name| match (name.path(), name.as_abstract()) {
                 (Some(path), _) => assignment(b"REMOTE_ADDR", path.as_os_str().as_encoded_bytes()),
                 (None, Some(name)) => assignment(b"REMOTE_ADDR", &[b"@", name].concat()),
                 (None, None) => None,
-            },
-            Err(_) => None,
-        }],
+            })
+            .into_iter()
+            .collect(),
     };
     if let Via::Proxy {
         proxy: Peer::Tcp(proxy),
@@ -34,18 +33,19 @@ pub fn client_environment(id: ConnectionId, connection: RawFd) -> Vec<CString> {
     } = id.via
     {
         let (ip, port) = (proxy.ip().to_string(), proxy.port().to_string());
-        variables.push(assignment(b"PROXY_ADDR", ip.as_bytes()));
-        variables.push(assignment(b"PROXY_PORT", port.as_bytes()));
+        variables.extend(assignment(b"PROXY_ADDR", ip.as_bytes()));
+        variables.extend(assignment(b"PROXY_PORT", port.as_bytes()));
     }
-    variables.into_iter().flatten().collect()
+    variables
 }
 
 /// The variables for a remote address.
-pub fn remote_address(address: SocketAddr) -> [(&'static str, String); 3] {
-    let ip = address.ip().to_string();
-    [
-        ("REMOTE_ADDR", ip.clone()),
-        ("REMOTE_PORT", address.port().to_string()),
-        ("REMOTE_HOST", ip),
-    ]
+pub fn remote_environment(address: SocketAddr) -> Vec<CString> {
+    let (ip, port) = (address.ip().to_string(), address.port().to_string());
+    let variables = [
+        assignment(b"REMOTE_ADDR", ip.as_bytes()),
+        assignment(b"REMOTE_PORT", port.as_bytes()),
+        assignment(b"REMOTE_HOST", ip.as_bytes()),
+    ];
+    variables.into_iter().flatten().collect()
 }

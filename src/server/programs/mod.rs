@@ -24,11 +24,13 @@ use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::Signal;
 
+pub use self::client::remote_environment;
 pub use self::connection::Timeouts;
 pub use self::isolation::Isolation;
 pub use self::options::{ConnectionRules, ProgramOptions};
 pub use self::program_spec::{ProgramError, ProgramSpec, file_name};
 pub use self::stop_reason::StopReason;
+pub use self::tag::Tag;
 pub use self::wait::ExitStatus;
 
 use self::client::client_environment;
@@ -37,7 +39,6 @@ use self::error_output::ErrorOutput;
 use self::processes::{Processes, ProgramEvent};
 use self::program_spec::user;
 use self::spawner::Spawner;
-use self::tag::Tag;
 use super::acceptor::RESOURCE_PAUSE;
 use super::connection_log::{ConnectionId, ConnectionLog};
 use super::end::End;

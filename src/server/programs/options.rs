@@ -69,6 +69,15 @@ pub struct ProgramOptions {
     /// and, from Linux 6.12 on, from sending them signals; none of them can gain privileges
     #[arg(long)]
     pub isolate: bool,
+    /// Have one program at a time use the socket on standard input, a listening or a UDP socket, as inetd does
+    /// with wait: start it when a connection or a datagram arrives, and again when one arrives after it has
+    /// exited; only --rate, --max-load, --access-times, --allow and --deny limit that
+    #[arg(long, conflicts_with_all = [
+        "accept_proxy", "banner", "exit_idle_time", "idle_timeout", "isolate", "listen", "max_connections", "message",
+        "penalty", "per_source", "proxy_timeout", "rate_per_source", "refused_banner", "source_prefix", "stop_timeout",
+        "time_limit", "when_full",
+    ])]
+    pub wait: bool,
     /// Pass this name to the program as its own (argv[0]) [default: PROGRAM]
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub program_name: Option<OsString>,
@@ -78,6 +87,11 @@ pub struct ProgramOptions {
 }
 
 impl ConnectionRules {
+    /// Whether there are access lists.
+    pub fn has_lists(&self) -> bool {
+        !(self.allow.is_empty() && self.deny.is_empty())
+    }
+
     /// The rules as arguments of `sockunit serve`. `None` if a path is not UTF-8.
     pub fn arguments(&self) -> Option<Vec<String>> {
         fn all<T: ToString>(values: &[T]) -> impl Iterator<Item = String> {

@@ -5,16 +5,12 @@ use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use nix::unistd::{AccessFlags, Pid, access, geteuid};
 
-use super::client::remote_address;
 use super::isolation::Isolation;
 use super::tag::Tag;
 use crate::sys::spawn::{NewProcess, spawn};
@@ -105,9 +101,7 @@ impl ProgramSpec {
                 .iter()
                 .map(|argument| c_string(argument))
                 .collect::<Result<_, _>>()?,
-            environment: inherited_variables()
-                .filter_map(|(name, value)| assignment(name.as_bytes(), value.as_bytes()))
-                .collect(),
+            environment: environment(),
             isolation: None,
             error_output: None,
             inherited_fds: inherited_fds(),
@@ -166,22 +160,6 @@ impl ProgramSpec {
             filter: isolation.map(Isolation::filter),
         })
     }
-
-    /// Replaces this process by the program, with the same standard streams and default signal
-    /// handling. The environment describes the sender of a datagram as it does a client. Returns only
-    /// if that failed.
-    pub fn exec(&self, sender: SocketAddr) -> ProgramError {
-        let text = |text: &CString| OsStr::from_bytes(text.as_bytes()).to_owned();
-        let path = PathBuf::from(text(&self.path));
-        let mut arguments = self.arguments.iter().map(text);
-        let mut command = Command::new(&path);
-        command.arg0(arguments.next().unwrap_or_default());
-        command.args(arguments).env_clear();
-        command
-            .envs(inherited_variables())
-            .envs(remote_address(sender));
-        ProgramError::Unusable(path, command.exec())
-    }
 }
 
 /// The user of this process, for messages. systemd sets its name.
@@ -215,11 +193,14 @@ fn check_executable(path: &Path) -> Result<(), ProgramError> {
 }
 
 /// The environment variables that programs inherit.
-fn inherited_variables() -> impl Iterator<Item = (OsString, OsString)> {
-    env::vars_os().filter(|(name, _)| {
-        let name = name.as_bytes();
-        !NOT_INHERITED.iter().any(|prefix| name.starts_with(prefix))
-    })
+fn environment() -> Vec<CString> {
+    env::vars_os()
+        .filter(|(name, _)| {
+            let name = name.as_bytes();
+            !NOT_INHERITED.iter().any(|prefix| name.starts_with(prefix))
+        })
+        .filter_map(|(name, value)| assignment(name.as_bytes(), value.as_bytes()))
+        .collect()
 }
 
 /// Returns `NAME=VALUE`; `None` if it contains a NUL byte.

@@ -19,6 +19,15 @@ use crate::sys;
 pub struct ExitStatus(i32);
 
 impl ExitStatus {
+    /// How this child ended, and waits for it. `None` if it runs.
+    pub fn of(pid: Pid) -> Option<ExitStatus> {
+        match sys::reap(pid) {
+            Ok(reaped) => reaped.map(|(_, status)| ExitStatus(status)),
+            // Somebody else has waited for it.
+            Err(_) => Some(ExitStatus::default()),
+        }
+    }
+
     /// The status as a shell has it: 128 and the number of the signal that killed the process.
     pub fn code(self) -> u8 {
         let ExitStatus(status) = self;

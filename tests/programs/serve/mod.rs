@@ -1,6 +1,5 @@
 //! `sockunit serve`.
 
-mod datagrams;
 mod end;
 mod limits;
 mod one;
@@ -9,6 +8,7 @@ mod program;
 mod proxy;
 mod sources;
 mod start;
+mod wait;
 
 use std::fs::{self, File};
 use std::io::Read;
