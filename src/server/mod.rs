@@ -124,7 +124,12 @@ pub fn serve_programs(
         let landlock = isolation.as_ref().map_err(|errno| *errno);
         if let Err(errno) = landlock.and_then(Isolation::ruleset) {
             let message = format!("cannot isolate connections completely: {}", errno.desc());
-            log.write(Priority::Error, &message);
+            // With a process for each connection, clients could fill the journal with it.
+            let priority = match one {
+                true => Priority::Info,
+                false => Priority::Error,
+            };
+            log.write(priority, &message);
         }
         if let Ok(isolation) = isolation {
             program.isolate(isolation);
