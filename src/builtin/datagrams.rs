@@ -14,7 +14,7 @@ use crate::clock;
 use crate::connection::Peer;
 use crate::log::{Count, Log};
 use crate::server::admission::Admission;
-use crate::server::datagrams::receive;
+use crate::server::datagrams::{Datagram, receive, tell_destinations};
 use crate::server::{self, SharedLimits, WhenFull};
 
 /// The longest datagram.
@@ -26,6 +26,7 @@ pub(super) fn serve(socket: BorrowedFd<'_>, options: Options, log: &mut Log) -> 
     let own = socket.try_clone_to_owned().map(UdpSocket::from);
     let own = own.and_then(|socket| socket.local_addr());
     let port = own.context("cannot read the address of the socket")?.port();
+    tell_destinations(socket).context("cannot set up the socket")?;
     let mut answers = Answers::new(options.built_in, options.edition, port);
     let mut admission = admission(options.rules);
     let mut buffer = vec![0; MAX];
@@ -35,12 +36,19 @@ pub(super) fn serve(socket: BorrowedFd<'_>, options: Options, log: &mut Log) -> 
         let limits = admission.limits_until(now).into_iter();
         let exit_at = limits.fold(now + options.idle_timeout, Instant::max);
         let next = receive(socket, &mut buffer, MsgFlags::empty(), exit_at);
-        let Some((length, from)) = next.context("cannot receive a datagram")? else {
+        let next = next.context("cannot receive a datagram")?;
+        let Some(Datagram {
+            length,
+            from,
+            is_for_many,
+        }) = next
+        else {
             break;
         };
         now = Instant::now();
         received += 1;
-        if admission.admit_event(Peer::tcp(from), now).is_err() {
+        // One datagram to many hosts would have an answer of each.
+        if is_for_many || admission.admit_event(Peer::tcp(from), now).is_err() {
             continue;
         }
         let time = || Timestamp::now().to_zoned(clock::local_zone());

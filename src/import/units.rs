@@ -111,7 +111,11 @@ fn socket(attachment: &Attachment, start: &Start) -> String {
     };
     let listen = listen_directives(attachment, key);
     let own = own(attachment);
-    let options: String = own.socket.iter().map(|line| format!("{line}\n")).collect();
+    let mut options: String = own.socket.iter().map(|line| format!("{line}\n")).collect();
+    if *start == Start::Datagrams {
+        options += "# The program answers nothing that was sent to a broadcast address, even if it has to be started first.\n\
+                    PassPacketInfo=yes\n";
+    }
     format!(
         "[Unit]
 Description={name} on {protocol} port {port}

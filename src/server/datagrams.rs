@@ -1,18 +1,45 @@
 //! The datagrams of a socket.
 
 use std::io::IoSliceMut;
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Instant;
 
+use nix::cmsg_space;
 use nix::errno::Errno;
+use nix::libc::{in_pktinfo, in6_pktinfo};
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg};
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, RecvMsg, SockaddrStorage, recvmsg, setsockopt, sockopt,
+};
 
 use crate::connection::poll_timeout;
 
-/// The length and the sender of the next datagram of an internet socket. `None` if there is none until
-/// `deadline`.
+/// What is known about a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Datagram {
+    /// The number of bytes that were received.
+    pub(crate) length: usize,
+    pub(crate) from: SocketAddr,
+    /// Whether it was sent to a broadcast or multicast address; false without [`tell_destinations`].
+    pub(crate) is_for_many: bool,
+}
+
+/// Has the kernel tell to which address a datagram was sent.
+///
+/// # Errors
+///
+/// See setsockopt(2).
+pub(crate) fn tell_destinations(socket: BorrowedFd<'_>) -> nix::Result<()> {
+    setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
+    match setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true) {
+        // It is an IPv4 socket.
+        Err(Errno::ENOPROTOOPT) => Ok(()),
+        result => result,
+    }
+}
+
+/// The next datagram of an internet socket. `None` if there is none until `deadline`.
 ///
 /// # Errors
 ///
@@ -22,7 +49,7 @@ pub(crate) fn receive(
     buffer: &mut [u8],
     flags: MsgFlags,
     deadline: Instant,
-) -> nix::Result<Option<(usize, SocketAddr)>> {
+) -> nix::Result<Option<Datagram>> {
     loop {
         let mut ready = [PollFd::new(socket, PollFlags::POLLIN)];
         match poll(&mut ready, poll_timeout(Some(deadline))) {
@@ -32,15 +59,40 @@ pub(crate) fn receive(
             Err(errno) => return Err(errno),
         }
         let mut buffers = [IoSliceMut::new(buffer)];
+        let mut control = cmsg_space!(in_pktinfo, in6_pktinfo);
         let flags = flags | MsgFlags::MSG_DONTWAIT;
-        let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut buffers, None, flags);
-        match message.map(|message| (message.bytes, message.address)) {
-            Ok((length, from)) => return Ok(from.and_then(internet).map(|from| (length, from))),
+        let fd = socket.as_raw_fd();
+        match recvmsg::<SockaddrStorage>(fd, &mut buffers, Some(&mut control), flags) {
+            Ok(message) => {
+                let is_for_many = is_for_many(&message)?;
+                let from = message.address.and_then(internet);
+                return Ok(from.map(|from| Datagram {
+                    length: message.bytes,
+                    from,
+                    is_for_many,
+                }));
+            }
             // One with a wrong checksum was ready, and is dropped.
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(errno) => return Err(errno),
         }
     }
+}
+
+/// Whether a datagram was sent to an address that several hosts have.
+fn is_for_many(message: &RecvMsg<'_, '_, SockaddrStorage>) -> nix::Result<bool> {
+    let is_for_many = |control| match control {
+        // The second address is the one of this host at which it arrived. It is 0 if that was before
+        // `tell_destinations`.
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            ![0, info.ipi_addr.s_addr].contains(&info.ipi_spec_dst.s_addr)
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => {
+            Ipv6Addr::from(info.ipi6_addr.s6_addr).is_multicast()
+        }
+        _ => false,
+    };
+    Ok(message.cmsgs()?.any(is_for_many))
 }
 
 /// The address and port of an internet socket.

@@ -15,7 +15,7 @@ use nix::sys::socket::MsgFlags;
 use nix::unistd::Pid;
 
 use super::admission::{Admission, Limits};
-use super::datagrams::receive;
+use super::datagrams::{Datagram, receive};
 use super::end::End;
 use super::programs::{ExitStatus, ProgramSpec, StopReason, Tag, remote_environment};
 use super::{Options, SharedLimits, WhenFull};
@@ -149,7 +149,8 @@ impl<'a> OneProgram<'a> {
 
     /// The sender of the next datagram, which stays in the socket. `None` if it was refused.
     fn sender(&mut self, now: Instant) -> io::Result<Option<SocketAddr>> {
-        let Some((_, from)) = receive(self.socket, &mut [], MsgFlags::MSG_PEEK, now)? else {
+        let datagram = receive(self.socket, &mut [], MsgFlags::MSG_PEEK, now)?;
+        let Some(Datagram { from, .. }) = datagram else {
             return Ok(None);
         };
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());

@@ -82,6 +82,28 @@ fn rules_and_limits_leave_datagrams_without_an_answer() {
 }
 
 #[test]
+fn a_datagram_to_a_broadcast_address_has_no_answer() {
+    let server = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_broadcast(true).unwrap();
+    let (journal, served) = start(&server, &["--idle-timeout", "200ms", "echo"]);
+    for (sent, to) in [
+        ("one", "127.0.0.1"),
+        ("all", "127.255.255.255"),
+        ("two", "127.0.0.1"),
+    ] {
+        client.send_to(sent.as_bytes(), (to, port)).unwrap();
+        if sent != "all" {
+            assert_eq!(receive(&client), sent.as_bytes());
+        }
+    }
+    assert!(served.ended().success());
+    assert_eq!(rest(journal), "<5>3 datagrams received, 2 answered\n");
+}
+
+#[test]
 fn daytime_and_time_answer_datagrams_that_are_long_enough() {
     for (service, length) in [("daytime", 26), ("time", 4)] {
         let (server, client) = sockets(Ipv4Addr::LOCALHOST);
