@@ -75,6 +75,8 @@ pub(crate) enum FaultKind {
     NoOpeningBrace,
     /// The file ends before the `}`.
     NoClosingBrace,
+    /// The next entry begins before a lone `}`.
+    NextEntry(Word),
     /// There is no `=`, `+=` or `-=` after the first word.
     NoOperator(Word),
     /// `port=80`
@@ -89,6 +91,9 @@ impl fmt::Display for Fault {
         match &self.kind {
             FaultKind::NoOpeningBrace => f.write_str("the next line is not a lone {"),
             FaultKind::NoClosingBrace => f.write_str("no line is a lone }"),
+            FaultKind::NextEntry(word) => {
+                write!(f, "no lone }} before the {word} in line {line}")
+            }
             FaultKind::NoOperator(word) => write!(f, "no operator after {word} in line {line}"),
             FaultKind::NoBlank(word) => {
                 write!(f, "no blank between {word} and the = in line {line}")

@@ -104,11 +104,11 @@ impl<'a> Parser<'a> {
             self.skip(&position, None, None);
             return;
         }
-        let fault = loop {
+        let (fault, next) = loop {
             let Some((number, line)) = self.lines.next() else {
                 let position = block.position.clone();
                 let kind = FaultKind::NoClosingBrace;
-                break Fault { position, kind };
+                break (Fault { position, kind }, None);
             };
             if is_lone(line, b'}') {
                 self.has_defaults |= is_defaults;
@@ -120,7 +120,15 @@ impl<'a> Parser<'a> {
             }
             match self.assignment(number, line) {
                 Ok(assignment) => block.assignments.push(assignment),
-                Err(fault) => break fault,
+                Err(Fault {
+                    position,
+                    kind: FaultKind::NoOperator(word),
+                }) if !is_defaults && is_keyword(&word) => {
+                    let next = word.is("service").then_some((number, line));
+                    let kind = FaultKind::NextEntry(word);
+                    break (Fault { position, kind }, next);
+                }
+                Err(fault) => break (fault, None),
             }
         };
         let position = fault.position.clone();
@@ -130,7 +138,7 @@ impl<'a> Parser<'a> {
             self.file.items.push(Item::Defaults(block));
         } else {
             block.fault = Some(fault);
-            self.skip(&position, Some(block), None);
+            self.skip(&position, Some(block), next);
         }
     }
 
@@ -236,6 +244,13 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// Whether a word can begin an entry.
+fn is_keyword(word: &Word) -> bool {
+    ["service", "defaults", "include", "includedir"]
+        .iter()
+        .any(|keyword| word.is(keyword))
+}
+
 fn empty() -> Word {
     Word {
         bytes: Vec::new(),
@@ -275,6 +290,27 @@ mod tests {
         let values = assignment.values.iter();
         let values: Vec<_> = values.map(|v| (v.to_string(), v.column)).collect();
         assert_eq!(values, [("-x".into(), 17), ("a=b".into(), 21)]);
+    }
+
+    #[test]
+    fn a_service_whose_predecessor_has_no_closing_brace_is_skipped_with_its_lines() {
+        let file =
+            parsed(b"service a\n{\n\tport = 1\nservice b\n{\n\tport = 2\n}\nservice c\n{\n}");
+        let [Item::Service(a), Item::Service(b), Item::Service(c)] = file.items.as_slice() else {
+            panic!("{file:?}");
+        };
+        let fault = |block: &Block| block.fault.as_ref().map(Fault::to_string);
+        assert_eq!(
+            fault(a).as_deref(),
+            Some("no lone } before the service in line 4")
+        );
+        assert_eq!(
+            fault(b).as_deref(),
+            Some("after the fault in line 4, xinetd skips all lines to the next lone }")
+        );
+        assert_eq!(fault(c), None);
+        let lengths = [a, b, c].map(|block| block.assignments.len());
+        assert_eq!(lengths, [1, 1, 0]);
     }
 
     #[test]
