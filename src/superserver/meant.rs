@@ -9,8 +9,8 @@ pub(crate) enum Reading {
     /// As xinetd reads them.
     #[default]
     AsXinetd,
-    /// A word that begins with `#` begins a comment, a mask in dots is a mask, and a service with a
-    /// port needs no entry in the services database.
+    /// A word that begins with `#` begins a comment, a mask in dots and /128 are masks, localhost stands
+    /// for 127.0.0.1 and ::1, and a service with a port needs no entry in the services database.
     AsMeant,
 }
 
@@ -18,7 +18,7 @@ pub(crate) enum Reading {
 pub(crate) fn differs(note: &NoteKind) -> bool {
     match note {
         NoteKind::WrongCount { comment, .. } => *comment,
-        NoteKind::CommentIsValue(_) => true,
+        NoteKind::CommentIsValue(_) | NoteKind::LocalhostByName => true,
         NoteKind::AddressMismatch(word, _) => prefix(word).is_some(),
         _ => false,
     }
@@ -42,27 +42,44 @@ pub(super) fn meant(item: Item) -> Item {
     }
 }
 
-/// Removes comments after values, and replaces masks.
+/// Removes comments after values, and replaces masks that xinetd does not read as such.
 fn plain(mut block: Block) -> Block {
     for line in &mut block.assignments {
         let mut values = line.values.iter();
         let comment = values.position(|word| word.bytes.starts_with(b"#"));
         line.values.truncate(comment.unwrap_or(line.values.len()));
         if line.name.is("only_from") || line.name.is("no_access") {
-            for word in &mut line.values {
-                if let Some(bytes) = prefix(word) {
-                    word.bytes = bytes;
-                }
-            }
+            let words = std::mem::take(&mut line.values);
+            line.values = words.into_iter().flat_map(addresses).collect();
         }
     }
     block
 }
 
-/// `ADDRESS/BITS` for an address with a mask in dots.
+/// Whether a word of an access list stands for the addresses of the system itself.
+pub(super) fn is_localhost(word: &Word) -> bool {
+    word.bytes == b"localhost"
+}
+
+/// The addresses that a word of an access list stands for.
+fn addresses(word: Word) -> Vec<Word> {
+    let bytes = match prefix(&word) {
+        Some(bytes) => vec![bytes],
+        None if is_localhost(&word) => vec![b"127.0.0.1".to_vec(), b"::1".to_vec()],
+        None => return vec![word],
+    };
+    let column = word.column;
+    let words = bytes.into_iter().map(|bytes| Word { bytes, column });
+    words.collect()
+}
+
+/// `ADDRESS/BITS` for an address with a mask in dots, and an IPv6 address alone instead of with /128.
 fn prefix(word: &Word) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(&word.bytes).ok()?;
     let (address, mask) = text.split_once('/')?;
+    if mask == "128" && address.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Some(address.into());
+    }
     let mask: std::net::Ipv4Addr = mask.parse().ok()?;
     let bits = mask.to_bits().leading_ones();
     let is_prefix = mask.to_bits().count_ones() == bits;

@@ -34,8 +34,8 @@ pub struct Options {
     /// that --disable-old switched off
     #[arg(long, conflicts_with_all = ["apply", "disable_old", "output", "paths"])]
     revert: bool,
-    /// Take comments after values, masks such as /255.255.255.0 and ports of unlisted services as their
-    /// author meant them; xinetd reads something else
+    /// Take comments after values, masks such as /255.255.255.0, localhost in access lists and ports of
+    /// unlisted services as their author meant them; xinetd reads something else
     #[arg(long)]
     as_meant: bool,
     /// Start the programs through tcpd, which applies the rules of /etc/hosts.allow and

@@ -10,6 +10,7 @@ use super::note::{Note, NoteKind};
 use super::refusal::Refusal;
 use super::value::{self, BadValue};
 use super::{Pattern, Setting};
+use crate::superserver::meant::is_localhost;
 use crate::superserver::{Position, System, Word};
 
 /// What services inherit from `defaults` when xinetd reads them: later defaults do not count, and lines of
@@ -155,6 +156,9 @@ impl Settings {
         for word in words {
             match address::parse(&word.bytes, system) {
                 Parsed::Patterns(patterns) => {
+                    if is_localhost(word) {
+                        self.note(line, NoteKind::LocalhostByName);
+                    }
                     pairs.extend(patterns.into_iter().map(|p| (word.clone(), p)));
                 }
                 Parsed::Mismatch(pattern, what) => {

@@ -59,6 +59,8 @@ pub(crate) enum NoteKind {
     AddressDropped(Word),
     /// `a.b.c.d/255.255.255.0`, or an IPv6 address with /128.
     AddressMismatch(Word, &'static str),
+    /// `localhost` in an access list.
+    LocalhostByName,
     /// `v6only = no`, which xinetd takes for `yes`.
     V6OnlyNo,
     /// `flags = NAMEINARGS` after `server_args`.
@@ -154,6 +156,9 @@ impl fmt::Display for Note {
                 write!(f, "xinetd drops {word} from the list: it has no address")
             }
             Kind::AddressMismatch(word, what) => write!(f, "xinetd takes {word} for {what}"),
+            Kind::LocalhostByName => f.write_str(
+                "xinetd compares localhost with the name of the client, which 127.0.0.1 does not have at an IPv6 socket",
+            ),
             Kind::V6OnlyNo => f.write_str("xinetd takes v6only = no for yes"),
             Kind::NameInArgsTooLate => f.write_str(
                 "flags = NAMEINARGS after server_args: the program gets none of its arguments",
@@ -175,10 +180,13 @@ impl fmt::Display for Note {
                 "{name} of defaults does not apply to the services in inetd.conf"
             ),
             Kind::TakenForNowait(word) => write!(f, "xinetd takes {word} for nowait"),
-            Kind::TooFewFields(found) => write!(
-                f,
-                "{found} fields, but a service has 6 or more: xinetd may crash on the line"
-            ),
+            Kind::TooFewFields(found) => {
+                let fields = if *found == 1 { "field" } else { "fields" };
+                write!(
+                    f,
+                    "{found} {fields}, but a service has 6 or more: xinetd may crash on the line"
+                )
+            }
             Kind::Recursion => f.write_str("the file includes itself"),
             Kind::Relative(word) => write!(
                 f,
