@@ -55,6 +55,8 @@ pub(crate) struct Service {
     pub(crate) socket_type: Word,
     /// `tcp`, `udp6`, `unix` and so on, without the buffer sizes that may follow after a comma.
     pub(crate) protocol: Word,
+    /// `rcvbuf=16k` and so on: what follows the protocol after a comma.
+    pub(crate) buffers: Option<Word>,
     pub(crate) families: Families,
     pub(crate) dialect: Dialect,
     /// The versions of an RPC service, such as `1-3`: they follow its name after a slash.
@@ -64,6 +66,8 @@ pub(crate) struct Service {
     pub(crate) limits: Limits,
     pub(crate) user: Word,
     pub(crate) group: Option<Word>,
+    /// The class of login.conf(5), which follows the user after a slash.
+    pub(crate) login_class: Option<Word>,
     /// The program, or `internal`, and its arguments, `argv[0]` first.
     pub(crate) program: Vec<Word>,
     /// Whether update-inetd(8) disabled it.
@@ -99,7 +103,8 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Problem::TooFewFields(found) => {
-                write!(f, "{found} fields, but a service has 6 or more")
+                let fields = if *found == 1 { "field" } else { "fields" };
+                write!(f, "{found} {fields}, but a service has 6 or more")
             }
             Problem::BadWait(word) => write!(f, "{word} is neither wait nor nowait"),
         }
@@ -186,11 +191,11 @@ fn service(
         (name, versions @ Some(_)) if rpc.is_some() => (name, versions),
         _ => (name, None),
     };
-    let protocol = match rpc {
-        Some(_) => part(protocol, b"rpc/".len()),
-        None => split(protocol, b',').0,
+    let (protocol, buffers) = match rpc {
+        Some(_) => (part(protocol, b"rpc/".len()), None),
+        None => split(protocol, b','),
     };
-    let (user, _login_class) = split(user, b'/');
+    let (user, login_class) = split(user, b'/');
     let (user, group) = match split(&user, b':') {
         (_, None) => split(&user, b'.'),
         with_group => with_group,
@@ -212,6 +217,7 @@ fn service(
         addresses,
         socket_type: socket_type.clone(),
         protocol,
+        buffers,
         families: Families::Each,
         dialect: Dialect::default(),
         rpc_versions,
@@ -219,6 +225,7 @@ fn service(
         limits,
         user,
         group,
+        login_class,
         program: program.to_vec(),
         is_disabled: false,
         port,
@@ -368,6 +375,8 @@ no-such-name stream tcp nowait root /bin/a
         let services = parsed(TEXT.as_bytes()).services;
         let celebs = &services[1];
         assert_eq!(celebs.protocol.to_string(), "tcp6");
+        let buffers = celebs.buffers.as_ref().unwrap();
+        assert_eq!(buffers.to_string(), "rcvbuf=16k");
         assert_eq!((celebs.waits, celebs.limits.per_minute), (false, Some(40)));
         let group = celebs.group.as_ref().unwrap();
         assert_eq!((celebs.user.is("nobody"), group.is("users")), (true, true));
@@ -382,6 +391,7 @@ no-such-name stream tcp nowait root /bin/a
             }
         );
         assert_eq!(echo.user.to_string(), "ann");
+        assert_eq!(echo.login_class.as_ref().unwrap().to_string(), "daemon");
         assert_eq!(echo.group.as_ref().unwrap().to_string(), "users");
         let rstatd = &services[5];
         assert_eq!(rstatd.rpc_versions.as_ref().unwrap().to_string(), "1-3");

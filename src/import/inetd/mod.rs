@@ -22,6 +22,9 @@ use crate::systemd::quote::can_be_program;
 
 pub(super) use socket::split;
 
+/// What to do with a program whose path systemd does not accept.
+const RENAME: &str = "rename it, or make a link to it";
+
 struct Converter<'a> {
     service: &'a Service,
     host: &'a dyn Host,
@@ -92,7 +95,7 @@ impl Converter<'_> {
         }
         self.unsupported();
         let port = self.port();
-        let listen = self.addresses();
+        let listen = self.socket();
         let (mut program, mut user, mut group) = (None, None, None);
         match self.built_in {
             Some(built_in) => self.built_in(built_in),
@@ -162,6 +165,7 @@ impl Converter<'_> {
 
     /// Kinds of services that have no units.
     fn unsupported(&mut self) {
+        self.login_class();
         let service = self.service;
         let is_internal = built_in::is_internal(service);
         if is_internal && self.built_in.is_none() {
@@ -211,6 +215,29 @@ impl Converter<'_> {
         }
     }
 
+    /// The class after the user, which is a part of the name to other programs than FreeBSD's inetd.
+    fn login_class(&mut self) {
+        let service = self.service;
+        let Some(class) = &service.login_class else {
+            return;
+        };
+        if service.dialect == Dialect::FreeBsd || built_in::is_internal(service) {
+            self.entry(
+                Fate::Kept,
+                &format!("/{class}"),
+                "Linux has no login classes",
+            );
+            return;
+        }
+        self.report.is_unserved = true;
+        let hint = format!("remove /{class}: only inetd of FreeBSD has login classes");
+        let why = match &service.group {
+            Some(group) => format!("there is no group {group}/{class}"),
+            None => format!("there is no user {}/{class}", service.user),
+        };
+        self.report.obstacle(why, Some(&hint));
+    }
+
     fn port(&mut self) -> Option<NonZeroU16> {
         let service = self.service;
         if service.is_not_listed() {
@@ -220,7 +247,7 @@ impl Converter<'_> {
                     "inetd does not serve it: {} is not in the services database",
                     service.name
                 ),
-                Some("write its port in its place"),
+                Some("add it to /etc/services, or write its port in its place"),
             );
         }
         let port = service.port.and_then(NonZeroU16::new)?;
@@ -295,8 +322,11 @@ impl Converter<'_> {
         let Some(path) = text(path).filter(|path| can_be_program(path) && path.starts_with('/'))
         else {
             if self.report.obstacles.is_empty() {
-                self.report
-                    .obstacle(format!("{path}: systemd accepts no such path"), None);
+                let (why, hint) = match path.bytes.starts_with(b"/") {
+                    true => ("systemd accepts no such path", RENAME),
+                    false => ("it is no absolute path", "write the path from / on"),
+                };
+                self.report.obstacle(format!("{path}: {why}"), Some(hint));
             }
             return None;
         };
@@ -310,11 +340,8 @@ impl Converter<'_> {
             false => words.remove(0),
         };
         self.imported.program_name = Some(name);
-        let starts = match self.start {
-            Start::Serve => "sockunit serve starts it for each connection",
-            _ => "sockunit serve starts it with the listening socket",
-        };
-        self.entry(Fate::Kept, &path, starts);
+        let line: Vec<_> = service.program.iter().map(Word::to_string).collect();
+        self.entry(Fate::Kept, &line.join(" "), "ExecStart=");
         Some((path, words))
     }
 }

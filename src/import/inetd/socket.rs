@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::super::report::Fate;
-use super::{Converter, built_in};
+use super::{Converter, Start, built_in};
 use crate::attach::ListenAddress;
 use crate::superserver::Word;
 use crate::superserver::inetd::{Families, Service};
@@ -45,7 +45,31 @@ fn is_localhost(word: &Word) -> bool {
 }
 
 impl Converter<'_> {
-    pub(super) fn addresses(&mut self) -> Option<Vec<ListenAddress>> {
+    /// The type of the socket, its addresses, the sizes of its buffers, and who gets it.
+    pub(super) fn socket(&mut self) -> Option<Vec<ListenAddress>> {
+        let service = self.service;
+        let listen = match service.socket_type.bytes.as_slice() {
+            b"dgram" => "ListenDatagram=",
+            _ => "ListenStream=",
+        };
+        self.entry(Fate::Kept, &service.socket_type.to_string(), listen);
+        let listen = self.addresses();
+        if let Some(buffers) = &service.buffers {
+            let text = "it has no effect in the inetd of Debian";
+            self.entry(Fate::Kept, &buffers.to_string(), text);
+        }
+        let wait = match (&self.start, self.built_in) {
+            (Start::Serve, None) => "sockunit serve starts the program for each connection",
+            (Start::Serve, Some(_)) => "one process serves all connections",
+            (Start::Datagrams, _) => "one process answers all datagrams",
+            _ => "sockunit serve starts the program with the listening socket",
+        };
+        let word = if service.waits { "wait" } else { "nowait" };
+        self.entry(Fate::Kept, word, wait);
+        listen
+    }
+
+    fn addresses(&mut self) -> Option<Vec<ListenAddress>> {
         let service = self.service;
         let protocol = service.protocol.to_string();
         if service.addresses.is_empty() {
