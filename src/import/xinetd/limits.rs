@@ -30,12 +30,14 @@ impl Converter<'_> {
         let instances = self.limit("instances", option);
         let per_source = self.limit("per_source", "--per-source");
         if instances.is_none() {
-            self.report.add(
-                Fate::Otherwise,
-                "instances = UNLIMITED",
-                None,
-                format!("at most {UNLIMITED} connections at once"),
-            );
+            let text = format!("at most {UNLIMITED} connections at once");
+            match self.service.setting("instances") {
+                Some(setting) => self.otherwise("instances", setting, &text),
+                None => {
+                    let what = "instances = UNLIMITED";
+                    self.report.add(Fate::Otherwise, what, None, text);
+                }
+            }
         }
         let instances = instances.unwrap_or(UNLIMITED);
         (instances, per_source.unwrap_or(instances))
@@ -63,6 +65,9 @@ impl Converter<'_> {
     fn limit(&mut self, name: &str, option: &str) -> Option<u32> {
         let (value, setting) = self.value(name)?;
         if value.eq_ignore_ascii_case("UNLIMITED") {
+            if name == "per_source" {
+                self.kept(name, setting, "no limit but that of all connections");
+            }
             return None;
         }
         match value.trim().parse::<i64>().map(u32::try_from) {

@@ -20,6 +20,15 @@ impl Converter<'_> {
             let Some(setting) = self.service.setting(attribute) else {
                 continue;
             };
+            if setting.values.is_empty() {
+                let which = match attribute {
+                    "log_on_success" => "accepted",
+                    _ => "refused",
+                };
+                let text = format!("xinetd logs no {which} connections; {journal}");
+                self.otherwise(attribute, setting, &text);
+                continue;
+            }
             let asks = setting.values.iter().any(|word| word.is("USERID"));
             match asks {
                 true => self.lost(

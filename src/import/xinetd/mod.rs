@@ -87,6 +87,7 @@ pub(super) fn convert(
 impl<'a> Converter<'a> {
     fn service(&mut self, name: Option<&ServiceName>) -> Option<units::Service> {
         self.refused();
+        self.not_disabled();
         if name.is_none() {
             self.report
                 .obstacle("no unit can have its name", Some("give it another id"));
@@ -149,7 +150,9 @@ impl<'a> Converter<'a> {
     /// Whether xinetd does not serve it.
     fn refused(&mut self) {
         let bad = self.service.notes.iter().find_map(|note| match &note.kind {
-            NoteKind::BadValue { .. } => Some((note.position.line, note.to_string())),
+            NoteKind::BadValue { attribute, why } => {
+                Some(format!("{attribute} in line {}: {why}", note.position.line))
+            }
             _ => None,
         });
         match &self.service.refusal {
@@ -167,13 +170,16 @@ impl<'a> Converter<'a> {
                 self.report.is_unserved = true;
                 let why = format!("xinetd does not serve it: {refusal}");
                 let hint = match superserver::serves(refusal) {
-                    true => "--as-meant imports it with its port; or correct the file",
+                    true => {
+                        "--as-meant imports it with its port; or set type = UNLISTED in the file"
+                    }
                     false if matches!(refusal, Refusal::Duplicate(_)) => {
                         "--disable-old switches it off with the other one, which xinetd serves"
                     }
                     false if self.service.is_inetd_line => {
                         "with -inetd_compat, a line has the name of a service, tcp or udp, and USER or USER.GROUP"
                     }
+                    false if matches!(refusal, Refusal::NotListed { .. }) => socket::UNLISTED,
                     false => "correct the file if it is meant to be served",
                 };
                 self.report.obstacle(why, Some(hint));
@@ -182,9 +188,22 @@ impl<'a> Converter<'a> {
             None => return,
         }
         self.report.is_unserved = true;
-        if let Some((line, note)) = bad {
-            let why = format!("xinetd would not serve it if it were enabled: line {line}: {note}");
+        if let Some(bad) = bad {
+            let why = format!("xinetd would not serve it if it were enabled: {bad}");
             self.report.obstacle(why, None);
+        }
+    }
+
+    /// `disable = no`, which is the default.
+    fn not_disabled(&mut self) {
+        let service = self.service;
+        let Some(setting) = service.setting("disable") else {
+            return;
+        };
+        match &service.refusal {
+            None => self.kept("disable", setting, "its socket is enabled"),
+            Some(Refusal::Disable(_)) => {}
+            Some(refusal) => self.kept("disable", setting, &refusal.to_string()),
         }
     }
 
@@ -210,7 +229,7 @@ impl<'a> Converter<'a> {
             (
                 has("flags", "IDONLY"),
                 "flags = IDONLY: no unit can ask the client's host for the user",
-                "without flags = IDONLY it would be open to more clients than before",
+                "remove the flag if clients without an ident server may connect too",
             ),
             (
                 has("flags", "LABELED"),
@@ -241,6 +260,9 @@ impl<'a> Converter<'a> {
     /// An attribute with its values, as the file has them.
     fn add(&mut self, fate: Fate, name: &str, setting: &Setting, text: &str) {
         let mut attribute = format!("{name} =");
+        if setting.values.is_empty() {
+            attribute = format!("{name} without a value");
+        }
         let mut last = None;
         for value in &setting.values {
             // A list in braces stands for several patterns.

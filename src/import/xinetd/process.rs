@@ -1,10 +1,12 @@
 //! What a program finds in its process: the environment, umask, nice and resource limits.
 
+use std::net::IpAddr;
+
 use super::super::text;
 use super::super::units::{self, Socket, Start};
 use super::{Converter, Fate};
 use crate::attach::Variable;
-use crate::superserver::xinetd::Setting;
+use crate::superserver::xinetd::{Address, Setting};
 use crate::systemd::quote::environment_word;
 
 /// Resource limits, and their directives.
@@ -28,22 +30,31 @@ impl Converter<'_> {
         let service = self.service;
         let mut set: Vec<String> = Vec::new();
         if let Some(setting) = service.setting("env") {
+            let mut refused = Vec::new();
             for word in &setting.values {
                 let Some(text) = text(word) else {
                     self.not_text(word);
                     continue;
                 };
                 if text.parse::<Variable>().is_err() {
-                    let why = format!("env = {word}: systemd accepts no such name of a variable");
-                    self.report
-                        .obstacle(why, Some("call the program from a script"));
+                    refused.push(text);
+                    continue;
                 }
                 let name = text.split('=').next().unwrap_or_default();
                 set.push(name.to_owned());
                 let line = format!("Environment={}", environment_word(&text));
                 self.imported.service.push(line);
             }
-            self.kept("env", setting, "Environment=");
+            match refused.is_empty() {
+                true => self.kept("env", setting, "Environment="),
+                false => {
+                    let text = format!(
+                        "systemd does not set {}: the name of a variable has only letters, digits and _; a script that starts the program can set it",
+                        refused.join(", ")
+                    );
+                    self.lost("env", setting, &text);
+                }
+            }
         }
         let mut passed: Vec<String> = Vec::new();
         let mut more: &[&str] = &[];
@@ -78,7 +89,13 @@ impl Converter<'_> {
         let (what, text) = match self.start {
             Start::Serve | Start::Waits(Socket::Datagram) => (
                 "REMOTE_HOST",
-                "an IPv4 address has no ::ffff: before it; REMOTE_ADDR and REMOTE_PORT are set too",
+                match self.service.socket.address {
+                    // The addresses of its clients are not mapped.
+                    Address::One(IpAddr::V4(_)) => "REMOTE_ADDR and REMOTE_PORT are set too",
+                    _ => {
+                        "an IPv4 address has no ::ffff: before it; REMOTE_ADDR and REMOTE_PORT are set too"
+                    }
+                },
             ),
             Start::Waits(Socket::Stream) => (
                 "REMOTE_HOST with wait = yes and stream sockets",

@@ -4,9 +4,13 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use super::super::units::{Socket, Start};
-use super::{Converter, Family};
+use super::{Converter, Family, has};
 use crate::attach::ListenAddress;
 use crate::superserver::xinetd::Address;
+
+/// What to do with a service that has no port.
+pub(super) const UNLISTED: &str =
+    "add its port to /etc/services, or set port and type = UNLISTED in the file";
 
 impl Converter<'_> {
     /// The port, the addresses, and the family of the clients' addresses.
@@ -18,6 +22,7 @@ impl Converter<'_> {
             _ => "ListenStream=",
         };
         let wait = match self.start {
+            Start::Serve if self.built_in.is_some() => "one process serves all connections",
             Start::Serve => "sockunit serve starts the program for each connection",
             Start::Waits(_) => "the program gets the listening socket",
             Start::Datagrams => "one process answers all datagrams",
@@ -50,7 +55,18 @@ impl Converter<'_> {
                 "port = 0: xinetd listens on a random port",
                 Some("give it a port"),
             ),
-            (None, _) => self.report.obstacle("it has no port", None),
+            (None, _) if !self.report.obstacles.is_empty() => {}
+            (None, _) if has(service, "type", "UNLISTED") => {
+                let why = "type = UNLISTED: it has no port";
+                self.report.obstacle(why, Some("give it a port"));
+            }
+            (None, _) => {
+                let why = format!(
+                    "it has no port, and {} is not in /etc/services",
+                    service.name
+                );
+                self.report.obstacle(why, Some(UNLISTED));
+            }
         }
         let (listen, family) = self.addresses();
         self.socket_options();
@@ -111,16 +127,14 @@ impl Converter<'_> {
         let Some(setting) = service.setting("flags") else {
             return;
         };
-        let mut words: Vec<String> = Vec::new();
+        let mut flags: Vec<String> = Vec::new();
         for word in &setting.values {
-            let flag = word.to_string().to_ascii_uppercase();
-            if words.contains(&flag) {
+            let flag = word.to_string();
+            let name = flag.to_ascii_uppercase();
+            if flags.contains(&name) {
                 continue;
             }
-            words.push(flag);
-        }
-        for flag in words {
-            let (fate, text) = match flag.as_str() {
+            let (fate, text) = match name.as_str() {
                 "NODELAY" => {
                     self.imported.socket.push("NoDelay=yes".into());
                     (super::Fate::Kept, "NoDelay=yes")
@@ -150,7 +164,7 @@ impl Converter<'_> {
                 "INTERCEPT" => {
                     self.report.obstacle(
                         "flags = INTERCEPT: xinetd checks each connection and datagram",
-                        Some("leave it out if the program itself knows its clients"),
+                        Some("remove the flag if the program itself checks its clients"),
                     );
                     continue;
                 }
@@ -159,6 +173,7 @@ impl Converter<'_> {
             let position = Some(&setting.position);
             self.report
                 .add(fate, format!("flags = {flag}"), position, text);
+            flags.push(name);
         }
     }
 }

@@ -51,9 +51,10 @@ impl Converter<'_> {
     }
 
     fn unknown(&mut self, what: &str, number: &str) {
+        let hint = format!("add a {what} with this number, or write the name of an existing one");
         self.report.obstacle(
             format!("{what} = {number}: systemd needs an entry for this number, and there is none"),
-            Some("give it the name of an existing one"),
+            Some(&hint),
         );
     }
 
