@@ -188,7 +188,8 @@ pub(super) fn opens<'a>(
     let is_v4 = matches!(&socket.address, Address::One(IpAddr::V4(_)));
     if is_v4 && settings.has("flags", "IPv6") {
         return Some(Refusal::Combination(
-            "bind has an IPv4 address, and flags has IPv6",
+            // It uses memory that it has not set, and so fails to bind, or listens on all addresses.
+            "bind has an IPv4 address, and flags has IPv6 (or it listens on all addresses, by chance)",
         ));
     }
     // Several datagram sockets can have the same port.
