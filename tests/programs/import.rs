@@ -2,8 +2,9 @@
 //!
 //! Each directory of tests/golden/import is a system with a few users and programs (see [`base`]) and its
 //! own etc; a file `programs` has the paths of more programs, and a file `options` further arguments. The
-//! trees `debian-…` have what packages of Debian 12 and 13 ship in xinetd.d or add to inetd.conf. After an
-//! intended change, `SOCKUNIT_BLESS=1 cargo test golden` writes the files expected.txt; read the difference.
+//! trees `debian-…` have what packages of Debian 12 and 13 ship in xinetd.d or add to inetd.conf, and
+//! `public…` what files in use often have. After an intended change, `SOCKUNIT_BLESS=1 cargo test golden`
+//! writes the files expected.txt; read the difference.
 
 use std::fs;
 use std::path::Path;
