@@ -35,6 +35,10 @@ pub(super) fn list(patterns: &[Pattern], family: Family) -> List {
             }
             Pattern::V6 { .. } if family == Family::V4 => {}
             Pattern::V6 { address, mask } => list.v6(*address, *mask),
+            // The name that 127.0.0.1 has on every system. As an IPv6 socket has it, the address has none.
+            Pattern::Host(name) if name == b"localhost" && family == Family::V4 => {
+                list.add(Network::of(Ipv4Addr::LOCALHOST.into(), 32));
+            }
             Pattern::Host(name) => list.hosts.push(String::from_utf8_lossy(name).into_owned()),
             Pattern::Nothing => {}
         }

@@ -21,7 +21,7 @@ use crate::builtin::BuiltIn;
 use crate::server::{ConnectionRules, SharedLimits};
 use crate::services::ServiceName;
 use crate::superserver::switch::Entry;
-use crate::superserver::xinetd::{NoteKind, Refusal, Service, Setting};
+use crate::superserver::xinetd::{Note, NoteKind, Refusal, Service, Setting};
 use crate::superserver::{self, Word};
 
 /// A service of xinetd on its way to units.
@@ -36,6 +36,8 @@ struct Converter<'a> {
     /// A service that xinetd itself serves, and that a program of the package can serve.
     built_in: Option<BuiltIn>,
     start: Start,
+    /// `None` before its socket is converted.
+    family: Option<Family>,
 }
 
 /// Converts a service. Without a name it has no units.
@@ -58,8 +60,10 @@ pub(super) fn convert(
         },
         built_in: built_in::of(service),
         start: Start::Serve,
+        family: None,
     };
     let units = converter.service(name.as_ref());
+    let family = converter.family;
     let switched_off = service.refusal.as_ref().filter(|why| why.is_disabled());
     let switched_off = switched_off.map(ToString::to_string);
     finish(converter.report, units, |units, report| Conversion {
@@ -78,7 +82,9 @@ pub(super) fn convert(
         units,
         report,
         notes: {
-            let notes = service.notes.iter();
+            let is_v4 = family == Some(Family::V4);
+            let about_v6 = |note: &&Note| is_v4 && note.kind == NoteKind::LocalhostByName;
+            let notes = service.notes.iter().filter(|note| !about_v6(note));
             notes.map(noted).collect()
         },
     })
@@ -95,6 +101,7 @@ impl<'a> Converter<'a> {
         self.unsupported();
         self.start = self.start();
         let (port, listen, family) = self.socket();
+        self.family = Some(family);
         let (mut program, mut user, mut group) = (None, None, None);
         match self.built_in {
             Some(built_in) => self.built_in(built_in),

@@ -1,5 +1,7 @@
 //! What starts the program of a service.
 
+use std::net::IpAddr;
+
 use super::super::units::{Socket, Start};
 use super::{Converter, has, text};
 
@@ -93,18 +95,22 @@ impl Converter<'_> {
             let why = format!("redirect = {host} {port}: it cannot be read");
             self.report.obstacle(why, Some("write a host and a port"));
         }
-        let lookup =
-            "a name is looked up for each connection, not once, and may have IPv6 addresses";
+        let lookup = match host.parse::<IpAddr>() {
+            Ok(_) => "",
+            Err(_) => {
+                "; the name is looked up for each connection, not once, and may have IPv6 addresses"
+            }
+        };
         match self.start {
             Start::Proxy(_) => {
-                let text = format!("systemd-socket-proxyd; {lookup}");
+                let text = format!("systemd-socket-proxyd{lookup}");
                 self.otherwise("redirect", setting, &text);
                 self.wrapper_rules();
                 Some((String::new(), Vec::new()))
             }
             _ => {
                 let text = format!(
-                    "sockunit connect for each connection; {lookup}, and a client that half-closes gets the answer"
+                    "sockunit connect for each connection{lookup}; a client that half-closes gets the answer"
                 );
                 self.otherwise("redirect", setting, &text);
                 self.wrapper_rules();
