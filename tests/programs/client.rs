@@ -88,13 +88,14 @@ impl Client {
         });
     }
 
-    /// The peak resident memory in KiB; `None` after the client has exited.
+    /// The peak resident memory in KiB, without that of the program's own file; `None` after the client has exited.
     pub fn peak(&self) -> Option<u64> {
         let status = self.proc_file("status");
-        let peak = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))?;
-        Some(peak.trim().trim_end_matches(" kB").parse().unwrap())
+        let value = |name: &str| -> Option<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            Some(line.trim().trim_end_matches(" kB").parse().unwrap())
+        };
+        Some(value("VmHWM:")?.saturating_sub(value("RssFile:")?))
     }
 
     fn proc_file(&self, name: &str) -> String {
