@@ -265,10 +265,16 @@ impl Applier<'_> {
         let ports = Ports::of(&service.units);
         let deadline = Instant::now() + PATIENCE;
         while let Some(port) = ports.in_use() {
-            if Instant::now() > deadline {
-                return Err(ApplyError::PortInUse(port));
+            if Instant::now() <= deadline {
+                thread::sleep(PAUSE);
+                continue;
             }
-            thread::sleep(PAUSE);
+            // A program with wait keeps its socket until it exits, some for minutes or for ever. It goes on with
+            // what it has received, and a new process gets the datagrams that arrive from now on.
+            match ports.can_be_shared() {
+                true => break,
+                false => return Err(ApplyError::PortInUse(port)),
+            }
         }
         manager.start(&socket)?;
         Ok(Done::Started)

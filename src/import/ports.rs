@@ -61,6 +61,13 @@ impl Ports {
         found.map(|found| found.address.port())
     }
 
+    /// Whether systemd can listen beside the sockets that have these addresses, and gets the datagrams.
+    pub(super) fn can_be_shared(&self) -> bool {
+        let mut addresses = self.0.iter();
+        addresses
+            .all(|one| one.kind == SockType::Datagram && bind::can_share(one.address, one.only_v6))
+    }
+
     /// A port that the other service has too, at an address that only one of them can have.
     pub(super) fn shared_with(&self, other: &Ports) -> Option<u16> {
         let mut addresses = self.0.iter();
@@ -159,5 +166,24 @@ mod tests {
             ports(&format!("ListenStream=127.0.0.1:{port}")).in_use(),
             None
         );
+    }
+
+    #[test]
+    fn the_port_of_a_program_with_wait_can_be_shared_if_it_is_for_datagrams() {
+        use nix::sys::socket::{setsockopt, sockopt};
+
+        let old = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = old.local_addr().unwrap().port();
+        let datagrams = ports(&format!("ListenDatagram=127.0.0.1:{port}"));
+        assert!(!datagrams.can_be_shared());
+        // As inetd and xinetd do before they bind it.
+        setsockopt(&old, sockopt::ReuseAddr, &true).unwrap();
+        assert!(datagrams.can_be_shared());
+        assert_eq!(datagrams.in_use(), Some(port));
+
+        let old = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = old.local_addr().unwrap().port();
+        let stream = ports(&format!("ListenStream=127.0.0.1:{port}"));
+        assert!(!stream.can_be_shared());
     }
 }
