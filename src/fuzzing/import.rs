@@ -66,6 +66,10 @@ impl Host for Everything {
         None
     }
 
+    fn has_ipv6(&self) -> bool {
+        true
+    }
+
     fn inside(&self, path: &Path) -> PathBuf {
         path.into()
     }

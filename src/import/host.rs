@@ -53,6 +53,9 @@ pub(crate) trait Host {
     /// Whether the program runs and reads its files; `None` if that cannot be known.
     fn runs(&self, program: SuperServer) -> Option<bool>;
 
+    /// Whether its kernel has IPv6, as far as that can be known.
+    fn has_ipv6(&self) -> bool;
+
     /// A file as it is in that system.
     fn inside(&self, path: &Path) -> PathBuf;
 }
@@ -170,6 +173,11 @@ impl Host for Root<'_> {
                 Some(false)
             }
         }
+    }
+
+    fn has_ipv6(&self) -> bool {
+        let network = self.place.root.join("proc/net");
+        !network.exists() || network.join("if_inet6").exists()
     }
 
     fn inside(&self, path: &Path) -> PathBuf {

@@ -80,6 +80,12 @@ impl Machine {
         Machine::start_image(&format!("{}-sockets", release.name())).with_package()
     }
 
+    /// As `installed`, with the files of Debian packages that have services for xinetd and inetd, for apt-get.
+    #[cfg(feature = "superservers")]
+    pub fn with_superserver_packages(release: Release) -> Machine {
+        Machine::start_image(&format!("{}-superservers", release.name())).with_package()
+    }
+
     fn with_package(self) -> Machine {
         let machine = self;
         // dpkg takes half a second less than apt-get, and most tests do not test the installation.

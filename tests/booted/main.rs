@@ -75,6 +75,8 @@ mod serve;
 mod session;
 mod shared;
 mod status;
+#[cfg(feature = "superservers")]
+mod superservers;
 #[path = "../support/mod.rs"]
 mod support;
 mod sweep;

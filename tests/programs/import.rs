@@ -306,6 +306,23 @@ fn a_service_that_xinetd_serves_is_installed_only_if_it_is_switched_off_there() 
 }
 
 #[test]
+fn a_line_of_inetd_has_a_socket_for_each_family_if_the_system_has_ipv6() {
+    let tree = base("families");
+    let lines = "finger stream tcp nowait nobody /bin/cat cat\nhttp stream tcp46 nowait nobody /bin/cat cat\n";
+    tree.write("etc/inetd.conf", lines);
+    let each = "\nListenStream=0.0.0.0:79\nListenStream=[::]:79\nBindIPv6Only=ipv6-only\n";
+    let (text, _) = imported(&tree, &[]);
+    assert!(text.contains(each), "{text}");
+    // The kernel has no IPv6: systemd listens on all addresses that there are.
+    tree.write("proc/net/tcp", "");
+    let (text, _) = imported(&tree, &[]);
+    assert!(text.contains("\nListenStream=79\n"), "{text}");
+    tree.write("proc/net/if_inet6", "");
+    let (text, _) = imported(&tree, &[]);
+    assert!(text.contains(each), "{text}");
+}
+
+#[test]
 fn edited_units_are_not_replaced() {
     let tree = both("edited");
     let socket = "etc/systemd/system/one.socket";

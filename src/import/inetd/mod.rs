@@ -190,7 +190,8 @@ impl Converter<'_> {
             (
                 is_rpc,
                 "systemd does not register services with rpcbind",
-                "run the server as a service of its own: RPC servers register themselves",
+                "run the server as a service of its own: RPC servers register themselves. Restart openbsd-inetd after --apply: it \
+                 loses the registrations of RPC services when it reads its file again",
             ),
             (
                 !is_rpc && !is_known,

@@ -88,7 +88,13 @@ impl Converter<'_> {
             };
             let what = format!("the address of the socket: {what}");
             self.entry(Fate::Kept, &protocol, &what);
-            return Some(vec![listen]);
+            return Some(match self.has_socket_for_each_family() {
+                true => vec![
+                    ListenAddress::Ip(Ipv4Addr::UNSPECIFIED.into(), None),
+                    ListenAddress::Ip(Ipv6Addr::UNSPECIFIED.into(), None),
+                ],
+                false => vec![listen],
+            });
         }
         let mut listen = Vec::new();
         for word in &service.addresses {
@@ -103,6 +109,16 @@ impl Converter<'_> {
         }
         self.entry(Fate::Kept, &protocol, "the addresses before the name");
         Some(listen)
+    }
+}
+
+impl Converter<'_> {
+    /// Whether the program is to see the addresses of IPv4 clients as such, as under openbsd-inetd: amandad, rexecd and
+    /// cfingerd do not understand `::ffff:192.0.2.1`. Without IPv6, systemd cannot listen on `[::]`.
+    fn has_socket_for_each_family(&self) -> bool {
+        self.service.families == Families::Each
+            && !built_in::is_internal(self.service)
+            && self.host.has_ipv6()
     }
 }
 
