@@ -21,7 +21,7 @@ impl SuperServer {
         }
     }
 
-    fn unit(self) -> &'static str {
+    pub fn unit(self) -> &'static str {
         match self {
             SuperServer::OpenbsdInetd => "inetd.service",
             SuperServer::InetutilsInetd => "inetutils-inetd.service",

@@ -32,9 +32,8 @@ pub enum Sees {
     Answer(&'static str),
     /// The end of the connection, because the program needs what this test does not set up.
     Nothing(&'static str),
-    /// What the program writes to standard error, with this text. It is in the journal after the import, as the report
-    /// says, and the client sees nothing.
-    Complaint(&'static str),
+    /// A byte of the program's standard error, and then an answer with this text; without the byte after the import.
+    AfterByte(&'static str, &'static str),
 }
 
 impl Ask {
