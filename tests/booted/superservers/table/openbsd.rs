@@ -312,7 +312,7 @@ sslh sslh/inetd_or_standalone select from inetd
             "/usr/sbin/saned",
             // The protocol's first request, with its version and a user.
             Stream(b"\0\0\0\0\x01\0\0\x03\0\0\0\x05root\0"),
-            Answer("\\x01\\x01\\x00\\x03"),
+            Answer("\\x00\\x03"),
         ),
         service(
             "sendfile",

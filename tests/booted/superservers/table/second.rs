@@ -38,11 +38,12 @@ solid-pop3d solid-pop3d/run_mode select inetd
 ",
     set_up: "useradd --create-home --shell /bin/bash ann; echo ann:secret | chpasswd
         echo localhost ann >/home/ann/.rhosts; chown ann: /home/ann/.rhosts; chmod 600 /home/ann/.rhosts
-        for unit in dicod.service saned.socket scanbd.service scanbm.socket; do
+        for unit in dicod.socket dicod.service saned.socket scanbd.service scanbm.socket; do
             systemctl stop $unit 2>/dev/null || :
         done
         update-inetd --enable dict,ntalk,ftp,pop3
-        sed -i 's/^#krb_prop/krb_prop/' /etc/inetd.conf",
+        # update-inetd has enabled the line of sane-utils in the place of scanbd's.
+        sed -i 's/^#krb_prop/krb_prop/; /^sane-port/s/nowait.*/nowait saned \\/usr\\/sbin\\/scanbm scanbm/' /etc/inetd.conf",
     services: &[
         service(
             "bidentd",
@@ -64,7 +65,7 @@ solid-pop3d solid-pop3d/run_mode select inetd
             ("dict", 2628),
             "/usr/bin/dicod",
             Stream(b"SHOW DB\r\nQUIT\r\n"),
-            Answer("220 "),
+            Nothing("its line has the option in the place of the program's name"),
         ),
         service(
             "heimdal-kdc",
@@ -113,7 +114,7 @@ solid-pop3d solid-pop3d/run_mode select inetd
             ("sane-port", 6566),
             "/usr/sbin/scanbm",
             Stream(b"\0\0\0\0\x01\0\0\x03\0\0\0\x05root\0"),
-            Nothing("scanbd does not run"),
+            Answer("\\x00\\x03"),
         ),
         service(
             "skksearch",

@@ -29,7 +29,7 @@ pub const XINETD: Group = Group {
     set_up: "echo localhost root amdump noop >/var/backups/.amandahosts; chown backup: /var/backups/.amandahosts
         chmod 600 /var/backups/.amandahosts
         mkdir -p /srv/gopher; echo hole >/srv/gopher/gophermap
-        for unit in gophernicus.socket firebird3.0.service firebird4.0.service csync2.socket dicod.service; do
+        for unit in gophernicus.socket firebird3.0.service firebird4.0.service csync2.socket dicod.socket dicod.service; do
             systemctl stop $unit 2>/dev/null || :
         done
         cd /etc/xinetd.d; rm -f *-udp servers services /etc/inetd.conf
