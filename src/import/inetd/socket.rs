@@ -110,9 +110,7 @@ impl Converter<'_> {
         self.entry(Fate::Kept, &protocol, "the addresses before the name");
         Some(listen)
     }
-}
 
-impl Converter<'_> {
     /// Whether the program is to see the addresses of IPv4 clients as such, as under openbsd-inetd: amandad, rexecd and
     /// cfingerd do not understand `::ffff:192.0.2.1`. Without IPv6, systemd cannot listen on `[::]`.
     fn has_socket_for_each_family(&self) -> bool {
