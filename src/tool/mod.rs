@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn json_has_no_character_that_a_terminal_acts_on_and_reads_back_the_same() {
         // say_json prints; what it escapes is what is_unprintable says.
-        for c in ['\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}'] {
+        for c in ['\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}', '\u{e0001}'] {
             assert!(is_unprintable(c), "{c:?}");
         }
         for c in ['a', 'é', '漢', ' '] {
