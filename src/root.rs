@@ -4,6 +4,7 @@
 //! opened once, without blocking, and only if it is a regular one; how much is read is bounded; a
 //! directory is opened before something in it is changed.
 
+mod attributes;
 mod replacement;
 
 use std::collections::VecDeque;
@@ -202,6 +203,11 @@ pub fn read(root: &Path, path: &Path) -> io::Result<Vec<u8>> {
             };
         }
     };
+    read_all(&file)
+}
+
+/// The bytes of an open file.
+fn read_all(file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > MAX_SIZE {

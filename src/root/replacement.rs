@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -11,7 +11,11 @@ use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
-use super::{open_directory, sync, temporary_name};
+use super::attributes;
+use super::{open_directory, read_all, sync, temporary_name};
+
+/// Read, write and execute. A write to a file clears the other bits of its mode.
+const PERMISSIONS: u32 = 0o777;
 
 /// A regular file that may be replaced, opened once. The new file is written beside it, always under the same
 /// name, so that the next run removes what a killed run has left.
@@ -19,6 +23,7 @@ pub struct Replaceable<'d> {
     directory: &'d File,
     name: OsString,
     temporary: OsString,
+    file: File,
     stat: FileStat,
     /// Its text.
     pub text: Vec<u8>,
@@ -29,26 +34,27 @@ impl Replaceable<'_> {
     ///
     /// # Errors
     ///
-    /// Those of open(2) without following a symbolic link, and of read(2).
+    /// Those of open(2) without following a symbolic link, and of read(2), or it has more than 16 MiB.
     pub fn open<'d>(directory: &'d File, name: &OsStr) -> io::Result<Option<Replaceable<'d>>> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let mut file = File::from(openat(directory, name, flags, Mode::empty())?);
+        let file = File::from(openat(directory, name, flags, Mode::empty())?);
         let stat = fstat(file.as_fd())?;
         if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
             return Ok(None);
         }
-        let mut text = Vec::new();
-        file.read_to_end(&mut text)?;
+        let text = read_all(&file)?;
         Ok(Some(Replaceable {
             directory,
             name: name.into(),
             temporary: temporary_name(name),
+            file,
             stat,
             text,
         }))
     }
 
-    /// Writes a new file and renames it over the old one, whose owner and mode it gets.
+    /// Writes a new file and renames it over the old one, whose owner, mode, access control list and
+    /// other extended attributes it gets.
     ///
     /// # Errors
     ///
@@ -79,7 +85,7 @@ impl Replaceable<'_> {
         written.and(removed)
     }
 
-    /// Writes the new file, with the owner and the mode of the old one.
+    /// Writes the new file, with the owner, the mode and the extended attributes of the old one.
     fn write(&self, text: &[u8]) -> io::Result<()> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
@@ -91,8 +97,10 @@ impl Replaceable<'_> {
             Gid::from_raw(self.stat.st_gid),
         );
         fchown(&new, Some(user), Some(group))?;
-        // After the owner, because a change of owner clears bits of the mode.
-        fchmod(&new, Mode::from_bits_truncate(self.stat.st_mode))?;
+        // Before the mode: without the access control list, its group bits would be rights of the group.
+        attributes::copy(&self.file, &new)?;
+        let mode = Mode::from_bits_truncate(self.stat.st_mode & PERMISSIONS);
+        fchmod(&new, mode)?;
         new.sync_all()
     }
 }
@@ -135,4 +143,103 @@ pub fn replace_file(
     remove_temporary(&directory, name)?;
     old.replace(&text)?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use nix::unistd::mkfifo;
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+
+    use super::*;
+    use crate::tree::Tree;
+
+    const ACCESS: &str = "system.posix_acl_access";
+    const DEFAULT: &str = "system.posix_acl_default";
+
+    /// Sets a list for the owner, the user 1000, the group, the mask and others, as acl(5) orders them. It
+    /// needs a file system with access control lists, as ext4, XFS, Btrfs and tmpfs are.
+    #[track_caller]
+    fn set_list(path: &Path, name: &str, permissions: [u16; 5]) -> Vec<u8> {
+        let mut list = 2u32.to_le_bytes().to_vec();
+        for (tag, permission) in [1u16, 2, 4, 0x10, 0x20].into_iter().zip(permissions) {
+            let id: u32 = if tag == 2 { 1000 } else { u32::MAX };
+            list.extend(tag.to_le_bytes());
+            list.extend(permission.to_le_bytes());
+            list.extend(id.to_le_bytes());
+        }
+        setxattr(path, name, &list, XattrFlags::empty()).unwrap();
+        list
+    }
+
+    fn list_of(path: &Path) -> Option<Vec<u8>> {
+        let mut list = vec![0; 100];
+        let length = getxattr(path, ACCESS, &mut list[..]).ok()?;
+        list.truncate(length);
+        Some(list)
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn replaced(tree: &Tree) -> io::Result<bool> {
+        let path = tree.path("etc/file");
+        replace_file(tree.root(), &path, |_| Some(b"new".to_vec()))
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_access_control_list() {
+        let tree = Tree::new("list-kept");
+        let file = tree.write("etc/file", "old").path("etc/file");
+        let list = set_list(&file, ACCESS, [6, 6, 4, 6, 0]);
+        assert_eq!(mode(&file), 0o660);
+        assert!(replaced(&tree).unwrap());
+        assert_eq!(
+            (tree.read("etc/file").as_str(), mode(&file)),
+            ("new", 0o660)
+        );
+        assert_eq!(list_of(&file), Some(list));
+    }
+
+    #[test]
+    fn a_replaced_file_inherits_no_access_control_list() {
+        let tree = Tree::new("list-inherited");
+        let file = tree.write("etc/file", "old").path("etc/file");
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        set_list(&tree.path("etc"), DEFAULT, [7, 7, 7, 7, 7]);
+        tree.write("etc/other", "");
+        assert!(list_of(&tree.path("etc/other")).is_some());
+        assert!(replaced(&tree).unwrap());
+        assert_eq!((list_of(&file), mode(&file)), (None, 0o640));
+    }
+
+    #[test]
+    fn a_replaced_file_gets_no_set_user_id_bit() {
+        let tree = Tree::new("bits");
+        tree.write("etc/file", "old").set_mode("etc/file", 0o7751);
+        assert!(replaced(&tree).unwrap());
+        assert_eq!(mode(&tree.path("etc/file")), 0o751);
+    }
+
+    #[test]
+    fn a_file_of_more_than_16_mib_is_not_read_to_be_replaced() {
+        let tree = Tree::new("large");
+        let file = File::create(tree.path("etc/file")).unwrap();
+        file.set_len(40 << 30).unwrap();
+        let error = replaced(&tree).unwrap_err();
+        assert_eq!(error.to_string(), "larger than 16 MiB");
+        assert_eq!(file.metadata().unwrap().len(), 40 << 30);
+        assert_eq!(fs::read_dir(tree.path("etc")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_fifo_is_not_replaced_and_does_not_block() {
+        let tree = Tree::new("fifo");
+        mkfifo(&tree.path("etc/file"), Mode::S_IRWXU).unwrap();
+        let error = replaced(&tree).unwrap_err();
+        assert_eq!(error.to_string(), "not a regular file");
+    }
 }
