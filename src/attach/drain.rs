@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::store::own_directory;
 use super::{Error, Kind};
 use crate::root::open_directory;
 use crate::services::ServiceName;
@@ -40,26 +41,24 @@ impl fmt::Display for Health {
 ///
 /// # Errors
 ///
-/// The mark cannot be made or removed.
-pub fn set_draining(place: &Place, name: &ServiceName, draining: bool) -> io::Result<bool> {
-    let name = name.to_string();
+/// The mark cannot be made or removed, or root would do so below a directory of another user.
+pub fn set_draining(place: &Place, name: &ServiceName, draining: bool) -> Result<bool, Error> {
     let path = directory(place);
-    let directory = match open_directory(&place.root, &path, draining) {
+    own_directory(place, &path)?;
+    set_mark(place, &path, &name.to_string(), draining).map_err(|error| Error::Io(path, error))
+}
+
+fn set_mark(place: &Place, path: &Path, name: &str, draining: bool) -> io::Result<bool> {
+    let directory = match open_directory(&place.root, path, draining) {
         Err(error) if !draining && error.kind() == io::ErrorKind::NotFound => return Ok(false),
         directory => directory?,
     };
     let changed = match draining {
         true => {
             let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-            openat(
-                &directory,
-                name.as_str(),
-                flags,
-                Mode::from_bits_truncate(0o644),
-            )
-            .map(drop)
+            openat(&directory, name, flags, Mode::from_bits_truncate(0o644)).map(drop)
         }
-        false => unlinkat(&directory, name.as_str(), UnlinkatFlags::NoRemoveDir),
+        false => unlinkat(&directory, name, UnlinkatFlags::NoRemoveDir),
     };
     match changed {
         Ok(()) => Ok(true),
@@ -70,7 +69,7 @@ pub fn set_draining(place: &Place, name: &ServiceName, draining: bool) -> io::Re
 }
 
 /// Where the marks are.
-pub fn directory(place: &Place) -> PathBuf {
+fn directory(place: &Place) -> PathBuf {
     match place.scope {
         Scope::System => PathBuf::from("/run"),
         Scope::User => systemd::runtime(),

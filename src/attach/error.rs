@@ -34,7 +34,7 @@ pub enum Error {
     NoUserManager,
     /// systemd does not run.
     NoSystemManager,
-    /// Root would write into the home of another user.
+    /// Root would change files below a directory of another user.
     HomeOfAnother(PathBuf),
     /// A file cannot be read or written.
     Io(PathBuf, io::Error),

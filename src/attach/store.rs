@@ -16,7 +16,7 @@ use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{AccessFlags, Uid, UnlinkatFlags, faccessat, symlinkat, unlinkat};
 
 use super::Error;
-use crate::root::{Lock, lock, open_directory, read, sync, temporary_name};
+use crate::root::{Lock, lock, open_directory, read, sync, temporary_name, walk};
 use crate::systemd::{Place, Scope};
 
 /// The content of a new file.
@@ -48,13 +48,10 @@ impl Store {
     /// of another user.
     pub fn open(place: &Place) -> Result<Store, Error> {
         let folder = place.own_folder();
-        match (place.live(), place.scope) {
-            (true, Scope::User) => own_home(&folder)?,
-            (true, Scope::System) if !Uid::effective().is_root() => {
-                return Err(Error::Io(folder, io::ErrorKind::PermissionDenied.into()));
-            }
-            _ => {}
+        if place.live() && place.scope == Scope::System && !Uid::effective().is_root() {
+            return Err(Error::Io(folder, io::ErrorKind::PermissionDenied.into()));
         }
+        own_directory(place, &folder)?;
         let lock = lock(&place.root, "units").map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => Error::Busy,
             io::ErrorKind::NotFound if place.scope == Scope::User => Error::NoUserManager,
@@ -168,15 +165,24 @@ pub fn read_unit(root: &Path, folder: &Path, name: &str) -> Result<Option<Vec<u8
     }
 }
 
-/// Checks that root does not write below a directory of another user, which may contain symbolic links.
-fn own_home(folder: &Path) -> Result<(), Error> {
-    let mut existing = folder.ancestors().filter_map(|path| {
-        let stat = fs::symlink_metadata(path).ok()?;
-        Some((path, stat.uid()))
-    });
-    match existing.find(|(_, owner)| *owner != 0) {
-        Some((path, _)) if Uid::effective().is_root() => Err(Error::HomeOfAnother(path.into())),
-        _ => Ok(()),
+/// Checks that root changes no file below a directory of another user, which may contain symbolic links. Such a
+/// directory comes from the environment, as after `sudo -E`.
+pub(super) fn own_directory(place: &Place, folder: &Path) -> Result<(), Error> {
+    if !place.live() || place.scope == Scope::System || !Uid::effective().is_root() {
+        return Ok(());
+    }
+    let passed = match walk(&place.root, folder) {
+        Ok(way) => {
+            let end = (way.real().to_owned(), way.end.clone());
+            way.directories.into_iter().chain([end]).collect()
+        }
+        // The rest does not exist, or cannot be opened either.
+        Err(stop) => stop.directories,
+    };
+    let mut passed = passed.into_iter();
+    match passed.find(|(_, stat)| stat.uid() != 0) {
+        Some((path, _)) => Err(Error::HomeOfAnother(path)),
+        None => Ok(()),
     }
 }
 

@@ -51,16 +51,8 @@ impl NameOptions {
     }
 
     fn mark(&self, place: &Place, draining: bool) -> anyhow::Result<bool> {
-        attach::set_draining(place, &self.name, draining).map_err(|error| {
-            let what = if draining { "drain" } else { "resume" };
-            let path = attach::draining_directory(place);
-            let hint = match error.kind() {
-                io::ErrorKind::PermissionDenied => Some("run it as root, for example with sudo"),
-                _ => None,
-            };
-            let message = format!("cannot {what} {}: {}: {error}", self.name, path.display());
-            with_hint(message, hint)
-        })
+        let what = if draining { "drain" } else { "resume" };
+        attach::set_draining(place, &self.name, draining).map_err(self.failed(what))
     }
 
     fn failed(&self, what: &str) -> impl Fn(Error) -> anyhow::Error {

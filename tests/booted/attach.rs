@@ -13,6 +13,7 @@ on_both_releases!(
     what_fails_while_it_is_attached_leaves_nothing,
     what_an_access_list_allows_is_not_refused,
     a_user_attaches_programs_without_root,
+    root_changes_nothing_below_a_directory_of_another_user,
     after_add_or_remove_is_killed_at_any_call_remove_restores_the_tree,
     a_program_cannot_choose_the_priority_of_its_log_entries,
 );
@@ -391,6 +392,32 @@ for call in $calls; do
 done
 echo "$runs runs"
 "#;
+
+fn root_changes_nothing_below_a_directory_of_another_user(release: Release) {
+    let machine = Machine::installed(release);
+    machine.run(
+        "useradd --create-home you
+         mkdir /srv/marks && touch /srv/marks/greeter
+         mkdir -p /home/you/run/sockunit && ln -s /srv/marks /home/you/run/sockunit/draining
+         chown -R --no-dereference you /home/you
+         ln -s /home/you/run /root/run",
+    );
+    let resume = |directory: &str| {
+        machine.output(&format!(
+            "XDG_RUNTIME_DIR={directory} sockunit resume --user greeter"
+        ))
+    };
+    for directory in ["/home/you/run", "/root/run"] {
+        assert_eq!(
+            String::from_utf8_lossy(&resume(directory).stderr),
+            "sockunit: cannot resume greeter: /home/you: belongs to another user\n\
+             hint: run this as the user who owns the directory\n"
+        );
+    }
+    assert_eq!(machine.run("ls /srv/marks").trim(), "greeter");
+    let own = machine.run("XDG_RUNTIME_DIR=/run/user/0 sockunit resume --user greeter");
+    assert_eq!(own, "unchanged: greeter was not draining");
+}
 
 fn after_add_or_remove_is_killed_at_any_call_remove_restores_the_tree(release: Release) {
     let machine = Machine::installed(release);
