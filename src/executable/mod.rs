@@ -11,4 +11,4 @@ pub(crate) mod shebang;
 pub use check::{NotExecutable, Visibility, check};
 pub(crate) use check::{PATH, find_in_path};
 pub use readable::check_readable;
-pub use run_as::{RunAs, exists as user_exists, group_id};
+pub use run_as::{Access, RunAs, exists as user_exists, group_id};

@@ -46,6 +46,10 @@ impl Host for Everything {
         Ok(1)
     }
 
+    fn is_public(&self, _: &Path) -> bool {
+        true
+    }
+
     fn is_executable(&self, path: &str) -> bool {
         path.starts_with('/')
     }

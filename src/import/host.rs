@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::attach;
-use crate::executable::{RunAs, Visibility, check_readable, group_id, user_exists};
+use crate::executable::{Access, RunAs, Visibility, check_readable, group_id, user_exists};
 use crate::root::{read, walk};
 use crate::superserver::{INETD_UNITS, XINETD_UNIT, fields, inetd_wraps, is_active};
 use crate::systemd::{Manager, Place};
@@ -37,6 +37,9 @@ pub(crate) trait Host {
     ///
     /// Why it cannot.
     fn readable(&self, path: &Path, user: Option<&str>) -> Result<u64, String>;
+
+    /// Whether everybody can read a file of the configuration, as everybody can read units.
+    fn is_public(&self, path: &Path) -> bool;
 
     /// Whether there is such an executable file.
     fn is_executable(&self, path: &str) -> bool;
@@ -138,6 +141,16 @@ impl Host for Root<'_> {
             native_only: false,
         };
         check_readable(root, path, &run_as, visibility).map_err(|error| error.problem)
+    }
+
+    fn is_public(&self, path: &Path) -> bool {
+        let other = RunAs::dynamic();
+        walk(&self.place.root, &self.inside(path)).is_ok_and(|way| {
+            // The root of a system in a directory may be closed, which says nothing about that system.
+            let mut directories = way.directories.iter().skip(1);
+            directories.all(|(_, directory)| other.may(Access::Execute, directory))
+                && other.may(Access::Read, &way.end)
+        })
     }
 
     fn is_executable(&self, path: &str) -> bool {

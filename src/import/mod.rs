@@ -34,6 +34,9 @@ use crate::superserver::{self, Loaded, Position, Word, switch};
 use name::Wanted;
 use ports::Ports;
 
+/// Why arguments of a file that is not readable for everybody are kept in another way.
+const PUBLIC_ARGUMENTS: &str = "the arguments of ExecStart=, which everybody can read; move secrets to a file that only the user of the service can read";
+
 /// How services are converted.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Options {

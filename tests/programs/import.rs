@@ -178,6 +178,82 @@ fn no_word_of_a_file_becomes_more_than_a_value() {
     assert!(text.contains(words), "{words}: {text}");
 }
 
+#[test]
+fn the_environment_of_a_file_that_not_everybody_can_read_does_not_become_part_of_a_unit() {
+    let service = |more: &str| GREETER.replace("}\n", &format!("{more}\n}}\n"));
+    let files = [
+        (
+            "etc/xinetd.d/secret",
+            service("\tenv = TOKEN=s3cret"),
+            0o600,
+        ),
+        (
+            "etc/xinetd.d/argument",
+            service("\tserver_args = -k s3cret"),
+            0o640,
+        ),
+        (
+            "etc/xinetd.d/open",
+            service("\tenv = A=b\n\tserver_args = c"),
+            0o644,
+        ),
+        ("etc/xinetd.d/plain", GREETER.to_owned(), 0o600),
+    ];
+    let tree = base("secret");
+    tree.write("etc/xinetd.conf", "includedir /etc/xinetd.d\n");
+    for (port, (path, text, mode)) in (4000..).zip(&files) {
+        let name = path.rsplit('/').next().unwrap();
+        let text = text.replace("greeter", name);
+        tree.write(path, text.replace("4000", &port.to_string()))
+            .set_mode(path, *mode);
+    }
+    let said = |text: &str| {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let words = words.join(" ");
+        words
+            .matches("which everybody can read; move secrets")
+            .count()
+    };
+    let (text, status) = imported(&tree, &[]);
+    assert_eq!(status, Some(1));
+    assert!(!text.contains("Environment=TOKEN"), "{text}");
+    assert!(
+        text.contains("env: not everybody can read its file"),
+        "{text}"
+    );
+    assert!(text.contains("Environment=A=b"), "{text}");
+    assert_eq!(said(&text), 1, "{text}");
+    assert_eq!(
+        units(&text),
+        [
+            "argument.service",
+            "argument.socket",
+            "open.service",
+            "open.socket",
+            "plain.service",
+            "plain.socket"
+        ]
+    );
+
+    // A directory closes a file too, but not that of the whole system, which may be a copy.
+    tree.set_mode("etc/xinetd.d/secret", 0o644);
+    tree.set_mode("", 0o700);
+    assert_eq!(units(&imported(&tree, &[]).0).len(), 8);
+    tree.set_mode("etc/xinetd.d", 0o750);
+    let (text, _) = imported(&tree, &[]);
+    assert_eq!(units(&text).len(), 4);
+    assert_eq!(said(&text), 1, "{text}");
+
+    let line = "4005 stream tcp nowait nobody /bin/cat cat -k s3cret\n";
+    tree.write("etc/inetd.conf", line);
+    for (mode, expected) in [(0o644, 0), (0o600, 1)] {
+        tree.set_mode("etc/inetd.conf", mode);
+        let (text, _) = imported(&tree, &["/etc/inetd.conf"]);
+        assert_eq!(said(&text), expected, "{text}");
+        assert_eq!(units(&text).len(), 2, "{text}");
+    }
+}
+
 /// A tree with services of both programs, two of them in one file, and one switched off.
 fn both(name: &str) -> Tree {
     let tree = base(name);

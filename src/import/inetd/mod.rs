@@ -9,7 +9,8 @@ use std::num::NonZeroU16;
 use super::report::{Fate, Report};
 use super::units::{self, Socket, Start};
 use super::{
-    Conversion, Host, SuperServer, at_once, file_name, finish, shown, source, text, unit_user,
+    Conversion, Host, PUBLIC_ARGUMENTS, SuperServer, at_once, file_name, finish, shown, source,
+    text, unit_user,
 };
 use crate::attach::{Attachment, Imported, Level};
 use crate::builtin::BuiltIn;
@@ -342,7 +343,12 @@ impl Converter<'_> {
         };
         self.imported.program_name = Some(name);
         let line: Vec<_> = service.program.iter().map(Word::to_string).collect();
-        self.entry(Fate::Kept, &line.join(" "), "ExecStart=");
+        let is_secret = !words.is_empty() && !self.host.is_public(&service.position.file);
+        let (fate, text) = match is_secret {
+            true => (Fate::Otherwise, PUBLIC_ARGUMENTS),
+            false => (Fate::Kept, "ExecStart="),
+        };
+        self.entry(fate, &line.join(" "), text);
         Some((path, words))
     }
 }

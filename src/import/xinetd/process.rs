@@ -45,6 +45,14 @@ impl Converter<'_> {
                 let line = format!("Environment={}", environment_word(&text));
                 self.imported.service.push(line);
             }
+            if !self.host.is_public(&setting.position.file) {
+                self.report.obstacle(
+                    "env: not everybody can read its file, but everybody can read a unit",
+                    Some(
+                        "move secrets to a file that only the user of the service can read; if there are none, let everybody read the file",
+                    ),
+                );
+            }
             match refused.is_empty() {
                 true => self.kept("env", setting, "Environment="),
                 false => {

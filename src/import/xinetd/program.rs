@@ -1,7 +1,7 @@
 //! The program of a service, with tcpd before it if its rules are kept.
 
 use super::super::units::{Socket, Start};
-use super::super::{file_name, text};
+use super::super::{PUBLIC_ARGUMENTS, file_name, text};
 use super::{Converter, Fate, has};
 use crate::superserver::xinetd::NoteKind;
 use crate::systemd::quote::can_be_program;
@@ -54,7 +54,10 @@ impl Converter<'_> {
                     None => self.not_text(word),
                 }
             }
-            self.kept("server_args", setting, "the arguments of ExecStart=");
+            match self.host.is_public(&setting.position.file) {
+                true => self.kept("server_args", setting, "the arguments of ExecStart="),
+                false => self.otherwise("server_args", setting, PUBLIC_ARGUMENTS),
+            }
         }
         let name = match has(service, "flags", "NAMEINARGS") && !arguments.is_empty() {
             true => arguments.remove(0),
