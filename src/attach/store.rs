@@ -7,7 +7,6 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -16,7 +15,7 @@ use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{AccessFlags, Uid, UnlinkatFlags, faccessat, symlinkat, unlinkat};
 
 use super::Error;
-use crate::root::{Lock, lock, open_directory, read, sync, temporary_name, walk};
+use crate::root::{Lock, lock, open_directory, read, sync, temporary_name};
 use crate::systemd::{Place, Scope};
 
 /// The content of a new file.
@@ -165,23 +164,10 @@ pub fn read_unit(root: &Path, folder: &Path, name: &str) -> Result<Option<Vec<u8
     }
 }
 
-/// Checks that root changes no file below a directory of another user, which may contain symbolic links. Such a
-/// directory comes from the environment, as after `sudo -E`.
+/// Checks that root changes no file below a directory of another user.
 pub(super) fn own_directory(place: &Place, folder: &Path) -> Result<(), Error> {
-    if !place.live() || place.scope == Scope::System || !Uid::effective().is_root() {
-        return Ok(());
-    }
-    let passed = match walk(&place.root, folder) {
-        Ok(way) => {
-            let end = (way.real().to_owned(), way.end.clone());
-            way.directories.into_iter().chain([end]).collect()
-        }
-        // The rest does not exist, or cannot be opened either.
-        Err(stop) => stop.directories,
-    };
-    let mut passed = passed.into_iter();
-    match passed.find(|(_, stat)| stat.uid() != 0) {
-        Some((path, _)) => Err(Error::HomeOfAnother(path)),
+    match place.foreign_directory(folder) {
+        Some(path) => Err(Error::HomeOfAnother(path)),
         None => Ok(()),
     }
 }

@@ -2,9 +2,12 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User};
+
+use crate::root::walk;
 
 /// Which service manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +72,27 @@ impl Place {
             (Scope::User, Some(config)) => config.join("systemd/user"),
             (Scope::User, None) => self.path("/etc/systemd/user"),
         }
+    }
+
+    /// The first directory on the way to `folder` that belongs to another user, if root is to change files of
+    /// root's own service manager: it may contain symbolic links. The environment names such directories,
+    /// as after `sudo -E`.
+    pub(crate) fn foreign_directory(&self, folder: &Path) -> Option<PathBuf> {
+        if !self.live() || self.scope == Scope::System || !Uid::effective().is_root() {
+            return None;
+        }
+        let mut passed = match walk(&self.root, folder) {
+            Ok(way) => {
+                let end = (way.real().to_owned(), way.end.clone());
+                let mut directories = way.directories;
+                directories.push(end);
+                directories
+            }
+            // The rest does not exist.
+            Err(stop) => stop.directories,
+        };
+        passed.retain(|(_, stat)| stat.uid() != 0);
+        passed.into_iter().next().map(|(path, _)| path)
     }
 
     /// The unit search path (systemd.unit(5)). If several directories have a file name, the first one

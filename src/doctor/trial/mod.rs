@@ -86,6 +86,15 @@ pub fn try_service(
             "boot this system with systemd; a user's service manager runs while the user is logged in",
         ));
     };
+    if let Some(path) = place.foreign_directory(&units::directory(place)) {
+        return Err(Problem::new(
+            format!(
+                "cannot write the units of the trial: {}: belongs to another user",
+                path.display()
+            ),
+            "run this as the user who owns the directory",
+        ));
+    }
     let units = Units::write(&subject, manager, properties).map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::PermissionDenied => {

@@ -11,7 +11,7 @@ use nix::sys::signal::{SigSet, Signal};
 use super::super::address::Address;
 use super::super::subject::Subject;
 use crate::connect::Target;
-use crate::systemd::{Manager, Scope, UnitName, runtime};
+use crate::systemd::{Manager, Place, Scope, UnitName, runtime};
 
 /// Lines of the copy that come after those of the service.
 ///
@@ -24,6 +24,14 @@ RuntimeDirectoryPreserve=yes
 TimeoutStopSec=5s
 LogLevelMax=info
 ";
+
+/// Where the units are.
+pub fn directory(place: &Place) -> PathBuf {
+    match place.scope {
+        Scope::System => "/run/systemd/system".into(),
+        Scope::User => runtime().join("systemd/user"),
+    }
+}
 
 /// The units while they exist. Dropping them stops and removes them.
 pub struct Units {
@@ -46,11 +54,12 @@ impl Units {
         properties: &[String],
     ) -> io::Result<Units> {
         let name = format!("sockunit-try-{}", process::id());
-        let (directory, run) = match subject.place.scope {
-            Scope::System => ("/run/systemd/system".into(), PathBuf::from("/run")),
-            Scope::User => (runtime().join("systemd/user"), runtime()),
-        };
+        let directory = directory(subject.place);
         fs::create_dir_all(&directory)?;
+        let run = match subject.place.scope {
+            Scope::System => "/run".into(),
+            Scope::User => runtime(),
+        };
         let path = run.join(format!("{name}.sock"));
         let target = address(subject, &path)?;
         let (end, services) = match subject.accept {

@@ -143,4 +143,13 @@ its program ended with exit status 3
         printed.ends_with("its program ended with exit status 0") && !printed.contains("Started"),
         "{printed}"
     );
+
+    // Root as after sudo -E.
+    let root = "HOME=/home/you XDG_RUNTIME_DIR=/run/user/$(id -u you)";
+    let output = machine.output(&format!("{root} sockunit try --user mine"));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        error.contains(": belongs to another user\nhint: run this as the user"),
+        "{error}"
+    );
 }
