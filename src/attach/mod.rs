@@ -33,7 +33,9 @@ pub use listen::{ListenAddress, connect_arguments, listen_directives};
 pub(crate) use lookup::absolute_path;
 pub use probe::BUFFERED;
 pub(crate) use probe::NO_CLIENT;
-pub use remove::{Stopping, dismantle, has_foreign_unit, imported, link as socket_link, remove};
+pub use remove::{
+    Stopping, check_removal, dismantle, has_foreign_unit, imported, link as socket_link, remove,
+};
 pub use render::{RECORD, RenderedUnit, confinement, render_imported};
 pub use sandbox::Level;
 pub use signature::{Maker, sign};

@@ -47,15 +47,25 @@ pub fn remove(
             ..Removed::default()
         });
     }
-    let changed = own.changed(store.folder());
-    if !changed.is_empty() && !force {
-        return Err(Error::Changed(changed));
+    if !force {
+        own.check_unchanged(&store)?;
     }
-    check_removal(place, &store, name, &own)?;
+    own.check_removal(place, &store, name)?;
     if let Some(manager) = Manager::of(place) {
         Stopping::of(place, &manager, name).map(stopping);
     }
     dismantle(place, &store, name)
+}
+
+/// Checks that [`dismantle`] could remove a service, and would remove nothing that was changed since it was written.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub fn check_removal(place: &Place, store: &Store, name: &ServiceName) -> Result<(), Error> {
+    let own = Own::find(place, name)?;
+    own.check_unchanged(store)?;
+    own.check_removal(place, store, name)
 }
 
 /// Connections that end when their service is stopped.
@@ -88,10 +98,7 @@ pub fn recover(place: &Place, store: &Store, name: &ServiceName) -> Result<(), E
     let own = Own::find(place, name)?;
     if !own.files.is_empty() && !store.exists(&format!("{name}.socket")) {
         // A killed `add` has changed nothing since it wrote a file.
-        let changed = own.changed(store.folder());
-        if !changed.is_empty() {
-            return Err(Error::Changed(changed));
-        }
+        own.check_unchanged(store)?;
         dismantle(place, store, name)?;
     }
     recover_temporary(store, name).map(drop)
@@ -214,6 +221,28 @@ impl Own {
         changed.map(|file| folder.join(&file.name)).collect()
     }
 
+    fn check_unchanged(&self, store: &Store) -> Result<(), Error> {
+        let changed = self.changed(store.folder());
+        match changed.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Changed(changed)),
+        }
+    }
+
+    /// Checks that all files can be removed, before the service is stopped.
+    fn check_removal(&self, place: &Place, store: &Store, name: &ServiceName) -> Result<(), Error> {
+        if has_link(store, name) {
+            store.check_take(&link(&name.to_string()))?;
+        }
+        for file in &self.files {
+            store.check_take(&file.name)?;
+        }
+        match self.line() {
+            Some(entry) => remove_line(place, &entry, Run::Trial).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// The entry in /etc/services that `add` wrote with them.
     fn line(&self) -> Option<Entry> {
         let mut assignments = self.files.iter().flat_map(|file| &file.content.assignments);
@@ -240,20 +269,6 @@ fn recover_temporary(store: &Store, name: &ServiceName) -> Result<bool, Error> {
     let [socket, shared, template] = names(name);
     let link = link(&name.to_string());
     store.recover(&[&link, &socket, &shared, &template])
-}
-
-/// Checks that all files can be removed, before the service is stopped.
-fn check_removal(place: &Place, store: &Store, name: &ServiceName, own: &Own) -> Result<(), Error> {
-    if has_link(store, name) {
-        store.check_take(&link(&name.to_string()))?;
-    }
-    for file in &own.files {
-        store.check_take(&file.name)?;
-    }
-    match own.line() {
-        Some(entry) => remove_line(place, &entry, Run::Trial).map(drop),
-        None => Ok(()),
-    }
 }
 
 /// Removes an entry of /etc/services. Returns whether there was one.

@@ -89,7 +89,7 @@ pub fn import(data: &[u8]) {
     let loaded = Loaded {
         xinetd: xinetd::evaluate(&items, &FixedSystem),
         inetd: files.into(),
-        unread: Vec::new(),
+        ..Loaded::default()
     };
     for tcpd in [false, true] {
         let converted = convert(&loaded, &Everything, Options { tcpd }, &|_| true);

@@ -2,21 +2,24 @@
 
 use serde_json::{Value, json};
 
-use super::{Applied, Conversion, Converted, Done, Fate};
+use super::{Applied, Conversion, Converted, Done, Failure, Fate};
 use crate::superserver::Position;
 
 /// The services and notes as a JSON object, with what was installed of them.
-pub(crate) fn json(converted: &Converted, applied: &Applied<'_>) -> Value {
+pub(crate) fn json(converted: &Converted, applied: &[Applied<'_>]) -> Value {
     let services = converted.services.iter().map(|conversion| {
         let mut object = service(conversion);
         let mut applied = applied.iter();
-        let result = applied.find(|(applied, _)| std::ptr::eq(*applied, conversion));
-        let (installed, error) = match result.map(|(_, result)| result) {
+        let result = applied.find(|applied| {
+            let mut services = applied.services.iter();
+            services.any(|service| std::ptr::eq(*service, conversion))
+        });
+        let (installed, error) = match result.map(|applied| &applied.result) {
             None => (None, None),
             Some(Ok(Done::Unchanged)) => (Some("unchanged"), None),
             Some(Ok(Done::Written)) => (Some("written"), None),
             Some(Ok(Done::Started)) => (Some("started"), None),
-            Some(Err(error)) => (None, Some(error.to_string())),
+            Some(Err(failure)) => (None, Some(sentences(failure))),
         };
         object["installed"] = installed.into();
         object["error"] = error.into();
@@ -26,6 +29,13 @@ pub(crate) fn json(converted: &Converted, applied: &Applied<'_>) -> Value {
         "services": services.collect::<Vec<_>>(),
         "notes": notes(&converted.notes),
     })
+}
+
+/// The error, and what could not be undone.
+fn sentences(failure: &Failure) -> String {
+    let mut sentences = vec![failure.error.to_string()];
+    sentences.extend(failure.left.iter().map(ToString::to_string));
+    sentences.join("; ")
 }
 
 fn service(conversion: &Conversion) -> Value {

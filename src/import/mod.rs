@@ -9,21 +9,27 @@ mod apply;
 mod built_in;
 mod host;
 mod inetd;
+mod interrupt;
 mod json;
 mod name;
+mod output;
 mod ports;
 mod report;
 mod revert;
+mod source;
+mod super_servers;
 mod units;
 mod xinetd;
 
 use std::path::Path;
 
-pub(crate) use apply::{Applied, ApplyError, Done, apply};
+pub(crate) use apply::{Applied, ApplyError, Done, Failure, apply, shown as shown_path};
 pub(crate) use host::{Host, Root};
+pub(crate) use interrupt::Interrupts;
 pub(crate) use json::json;
+pub(crate) use output::output;
 pub(crate) use report::{Entry, Fate, Report};
-pub(crate) use revert::revert;
+pub(crate) use revert::{Problem, Reverted, revert};
 
 use crate::attach::RenderedUnit;
 use crate::log::Plain;
@@ -157,6 +163,7 @@ pub(crate) fn convert(
             service.report.is_unserved = true;
         }
     }
+    whole_lines(&mut converted.services);
     conflicts(&mut converted.services, host);
     let notes = loaded.xinetd.notes.iter();
     converted.notes = notes
@@ -170,6 +177,24 @@ pub(crate) fn convert(
         converted.notes.extend(problems);
     }
     converted
+}
+
+/// A line of inetd.conf is switched off as a whole: if one of its services has no units, the others have none either.
+fn whole_lines(services: &mut [Conversion]) {
+    let is_same = |one: &Conversion, other: &Conversion| {
+        one.entry == other.entry && one.position.file == other.position.file
+    };
+    for line in services.chunk_by_mut(is_same) {
+        let mut left_out = line.iter().filter(|service| service.is_left_out());
+        let Some(name) = left_out.next().map(|service| service.name.clone()) else {
+            continue;
+        };
+        for service in line.iter_mut().filter(|service| !service.units.is_empty()) {
+            let why = format!("{name}, which has the same line, has no units");
+            service.report.obstacle(why, None);
+            service.units.clear();
+        }
+    }
 }
 
 /// Leaves out a service of which another one has the port: only one of them can listen.
@@ -254,7 +279,5 @@ fn noted(note: &Note) -> (Position, String) {
 
 /// A file of the configuration as a value in a unit file.
 fn source(host: &dyn Host, position: &Position) -> String {
-    let path = host.inside(&position.file).display().to_string();
-    // A backslash at the end of a line would make the next one a part of it.
-    Plain(&path).to_string().replace('\\', "/")
+    source::encoded(&host.inside(&position.file))
 }

@@ -1,13 +1,20 @@
 //! Takes back what was installed.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::apply::{ApplyError, reload_super_servers};
-use crate::attach::{self, Kind, RECORD, imported};
-use crate::root::replace_file;
+use super::apply::{ApplyError, Left, service_name};
+use super::interrupt::Interrupts;
+use super::source;
+use super::super_servers::SuperServers;
+use crate::attach::{self, RECORD, Store, imported};
+use crate::hint::{Hint, ShellCommand};
+use crate::root::{replace_file, resolve};
+use crate::services::ServiceName;
 use crate::superserver::switch;
-use crate::systemd::{Manager, Place, Unit};
+use crate::systemd::{Manager, Place, UnitFile};
 
 /// What was undone.
 #[derive(Debug, Default)]
@@ -16,43 +23,185 @@ pub(crate) struct Reverted {
     pub(crate) removed: Vec<String>,
     /// The files in which services were switched on again.
     pub(crate) files: Vec<PathBuf>,
+    /// What is in the way. If `removed` and `files` are empty, nothing was changed.
+    pub(crate) problems: Vec<Problem>,
 }
 
-/// Removes the units of imported services, and switches them on again in the files of xinetd and inetd.
+/// Why something was not taken back.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) text: String,
+    pub(crate) hint: Option<Hint>,
+}
+
+impl Problem {
+    fn of(what: &str, error: &ApplyError) -> Problem {
+        Problem {
+            text: format!("{what}: {error}"),
+            hint: error.hint(),
+        }
+    }
+
+    fn left(left: &Left) -> Problem {
+        Problem {
+            text: left.to_string(),
+            hint: Some(left.hint()),
+        }
+    }
+}
+
+/// Services by the file in which they are switched on again; `None` if they have none.
+type ByFile = BTreeMap<Option<PathBuf>, Vec<ServiceName>>;
+
+/// Removes the units of imported services, and switches them on again in the files of xinetd and inetd. If one of them
+/// cannot be taken back, nothing is changed. An error that comes later does not keep the others back.
+///
+/// `texts` are the files that xinetd and inetd read. `store` was locked before these were read.
 ///
 /// # Errors
 ///
-/// The first one. What was undone before it stays so.
-pub(crate) fn revert(place: &Place, files: &[PathBuf]) -> Result<Reverted, ApplyError> {
+/// Nothing was changed: the units cannot be listed, or systemctl does not answer.
+pub(crate) fn revert(
+    place: &Place,
+    store: &Store,
+    texts: &BTreeMap<PathBuf, Vec<u8>>,
+    interrupts: &Interrupts,
+) -> Result<Reverted, ApplyError> {
     let mut reverted = Reverted::default();
-    let mut files = files.to_vec();
-    for (name, _) in attach::own(place).map_err(attach::Error::from)? {
-        let path = place.own_folder().join(format!("{name}.socket"));
-        if imported(place, &path)?.is_none() {
-            continue;
-        }
-        for kind in [Kind::Shared, Kind::PerConnection] {
-            let unit = Unit::load(place, &kind.service(&name)).map_err(attach::Error::from)?;
-            let source = unit.value(RECORD, "Source");
-            files.extend(source.map(|source| place.path(source.text)));
-        }
-        attach::remove(place, &name, false, drop)?;
-        reverted.removed.push(name.to_string());
-    }
-    files.sort();
-    files.dedup();
-    for path in &files {
-        let real = crate::root::resolve(&place.root, path);
-        let changed = real.and_then(|real| replace_file(&place.root, &real, switch::switched_on));
-        match changed {
-            Ok(true) => reverted.files.push(path.clone()),
-            Ok(false) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(ApplyError::File(path.clone(), error)),
+    let mut by_file = ByFile::new();
+    for name in names(place)? {
+        match checked(place, store, &name) {
+            Ok(mut sources) => {
+                let home = sources.pop();
+                by_file.entry(home).or_default().push(name);
+                for source in sources {
+                    by_file.entry(Some(source)).or_default();
+                }
+            }
+            Err(problem) => reverted.problems.push(problem),
         }
     }
-    if !reverted.files.is_empty() {
-        reload_super_servers(Manager::of(place).as_ref())?;
+    let marked = texts.iter();
+    let marked = marked.filter(|(_, text)| switch::switched_on(text).is_some());
+    for (path, _) in marked {
+        by_file.entry(Some(path.clone())).or_default();
+    }
+    let super_servers = SuperServers::find(Manager::of(place))?;
+    if !reverted.problems.is_empty() {
+        return Ok(reverted);
+    }
+    for (file, services) in by_file {
+        if interrupts.has_come() {
+            let problem = Problem::of("the rest", &ApplyError::Interrupted);
+            reverted.problems.push(problem);
+            break;
+        }
+        reverted.take_back(place, store, &super_servers, file, &services);
     }
     Ok(reverted)
+}
+
+impl Reverted {
+    /// Takes the services of a file back.
+    fn take_back(
+        &mut self,
+        place: &Place,
+        store: &Store,
+        super_servers: &SuperServers,
+        file: Option<PathBuf>,
+        services: &[ServiceName],
+    ) {
+        let mut is_on = false;
+        if let Some(path) = file {
+            // First, because nobody would serve the services if it failed after the units are removed.
+            match replace_file(&place.root, &path, switch::switched_on) {
+                Ok(true) => {
+                    is_on = true;
+                    self.files.push(path);
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    let names: Vec<String> = services.iter().map(ToString::to_string).collect();
+                    let error = ApplyError::File(path, error);
+                    self.problems.push(Problem::of(&names.join(", "), &error));
+                    return;
+                }
+            }
+        }
+        for name in services {
+            match attach::dismantle(place, store, name) {
+                Ok(_) => self.removed.push(name.to_string()),
+                Err(error) => {
+                    let left = Left::Units(name.to_string(), error.into());
+                    self.problems.push(Problem::left(&left));
+                }
+            }
+        }
+        if is_on {
+            for (unit, error) in super_servers.reload() {
+                self.problems
+                    .push(Problem::left(&Left::Unread(unit, error)));
+            }
+        }
+    }
+}
+
+/// The names of the services of which import has written a unit file, also if the others are missing.
+fn names(place: &Place) -> Result<Vec<ServiceName>, ApplyError> {
+    let folder = place.own_folder();
+    let failed = |error| ApplyError::File(folder.clone(), error);
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut names = BTreeSet::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let file = entry.file_name();
+        let Some(file) = file.to_str() else {
+            continue;
+        };
+        let is_unit = file.ends_with(".socket") || file.ends_with(".service");
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_unit && is_file && imported(place, &entry.path())?.is_some() {
+            names.insert(service_name(file).to_owned());
+        }
+    }
+    Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+/// The real paths of the files that a service was imported from, if it can be taken back.
+fn checked(place: &Place, store: &Store, name: &ServiceName) -> Result<Vec<PathBuf>, Problem> {
+    let failed = |error: attach::Error| Problem::of(&name.to_string(), &error.into());
+    attach::check_removal(place, store, name).map_err(failed)?;
+    let mut sources = Vec::new();
+    for file in attach::unit_files(&name.to_string()) {
+        let found = imported(place, &store.folder().join(file)).map_err(failed)?;
+        let Some(found) = found else {
+            continue;
+        };
+        for line in UnitFile::parse(found.text.as_bytes()).assignments {
+            if line.section == RECORD && line.key == "Source" {
+                sources.push(real(place, name, &source::decoded(&line.value))?);
+            }
+        }
+    }
+    Ok(sources)
+}
+
+fn real(place: &Place, name: &ServiceName, source: &Path) -> Result<PathBuf, Problem> {
+    let path = place.path(source);
+    resolve(&place.root, &path).map_err(|error| {
+        let remove = ShellCommand::new(&["sockunit", "remove"]).arg(name.to_string());
+        let mut problem = Problem::of(&name.to_string(), &ApplyError::File(path, error));
+        problem.text += ", and import has switched it off there";
+        problem.hint = Some(
+            Hint::new(
+                "put the file back; if the service is no longer wanted, this removes its units",
+            )
+            .command(remove),
+        );
+        problem
+    })
 }

@@ -1,5 +1,6 @@
 //! Reads the files of xinetd and inetd below a root directory.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -25,6 +26,9 @@ const INETD_DIR: &str = "/etc/inetd.d";
 /// The most files that are read. xinetd itself has no limit, and files can include each other.
 const MAX_FILES: usize = 4096;
 
+/// How deep files may include each other. xinetd has no limit but that of its open files.
+const MAX_DEPTH: usize = 64;
+
 /// The configuration of a system.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
@@ -32,6 +36,9 @@ pub(crate) struct Loaded {
     pub(crate) inetd: Vec<inetd::File>,
     /// The files and directories that cannot be read, also those that do not exist.
     pub(crate) unread: Vec<(PathBuf, io::Error)>,
+    /// The files by their real paths, as they are, if they were read as they were before `sockunit import`
+    /// switched services off.
+    pub(crate) texts: BTreeMap<PathBuf, Vec<u8>>,
 }
 
 impl Loaded {
@@ -53,6 +60,9 @@ impl Loaded {
         self.xinetd.notes.append(&mut other.xinetd.notes);
         self.inetd.append(&mut other.inetd);
         self.unread.append(&mut other.unread);
+        for (path, text) in other.texts {
+            self.texts.entry(path).or_insert(text);
+        }
     }
 }
 
@@ -148,6 +158,7 @@ struct Files<'a> {
     items: Vec<Item>,
     notes: Vec<Note>,
     unread: Vec<(PathBuf, io::Error)>,
+    texts: BTreeMap<PathBuf, Vec<u8>>,
     /// Read the files as they were before `sockunit import` switched services off.
     before: bool,
 }
@@ -161,6 +172,7 @@ impl<'a> Files<'a> {
             items: Vec::new(),
             notes: Vec::new(),
             unread: Vec::new(),
+            texts: BTreeMap::new(),
             before: false,
         }
     }
@@ -184,6 +196,7 @@ impl<'a> Files<'a> {
             xinetd,
             inetd,
             unread: self.unread,
+            texts: self.texts,
         }
     }
 
@@ -228,6 +241,7 @@ impl<'a> Files<'a> {
         let kind = match is_open {
             true => NoteKind::Recursion,
             false if self.count >= MAX_FILES => NoteKind::TooManyFiles,
+            false if self.open.len() >= MAX_DEPTH => NoteKind::TooDeep(MAX_DEPTH),
             // xinetd skips directories in a directory.
             false if real.is_ok_and(|real| real.is_dir()) => return,
             false => return self.xinetd(path),
@@ -266,7 +280,13 @@ impl<'a> Files<'a> {
     fn read(&mut self, path: &Path) -> Option<Vec<u8>> {
         self.count += 1;
         match read(self.root, path) {
-            Ok(bytes) if self.before => Some(switch::as_before(&bytes)),
+            Ok(bytes) if self.before => {
+                let before = switch::as_before(&bytes);
+                if let Ok(real) = resolve(self.root, path) {
+                    self.texts.entry(real).or_insert(bytes);
+                }
+                Some(before)
+            }
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 self.unread.push((path.into(), error));

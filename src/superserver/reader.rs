@@ -2,7 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use super::inetd::Dialect;
 use crate::root::{read, walk};
@@ -76,29 +78,67 @@ fn running(manager: Manager) -> Option<bool> {
         .then_some(false)
 }
 
-/// Whether the program of an active unit has an option on its command line. The main process of a script is
-/// not known to systemd.
+/// Whether the program of an active unit has an option on its command line; `None` if its process is not found. If
+/// several processes could be it, one with the option counts.
 fn runs_with(
     manager: &Manager,
     unit: &str,
     program: &str,
     is_option: fn(&str) -> bool,
 ) -> Option<bool> {
-    let shown = manager.show(unit, &["ControlGroup"]).ok()?;
-    let group = shown.get("ControlGroup");
-    let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
-    let mut found = processes.filter_map(|process| {
-        let groups = fs::read_to_string(process.path().join("cgroup")).ok()?;
-        let is_member = groups
-            .lines()
-            .any(|line| line.splitn(3, ':').nth(2) == Some(group));
-        let command = fs::read(process.path().join("cmdline")).ok()?;
+    let shown = manager.show(unit, &["ControlGroup", "MainPID"]).ok()?;
+    let processes = match shown.get("MainPID") {
+        // The main process of a script is not known to systemd.
+        "" | "0" => members(shown.get("ControlGroup"), program)?,
+        main => vec![Path::new("/proc").join(main)],
+    };
+    let options = processes.iter().filter_map(|process| {
+        let command = fs::read(process.join("cmdline")).ok()?;
         let command = String::from_utf8_lossy(&command);
-        let mut words = command.split('\0');
-        let is_it = Path::new(words.next()?).file_name() == Some(OsStr::new(program));
-        (is_member && is_it).then(|| words.any(is_option))
+        Some(command.split('\0').skip(1).any(is_option))
     });
-    found.next()
+    options.reduce(|one, other| one || other)
+}
+
+/// The processes of root in a control group that run a program, as directories of /proc. The programs of its services
+/// are in the group too, and can call themselves what they like.
+fn members(group: &str, program: &str) -> Option<Vec<PathBuf>> {
+    let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
+    let processes = processes.map(|process| process.path());
+    let members = processes.filter(|process| {
+        let groups = fs::read_to_string(process.join("cgroup")).unwrap_or_default();
+        let mut lines = groups.lines();
+        lines.any(|line| line.splitn(3, ':').nth(2) == Some(group))
+            && is_of_root(process)
+            && runs(process, program)
+    });
+    Some(members.collect())
+}
+
+/// Whether all user ids of a process are those of root.
+fn is_of_root(process: &Path) -> bool {
+    let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    ids.is_some_and(|ids| ids.split_whitespace().all(|id| id == "0"))
+}
+
+/// Whether a process of root runs a program of this name.
+fn runs(process: &Path, program: &str) -> bool {
+    let name = match fs::read_link(process.join("exe")) {
+        Ok(path) => path.file_name().map(OsStr::to_owned),
+        // Only root can follow the link. No other user's program is asked for its name.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let command = fs::read(process.join("cmdline")).unwrap_or_default();
+            let first = command.split(|byte| *byte == 0).next().unwrap_or_default();
+            let first = Path::new(OsStr::from_bytes(first));
+            first.file_name().map(OsStr::to_owned)
+        }
+        Err(_) => None,
+    };
+    let name = name.unwrap_or_default();
+    let name = name.as_bytes();
+    // The kernel adds this once the package has been upgraded.
+    name.strip_suffix(b" (deleted)").unwrap_or(name) == program.as_bytes()
 }
 
 /// Whether inetd applies the rules of hosts.allow and hosts.deny, as openbsd-inetd does with `-l`.

@@ -18,51 +18,65 @@ pub(crate) enum Entry {
     Inetd(usize),
 }
 
-/// The file with these services switched off; `None` if nothing is to be changed.
-pub(crate) fn switched_off(bytes: &[u8], entries: &[Entry]) -> Option<Vec<u8>> {
-    let mut lines: Vec<Vec<u8>> = split(bytes);
+/// Whether a service is switched off by lines that [`switched`] adds; `None` if there is no such service.
+///
+/// The numbers of lines are those of the file, whatever is switched off in it.
+pub(crate) fn is_off(bytes: &[u8], entry: Entry) -> Option<bool> {
+    Some(find(&split(bytes), entry)?.1)
+}
+
+/// The file with services switched off (`true`) or on again (`false`); `None` if nothing is to be changed.
+pub(crate) fn switched(bytes: &[u8], wanted: &[(Entry, bool)]) -> Option<Vec<u8>> {
+    let mut lines = split(bytes);
     let mut changed = false;
-    let mut entries = entries.to_vec();
+    let mut wanted = wanted.to_vec();
     // From the end, so that the numbers of the lines before stay right.
-    entries.sort_by_key(|entry| match entry {
+    wanted.sort_by_key(|(entry, _)| match entry {
         Entry::Xinetd(line) | Entry::Inetd(line) => std::cmp::Reverse(*line),
     });
-    entries.dedup();
-    for entry in entries {
-        match entry {
-            Entry::Xinetd(line) => {
-                let after = lines
-                    .iter()
-                    .skip(line)
-                    .position(|line| trimmed(line) == b"{");
-                let Some(brace) = after.map(|after| line + after) else {
-                    continue;
-                };
-                let next = lines.get(brace + 1);
-                if next.is_some_and(|next| trimmed(next) == MARK) {
-                    continue;
-                }
-                lines.insert(brace + 1, [b"\t", MARK].concat());
-                lines.insert(brace + 2, DISABLE.to_vec());
+    wanted.dedup_by_key(|(entry, _)| *entry);
+    for (entry, off) in wanted {
+        let Some((at, _)) = find(&lines, entry).filter(|(_, is_off)| *is_off != off) else {
+            continue;
+        };
+        match (entry, off) {
+            (Entry::Xinetd(_), true) => {
+                let added = [[b"\t", MARK].concat(), DISABLE.to_vec()];
+                lines.splice(at + 1..at + 1, added);
             }
-            Entry::Inetd(line) => {
-                let at = line - 1;
-                // Two services can be made of one line: the first to be switched off has moved it.
-                let is_mark = |at: usize| lines.get(at).is_some_and(|line| line == MARK);
-                let is_marked = is_mark(at) || (at > 0 && is_mark(at - 1));
-                let Some(text) = lines.get_mut(at) else {
-                    continue;
-                };
-                if is_marked {
-                    continue;
-                }
-                *text = [OFF, text].concat();
+            (Entry::Xinetd(_), false) => {
+                lines.drain(at + 1..at + 3);
+            }
+            (Entry::Inetd(_), true) => {
+                lines[at].splice(0..0, OFF.iter().copied());
                 lines.insert(at, MARK.to_vec());
+            }
+            (Entry::Inetd(_), false) => {
+                lines[at].drain(..OFF.len());
+                lines.remove(at - 1);
             }
         }
         changed = true;
     }
     changed.then(|| lines.join(&b'\n'))
+}
+
+/// The index of the line after or before which lines are added, and whether they are there.
+fn find(lines: &[Vec<u8>], entry: Entry) -> Option<(usize, bool)> {
+    let is_mark = |at: usize| lines.get(at).is_some_and(|line| trimmed(line) == MARK);
+    match entry {
+        Entry::Xinetd(line) => {
+            let mut after = lines.iter().skip(line);
+            let brace = line + after.position(|line| trimmed(line) == b"{")?;
+            let has_line = lines.get(brace + 2).is_some_and(|line| line == DISABLE);
+            Some((brace, is_mark(brace + 1) && has_line))
+        }
+        Entry::Inetd(line) => {
+            let at = line.checked_sub(1)?;
+            let is_off = at > 0 && is_mark(at - 1) && lines.get(at)?.starts_with(OFF);
+            lines.get(at).map(|_| (at, is_off))
+        }
+    }
 }
 
 /// The file as it was before; `None` if it has no marks.
@@ -119,7 +133,9 @@ fn split(bytes: &[u8]) -> Vec<Vec<u8>> {
     lines.map(<[u8]>::to_vec).collect()
 }
 
+/// The text of a line, as a C string.
 fn trimmed(line: &[u8]) -> &[u8] {
+    let line = line.split(|byte| *byte == 0).next().unwrap_or_default();
     let start = line.iter().position(|byte| !is_space(*byte));
     let end = line.iter().rposition(|byte| !is_space(*byte));
     match (start, end) {
@@ -137,6 +153,12 @@ mod tests {
     const INETD: &[u8] =
         b"# x\na stream tcp nowait root /bin/a\n\nb stream tcp nowait root /bin/b\n";
 
+    /// The file with these services switched off.
+    fn switched_off(bytes: &[u8], entries: &[Entry]) -> Option<Vec<u8>> {
+        let wanted: Vec<_> = entries.iter().map(|entry| (*entry, true)).collect();
+        switched(bytes, &wanted)
+    }
+
     #[test]
     fn services_are_switched_off_and_on_again() {
         let off = switched_off(XINETD, &[Entry::Xinetd(1), Entry::Xinetd(6)]).unwrap();
@@ -153,7 +175,6 @@ mod tests {
         assert_eq!(split(&before).len(), split(&off).len());
 
         let off = switched_off(INETD, &[Entry::Inetd(2), Entry::Inetd(4)]).unwrap();
-        assert_eq!(switched_off(&off, &[Entry::Inetd(2)]), None);
         let text = String::from_utf8(off.clone()).unwrap();
         assert_eq!(text.matches("\n#<off># ").count(), 2, "{text}");
         assert_eq!(switched_on(&off).unwrap(), INETD);
@@ -161,6 +182,37 @@ mod tests {
             switched_off(&off, &[Entry::Inetd(3), Entry::Inetd(6)]),
             None
         );
+        assert_eq!(switched_off(INETD, &[Entry::Inetd(9)]), None);
+        assert_eq!(is_off(INETD, Entry::Inetd(9)), None);
+    }
+
+    #[test]
+    fn one_service_is_switched_on_again_and_the_others_stay_off() {
+        for (text, first, second) in [
+            (XINETD, Entry::Xinetd(1), Entry::Xinetd(6)),
+            (INETD, Entry::Inetd(2), Entry::Inetd(4)),
+        ] {
+            let both = switched_off(text, &[first, second]).unwrap();
+            let (first_there, second_there) = match first {
+                Entry::Xinetd(_) => (Entry::Xinetd(1), Entry::Xinetd(8)),
+                Entry::Inetd(_) => (Entry::Inetd(3), Entry::Inetd(6)),
+            };
+            for entry in [first_there, second_there] {
+                assert_eq!(is_off(&both, entry), Some(true));
+            }
+            let on = switched(&both, &[(first_there, false), (second_there, true)]);
+            assert_eq!(on, switched_off(text, &[second]));
+            let on = switched(&both, &[(second_there, false)]);
+            assert_eq!(on, switched_off(text, &[first]));
+        }
+    }
+
+    #[test]
+    fn a_comment_alone_switches_nothing_off() {
+        let text = switched_off(XINETD, &[Entry::Xinetd(1)]).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let edited = text.replace("\tdisable\t\t= yes\n", "");
+        assert_eq!(is_off(edited.as_bytes(), Entry::Xinetd(1)), Some(false));
     }
 
     proptest! {

@@ -85,6 +85,8 @@ pub(crate) enum NoteKind {
     Relative(Word),
     /// More included files than are read.
     TooManyFiles,
+    /// Files include each other deeper than they are read.
+    TooDeep(usize),
 }
 
 impl fmt::Display for Note {
@@ -193,6 +195,10 @@ impl fmt::Display for Note {
                 "{word} is relative to the working directory of xinetd, taken to be /"
             ),
             Kind::TooManyFiles => f.write_str("not read: too many included files"),
+            Kind::TooDeep(limit) => write!(
+                f,
+                "not read: files include each other more than {limit} deep"
+            ),
         }
     }
 }

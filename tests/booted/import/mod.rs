@@ -2,6 +2,7 @@
 //! the same.
 
 mod built_in;
+mod failures;
 mod inetd;
 mod real;
 

@@ -6,8 +6,13 @@
 //! `public…` what files in use often have. After an intended change, `SOCKUNIT_BLESS=1 cargo test golden`
 //! writes the files expected.txt; read the difference.
 
+mod apply;
+mod output;
+mod revert;
+
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::tool;
 use crate::tree::{Tree, assert_golden, golden_names};
@@ -20,6 +25,9 @@ tftp 69/udp
 finger 79/tcp
 http 80/tcp
 ";
+
+/// Every path of a tree with its mode and its content.
+type Snapshot = BTreeMap<PathBuf, (u32, Vec<u8>)>;
 
 /// A system with what the golden files name.
 fn base(name: &str) -> Tree {
@@ -124,17 +132,6 @@ fn files_and_directories_select_services_with_the_defaults_that_apply_to_them() 
 }
 
 #[test]
-fn units_are_written_to_a_directory() {
-    let tree = three("written");
-    let output = tree.path("output/units");
-    let (text, _) = imported(&tree, &["--output", output.to_str().unwrap()]);
-    assert_eq!(units(&text), [""; 0]);
-    let socket = tree.read("output/units/two.socket");
-    assert!(socket.contains("\nListenStream=4002\n"), "{socket}");
-    assert_eq!(fs::read_dir(output).unwrap().count(), 4);
-}
-
-#[test]
 fn json_has_the_units_and_what_becomes_of_each_attribute() {
     let tree = three("json");
     let output = tool::on(tree.root(), &["import"], &["--json", "/etc/xinetd.d/one"]);
@@ -176,6 +173,44 @@ fn no_word_of_a_file_becomes_more_than_a_value() {
     }
     let words = " -- /bin/cat %%h \"$${X}\" \"\\\\\" \";\" \"\\x7f\" \"\\x0d\"\n";
     assert!(text.contains(words), "{words}: {text}");
+}
+
+#[test]
+fn files_that_include_each_other_too_deep_are_noted_with_their_line() {
+    let tree = base("deep");
+    tree.write(
+        "etc/xinetd.conf",
+        "includedir /etc/xinetd.d\ninclude /etc/deep/1\n",
+    );
+    tree.write("etc/xinetd.d/one", GREETER);
+    for number in 1..=300 {
+        let next = format!("# x\ninclude /etc/deep/{}\n", number + 1);
+        tree.write(&format!("etc/deep/{number}"), next);
+    }
+    tree.write("etc/deep/301", GREETER.replace("greeter", "deep"));
+    let (text, status) = imported(&tree, &[]);
+    assert_eq!((units(&text).len(), status), (2, Some(0)), "{text}");
+    let note = "\nnote: /etc/deep/63:2:1: not read: files include each other more than 64 deep\n";
+    assert!(text.contains(note), "{text}");
+    let output = tool::on(tree.root(), &["check"], &["new", "5000"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn a_line_of_inetd_has_a_socket_for_each_family_if_the_system_has_ipv6() {
+    let tree = base("families");
+    let lines = "finger stream tcp nowait nobody /bin/cat cat\nhttp stream tcp46 nowait nobody /bin/cat cat\n";
+    tree.write("etc/inetd.conf", lines);
+    let each = "\nListenStream=0.0.0.0:79\nListenStream=[::]:79\nBindIPv6Only=ipv6-only\n";
+    let (text, _) = imported(&tree, &[]);
+    assert!(text.contains(each), "{text}");
+    // The kernel has no IPv6: systemd listens on all addresses that there are.
+    tree.write("proc/net/tcp", "");
+    let (text, _) = imported(&tree, &[]);
+    assert!(text.contains("\nListenStream=79\n"), "{text}");
+    tree.write("proc/net/if_inet6", "");
+    let (text, _) = imported(&tree, &[]);
+    assert!(text.contains(each), "{text}");
 }
 
 #[test]
@@ -252,163 +287,4 @@ fn the_environment_of_a_file_that_not_everybody_can_read_does_not_become_part_of
         assert_eq!(said(&text), expected, "{text}");
         assert_eq!(units(&text).len(), 2, "{text}");
     }
-}
-
-/// A tree with services of both programs, two of them in one file, and one switched off.
-fn both(name: &str) -> Tree {
-    let tree = base(name);
-    let two = GREETER.replace("greeter", "two").replace("4000", "4002");
-    let off = GREETER
-        .replace("greeter", "off")
-        .replace("{", "{\n\tdisable = yes");
-    tree.write("etc/xinetd.conf", "includedir /etc/xinetd.d\n")
-        .write("etc/xinetd.d/one", GREETER.replace("greeter", "one") + "# x\n\n" + &two)
-        .write("etc/xinetd.d/off", off)
-        .set_mode("etc/xinetd.d/one", 0o640)
-        .write(
-            "etc/inetd.conf",
-            "# x\nhttp stream tcp nowait nobody /bin/cat cat\n\nfinger stream tcp nowait nobody /bin/cat cat\n",
-        );
-    fs::create_dir_all(tree.path("etc/systemd/system/sockets.target.wants")).unwrap();
-    tree
-}
-
-#[test]
-fn apply_installs_units_switches_the_old_services_off_and_revert_restores_the_tree() {
-    let tree = both("both");
-    let before = tree.snapshot();
-    let (text, status) = imported(&tree, &["--apply", "--disable-old"]);
-    assert_eq!(status, Some(0), "{text}");
-    for line in [
-        "written: one",
-        "written: two",
-        "written: off",
-        "written: http",
-        "written: finger",
-        "to undo all of this: sockunit import --revert",
-    ] {
-        assert!(text.contains(&format!("{line}\n")), "{line}: {text}");
-    }
-    let wants = "etc/systemd/system/sockets.target.wants";
-    let mut linked: Vec<_> = fs::read_dir(tree.path(wants))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    linked.sort();
-    assert_eq!(
-        linked,
-        ["finger.socket", "http.socket", "one.socket", "two.socket"]
-    );
-    // xinetd and inetd do not serve them any more, and check knows it.
-    for (name, port) in [("a", "4000"), ("a", "4002"), ("a", "79"), ("a", "80")] {
-        let output = tool::on(tree.root(), &["check"], &[name, port]);
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(!text.contains("inetd serves"), "{text}");
-    }
-    assert_eq!(tree.read("etc/xinetd.d/one").matches("= yes").count(), 2);
-    // Again: nothing changes, and the report is the same.
-    let applied = tree.snapshot();
-    let (again, status) = imported(&tree, &["--apply", "--disable-old"]);
-    assert_eq!((tree.snapshot(), status), (applied, Some(0)));
-    assert_eq!(again.matches("unchanged: ").count(), 5, "{again}");
-    let output = tool::on(tree.root(), &["list"], &[]);
-    let list = String::from_utf8(output.stdout).unwrap();
-    assert!(list.contains("one") && list.contains("finger"), "{list}");
-    let (text, status) = imported(&tree, &["--revert"]);
-    assert_eq!(status, Some(0), "{text}");
-    assert_eq!(tree.snapshot(), before);
-    let (text, _) = imported(&tree, &["--revert"]);
-    assert_eq!(text, "unchanged: there is no imported service\n");
-}
-
-#[test]
-fn a_service_that_waits_for_the_port_of_another_is_switched_off_with_it() {
-    let tree = both("next");
-    let next = |name: &str, port: &str| GREETER.replace("greeter", name).replace("4000", port);
-    tree.write(
-        "etc/xinetd.d/three",
-        next("three", "4000") + &next("four", "4003"),
-    );
-    let line = "79 stream tcp nowait nobody /bin/cat cat\n";
-    tree.write("etc/inetd.conf", tree.read("etc/inetd.conf") + line);
-    let before = tree.snapshot();
-    let (text, status) = imported(&tree, &[]);
-    assert_eq!(status, Some(1), "{text}");
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(
-        text.contains("finger (/etc/inetd.conf:4) has the port 79 already"),
-        "{text}"
-    );
-    assert!(
-        text.contains("the service one has the port already"),
-        "{text}"
-    );
-    let (text, _) = imported(&tree, &["--apply", "--disable-old"]);
-    assert_eq!(text.matches("\nwritten: ").count(), 6, "{text}");
-    let three = tree.read("etc/xinetd.d/three");
-    assert_eq!(three.matches("= yes").count(), 2, "{three}");
-    let inetd = tree.read("etc/inetd.conf");
-    assert_eq!(inetd.matches("\n#<off># ").count(), 3, "{inetd}");
-    imported(&tree, &["--revert"]);
-    assert_eq!(tree.snapshot(), before);
-}
-
-#[test]
-fn rules_that_inetd_applies_are_not_left_out() {
-    let tree = both("wrapped");
-    let tcpd = "telnet stream tcp nowait root /usr/sbin/tcpd /bin/cat\n";
-    tree.write("etc/inetd.conf", tree.read("etc/inetd.conf") + tcpd)
-        .write("etc/hosts.deny", "ALL: ALL\n");
-    for (options, expected) in [("", 6), ("-i", 6), ("-li", 2)] {
-        let start = format!("[Service]\nExecStart=/usr/sbin/inetd {options}\n");
-        tree.write("usr/lib/systemd/system/inetd.service", start);
-        let (text, _) = imported(&tree, &["/etc/inetd.conf"]);
-        assert_eq!(units(&text).len(), expected, "{options}: {text}");
-    }
-}
-
-#[test]
-fn a_service_that_xinetd_serves_is_installed_only_if_it_is_switched_off_there() {
-    let tree = both("served");
-    let (text, status) = imported(&tree, &["--apply", "/etc/xinetd.d"]);
-    assert_eq!(status, Some(1));
-    assert!(
-        text.contains("not installed: one: xinetd serves it\nhint: --disable-old"),
-        "{text}"
-    );
-    assert!(text.contains("written: off\n"), "{text}");
-    assert!(!tree.path("etc/systemd/system/one.socket").exists());
-    assert!(!tree.path("etc/systemd/system/http.socket").exists());
-}
-
-#[test]
-fn a_line_of_inetd_has_a_socket_for_each_family_if_the_system_has_ipv6() {
-    let tree = base("families");
-    let lines = "finger stream tcp nowait nobody /bin/cat cat\nhttp stream tcp46 nowait nobody /bin/cat cat\n";
-    tree.write("etc/inetd.conf", lines);
-    let each = "\nListenStream=0.0.0.0:79\nListenStream=[::]:79\nBindIPv6Only=ipv6-only\n";
-    let (text, _) = imported(&tree, &[]);
-    assert!(text.contains(each), "{text}");
-    // The kernel has no IPv6: systemd listens on all addresses that there are.
-    tree.write("proc/net/tcp", "");
-    let (text, _) = imported(&tree, &[]);
-    assert!(text.contains("\nListenStream=79\n"), "{text}");
-    tree.write("proc/net/if_inet6", "");
-    let (text, _) = imported(&tree, &[]);
-    assert!(text.contains(each), "{text}");
-}
-
-#[test]
-fn edited_units_are_not_replaced() {
-    let tree = both("edited");
-    let socket = "etc/systemd/system/one.socket";
-    imported(&tree, &["--apply", "--disable-old", "/etc/xinetd.d/one"]);
-    tree.write(socket, tree.read(socket) + "# mine\n");
-    let (text, status) = imported(&tree, &["--apply", "--disable-old", "/etc/xinetd.d/one"]);
-    assert_eq!(status, Some(1));
-    assert!(
-        text.contains("edited since import wrote it: /etc/systemd"),
-        "{text}"
-    );
-    assert!(tree.read(socket).ends_with("# mine\n"));
 }

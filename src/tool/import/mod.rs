@@ -1,15 +1,18 @@
 //! `sockunit import`: converts services of xinetd and inetd.
 
+mod outcome;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs;
 use std::path::{self, Path, PathBuf};
 
 use clap::{Args, ValueHint};
 
+use self::outcome::{done, taken_back};
 use super::table::wrapped;
 use super::{say, say_json, with_hint};
-use crate::import::{self, Applied, ApplyError, Conversion, Converted, Done, Entry, Fate, Root};
+use crate::attach::Store;
+use crate::import::{self, ApplyError, Conversion, Converted, Entry, Fate, Interrupts, Root};
 use crate::log::Plain;
 use crate::superserver::{self, Reading};
 use crate::systemd::{Place, Scope};
@@ -46,9 +49,12 @@ pub struct Options {
     #[arg(long)]
     json: bool,
     /// Work on the system in this directory
-    #[arg(long, value_name = "DIR", default_value = "/", value_hint = ValueHint::DirPath, value_parser = super::place::root())]
+    #[arg(long, value_name = "DIR", default_value = "/", value_hint = ValueHint::DirPath, value_parser = crate::tool::place::root())]
     root: PathBuf,
 }
+
+/// Files by their real paths.
+type Texts = BTreeMap<PathBuf, Vec<u8>>;
 
 /// Returns whether all services that clients use today have units.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
@@ -60,16 +66,25 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     if options.revert {
         return revert(&place);
     }
-    let converted = converted(options, &place, reading)?;
-    let applied = match options.apply {
-        true => import::apply(&place, &converted, options.disable_old).map_err(|error| {
-            let hint = error.hint();
-            with_hint(format!("cannot import: {error}"), hint)
-        })?,
-        false => Vec::new(),
+    let failed = |error: ApplyError| with_hint(format!("cannot import: {error}"), error.hint());
+    // Before the files are read: another run could change them.
+    let store = match options.apply {
+        true => Some(Store::open(&place).map_err(|error| failed(error.into()))?),
+        false => None,
     };
+    let (converted, texts) = converted(options, &place, reading)?;
+    let mut applied = Vec::new();
+    let mut _interrupts = None;
+    if let Some(store) = &store {
+        // They last until the report is printed.
+        let interrupts = _interrupts.insert(Interrupts::block()?);
+        let disable = options.disable_old;
+        applied =
+            import::apply(&place, store, &converted, texts, disable, interrupts).map_err(failed)?;
+    }
     if let Some(directory) = &options.output {
-        write(directory, &converted)?;
+        import::output(directory, &converted)
+            .map_err(|error| with_hint(format!("cannot write: {error}"), error.hint()))?;
     }
     if options.json {
         say_json(&import::json(&converted, &applied))?;
@@ -77,62 +92,29 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         say(&(text(options, &converted) + &done(&applied)))?;
     }
     let mut services = converted.services.iter();
-    let is_applied = applied.iter().all(|(_, result)| result.is_ok());
+    let is_applied = applied.iter().all(|applied| applied.result.is_ok());
     Ok(is_applied && !services.any(Conversion::is_left_out))
-}
-
-/// What was installed.
-fn done(applied: &Applied<'_>) -> String {
-    let mut text = String::new();
-    let mut any = false;
-    // Writing to a String does not fail.
-    for (service, result) in applied {
-        let name = &service.name;
-        let _ = match result {
-            Ok(Done::Unchanged) => writeln!(text, "unchanged: {name}"),
-            Ok(Done::Written) => writeln!(text, "written: {name}"),
-            Ok(Done::Started) => writeln!(text, "started, now and at every boot: {name}"),
-            Err(error) => writeln!(text, "not installed: {name}: {error}"),
-        };
-        any |= matches!(result, Ok(Done::Written | Done::Started));
-        let hint = result.as_ref().err().and_then(ApplyError::hint);
-        text.extend(hint.map(|hint| format!("hint: {hint}\n")));
-    }
-    if any {
-        text += "to undo all of this: sockunit import --revert\n";
-    }
-    text
 }
 
 /// Takes everything back.
 fn revert(place: &Place) -> anyhow::Result<bool> {
+    let failed =
+        |error: ApplyError| with_hint(format!("cannot revert the import: {error}"), error.hint());
+    let store = Store::open(place).map_err(|error| failed(error.into()))?;
     let loaded = superserver::load_as(place, Reading::AsXinetd);
-    let files = loaded
-        .positions()
-        .map(|position| position.file.to_path_buf());
-    let files: Vec<PathBuf> = files.collect();
-    let reverted = import::revert(place, &files)
-        .map_err(|error| with_hint(format!("cannot revert the import: {error}"), error.hint()))?;
-    let mut text = String::new();
-    for name in &reverted.removed {
-        let _ = writeln!(text, "removed: {name}");
-    }
-    for path in &reverted.files {
-        let _ = writeln!(
-            text,
-            "{}: its services are switched on again",
-            path.display()
-        );
-    }
-    if text.is_empty() {
-        text += "unchanged: there is no imported service\n";
-    }
-    say(&text)?;
-    Ok(true)
+    // They last until the report is printed.
+    let interrupts = Interrupts::block()?;
+    let reverted = import::revert(place, &store, &loaded.texts, &interrupts).map_err(failed)?;
+    say(&taken_back(&reverted))?;
+    Ok(reverted.problems.is_empty())
 }
 
-/// Reads and converts the configuration.
-fn converted(options: &Options, place: &Place, reading: Reading) -> anyhow::Result<Converted> {
+/// Reads and converts the configuration. Returns the files too, by their real paths.
+fn converted(
+    options: &Options,
+    place: &Place,
+    reading: Reading,
+) -> anyhow::Result<(Converted, Texts)> {
     let host = Root { place };
     let own = import::Options { tcpd: options.tcpd };
     let mut loaded = superserver::load_as(place, reading);
@@ -157,22 +139,8 @@ fn converted(options: &Options, place: &Place, reading: Reading) -> anyhow::Resu
         paths.push(path);
     }
     let counts = |file: &Path| paths.is_empty() || paths.iter().any(|path| file.starts_with(path));
-    Ok(import::convert(&loaded, &host, own, &counts))
-}
-
-/// Writes the units to a directory.
-fn write(directory: &Path, converted: &Converted) -> anyhow::Result<()> {
-    let failed = |path: &Path, error| {
-        let why = format!("cannot write: {}: {error}", path.display());
-        with_hint(why, None::<&str>)
-    };
-    fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
-    let units = converted.services.iter().flat_map(|service| &service.units);
-    for unit in units {
-        let path = directory.join(&unit.name);
-        fs::write(&path, &unit.text).map_err(|error| failed(&path, error))?;
-    }
-    Ok(())
+    let converted = import::convert(&loaded, &host, own, &counts);
+    Ok((converted, loaded.texts))
 }
 
 /// The units, if they are not written to files, and the report.

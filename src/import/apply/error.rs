@@ -1,0 +1,169 @@
+//! Why a service was not installed, and what is left of the attempt.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::SuperServer;
+use crate::attach;
+use crate::hint::{Hint, ShellCommand};
+use crate::log::Plain;
+use crate::systemd::SystemctlError;
+
+/// Why a service was not installed, or not taken back.
+#[derive(Debug)]
+pub(crate) enum ApplyError {
+    /// xinetd or inetd serve it, and it is not to be switched off there.
+    Served(SuperServer),
+    /// Unit files that were edited since they were written.
+    Edited(Vec<PathBuf>),
+    /// The units could not be written or removed.
+    Units(attach::Error),
+    /// The file of xinetd or inetd could not be changed.
+    File(PathBuf, io::Error),
+    /// The file is not the one that was read.
+    Changed(PathBuf),
+    /// systemctl failed.
+    Systemctl(SystemctlError),
+    /// Its port is still in use.
+    PortInUse(u16),
+    /// A signal came before it was installed.
+    Interrupted,
+}
+
+impl fmt::Display for ApplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ApplyError::Served(program) => write!(f, "{} serves it", program.name()),
+            ApplyError::Edited(paths) => {
+                let paths: Vec<String> = paths.iter().map(|path| shown(path)).collect();
+                write!(f, "edited since import wrote it: {}", paths.join(", "))
+            }
+            ApplyError::Units(error) => Plain(&error.to_string()).fmt(f),
+            ApplyError::File(path, error) => write!(f, "{}: {error}", shown(path)),
+            ApplyError::Changed(path) => write!(f, "{} has changed meanwhile", shown(path)),
+            ApplyError::Systemctl(error) => Plain(&error.to_string()).fmt(f),
+            ApplyError::PortInUse(port) => write!(f, "the port {port} is still in use"),
+            ApplyError::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+impl ApplyError {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<Hint> {
+        Some(match self {
+            ApplyError::Served(_) => {
+                Hint::new("--disable-old switches it off there in the same step")
+            }
+            ApplyError::Edited(paths) => {
+                let hint = Hint::new("this removes it with your changes");
+                let file = paths.first().and_then(|path| path.file_name())?;
+                let remove = ShellCommand::new(&["sockunit", "remove", "--force"]);
+                hint.command(remove.arg(service_name(file.to_str()?)))
+            }
+            ApplyError::PortInUse(_) => Hint::new(
+                "this shows what uses it, such as a program with wait that runs. When it has exited, run import again, \
+                 or have xinetd or inetd listen on the port again with systemctl reload",
+            )
+            .command(ShellCommand::new(&["ss", "-lnptu"])),
+            ApplyError::Changed(_) | ApplyError::Interrupted => {
+                Hint::new("run the same command again")
+            }
+            ApplyError::File(_, error) | ApplyError::Units(attach::Error::Io(_, error))
+                if error.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Hint::new("run this as root")
+            }
+            ApplyError::Units(error) => return error.hint(),
+            ApplyError::File(..) | ApplyError::Systemctl(_) => return None,
+        })
+    }
+}
+
+impl From<attach::Error> for ApplyError {
+    fn from(error: attach::Error) -> ApplyError {
+        match error {
+            attach::Error::Changed(paths) => ApplyError::Edited(paths),
+            error => ApplyError::Units(error),
+        }
+    }
+}
+
+impl From<SystemctlError> for ApplyError {
+    fn from(error: SystemctlError) -> ApplyError {
+        ApplyError::Systemctl(error)
+    }
+}
+
+/// A service that was not installed, and is as it was before it was imported, but for what is left.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: ApplyError,
+    /// The files in which it was switched on again.
+    pub(crate) switched_on: Vec<PathBuf>,
+    /// What could not be undone.
+    pub(crate) left: Vec<Left>,
+}
+
+impl Failure {
+    /// Nothing was changed.
+    pub(super) fn before(error: ApplyError) -> Failure {
+        Failure {
+            error,
+            switched_on: Vec::new(),
+            left: Vec::new(),
+        }
+    }
+}
+
+/// A change that could not be undone, and why.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// Units of the service of this name.
+    Units(String, ApplyError),
+    /// The lines that switch services off in a file.
+    Line(ApplyError),
+    /// A program that has not read its files again.
+    Unread(&'static str, SystemctlError),
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Left::Units(name, error) => write!(f, "cannot remove the units of {name}: {error}"),
+            Left::Line(error) => write!(f, "it is still switched off: {error}"),
+            Left::Unread(unit, error) => {
+                let error = error.to_string();
+                write!(f, "{unit} has not read its files again: {}", Plain(&error))
+            }
+        }
+    }
+}
+
+impl Left {
+    /// The command that does it.
+    pub(crate) fn hint(&self) -> Hint {
+        match self {
+            Left::Units(name, _) => Hint::new("this removes them")
+                .command(ShellCommand::new(&["sockunit", "remove"]).arg(name.clone())),
+            Left::Line(_) => {
+                Hint::new("this switches it on again, and takes back all imported services")
+                    .command(ShellCommand::new(&["sockunit", "import", "--revert"]))
+            }
+            Left::Unread(unit, _) => Hint::new("this has it read them")
+                .command(ShellCommand::new(&["systemctl", "reload"]).arg(*unit)),
+        }
+    }
+}
+
+/// The name of the service that a unit file belongs to.
+pub(in crate::import) fn service_name(file: &str) -> &str {
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    stem.strip_suffix('@').unwrap_or(stem)
+}
+
+/// A path on one line.
+pub(crate) fn shown(path: &Path) -> String {
+    Plain(&path.display().to_string()).to_string()
+}

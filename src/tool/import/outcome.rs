@@ -1,0 +1,66 @@
+//! What was installed or taken back, as text.
+
+use crate::import::{Applied, Done, Failure, Problem, Reverted, shown_path};
+
+/// What was installed.
+pub(super) fn done(applied: &[Applied<'_>]) -> String {
+    let mut text = String::new();
+    let mut any = false;
+    for Applied { services, result } in applied {
+        let names: Vec<&str> = services.iter().map(|service| &*service.name).collect();
+        let what = match result {
+            Ok(Done::Unchanged) => "unchanged",
+            Ok(Done::Written) => "written",
+            Ok(Done::Started) => "started, now and at every boot",
+            Err(failure) => {
+                text += &not_installed(&names.join(", "), failure);
+                continue;
+            }
+        };
+        text.extend(names.iter().map(|name| format!("{what}: {name}\n")));
+        any |= *result.as_ref().unwrap_or(&Done::Unchanged) != Done::Unchanged;
+    }
+    if any {
+        text += "to undo all of this: sockunit import --revert\n";
+    }
+    text
+}
+
+/// Why services were not installed, and what was undone.
+fn not_installed(names: &str, failure: &Failure) -> String {
+    let mut text = format!("not installed: {names}: {}\n", failure.error);
+    for path in &failure.switched_on {
+        let path = shown_path(path);
+        text += &format!("the old service is switched on again: {path}\n");
+    }
+    for left in &failure.left {
+        text += &format!("not undone: {left}\n{}\n", left.hint());
+    }
+    // What is not undone comes first.
+    let hint = failure.error.hint().filter(|_| failure.left.is_empty());
+    text.extend(hint.map(|hint| format!("{hint}\n")));
+    text
+}
+
+/// What was taken back, and what was not.
+pub(super) fn taken_back(reverted: &Reverted) -> String {
+    let mut text = String::new();
+    for name in &reverted.removed {
+        text += &format!("removed: {name}\n");
+    }
+    for path in &reverted.files {
+        let path = shown_path(path);
+        text += &format!("{path}: its services are switched on again\n");
+    }
+    for Problem { text: why, hint } in &reverted.problems {
+        text += &format!("not reverted: {why}\n");
+        text.extend(hint.iter().map(|hint| format!("{hint}\n")));
+    }
+    let is_same = reverted.files.is_empty() && reverted.removed.is_empty();
+    match (is_same, reverted.problems.is_empty()) {
+        (false, _) => {}
+        (true, true) => text += "unchanged: there is no imported service\n",
+        (true, false) => text += "nothing was changed\n",
+    }
+    text
+}

@@ -1,0 +1,161 @@
+//! `sockunit import` where it cannot go on, or where a service of inetd deceives it.
+
+use super::{answer, connected, whole, with_programs};
+use crate::machine::{Machine, Release};
+use crate::support::wait_for;
+
+on_both_releases!(
+    a_line_whose_port_stays_in_use_is_given_back_as_a_whole,
+    a_signal_has_the_old_service_back_before_it_ends_import,
+    a_child_of_inetd_does_not_hide_the_options_of_inetd,
+);
+
+/// The first line has a socket for IPv4 and one for IPv6.
+const INETD: &str = "\
+7003	stream	tcp	wait	nobody	/usr/local/bin/accepts	accepts
+7004	stream	tcp	nowait	nobody	/usr/local/bin/count	count
+7005	stream	tcp	nowait	nobody	/usr/local/bin/liar	liar
+";
+
+/// Leaves a process that calls itself inetd.
+const LIAR: &str =
+    "#!/bin/bash\n(exec -a inetd sleep 1000) </dev/null >/dev/null 2>&1 &\necho liar\n";
+
+const APPLY: &str = "sockunit import --apply --disable-old";
+
+/// A machine in which openbsd-inetd serves, with these options.
+fn with_inetd(release: Release, options: &str) -> Machine {
+    let machine = with_programs(release);
+    machine.write("/usr/local/bin/liar", LIAR);
+    machine.write("/etc/inetd.conf", INETD);
+    machine.run(&format!(
+        "chmod 755 /usr/local/bin/liar
+         systemctl disable --now xinetd.service
+         cd /opt/openbsd-inetd
+         sed 's,/usr/sbin/inetd,/opt/openbsd-inetd/usr/sbin/inetd {options},' $(find . -name inetd.service) \
+             >/etc/systemd/system/inetd.service"
+    ));
+    restart(&machine);
+    machine
+}
+
+/// Has inetd read its configuration, and that of its unit, from the start.
+fn restart(machine: &Machine) {
+    machine.run("systemctl daemon-reload; systemctl restart inetd.service");
+    wait_for("inetd serves", || {
+        answer(connected(machine, "127.0.0.1:7004"), b"12345") == "5\n"
+    });
+}
+
+/// Has the program with `wait` run, with the IPv4 socket.
+fn hold(machine: &Machine) {
+    assert!(whole(machine, "127.0.0.1:7003").starts_with("1 "));
+}
+
+/// The program exits after its second connection.
+fn release_port(machine: &Machine) {
+    assert!(whole(machine, "127.0.0.1:7003").starts_with("2 "));
+}
+
+/// What a machine has of the first line: the lines of inetd.conf, and the names of units.
+fn first_line(machine: &Machine) -> (String, String) {
+    let line = machine.run("grep 7003 /etc/inetd.conf");
+    let units = machine.run("find /etc/systemd/system -name 'port-7003*'");
+    (line, units)
+}
+
+fn untouched() -> (String, String) {
+    (INETD.lines().next().unwrap().to_owned(), String::new())
+}
+
+fn a_line_whose_port_stays_in_use_is_given_back_as_a_whole(release: Release) {
+    let machine = with_inetd(release, "");
+    hold(&machine);
+    let report = || {
+        let output = machine.output(APPLY);
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let why = "\nnot installed: port-7003, port-7003-tcp6: the port 7003 is still in use\n\
+               the old service is switched on again: /etc/inetd.conf\nhint: ";
+    let text = report();
+    assert!(text.contains(why), "{text}");
+    assert!(
+        text.contains("\nstarted, now and at every boot: port-7004\n"),
+        "{text}"
+    );
+    assert_eq!(first_line(&machine), untouched());
+    assert!(whole(&machine, "[::1]:7003").starts_with("1 "));
+    assert!(whole(&machine, "[::1]:7003").starts_with("2 "));
+
+    // An earlier run was killed when it had switched the line off.
+    machine.run(&format!(
+        "{APPLY} >/dev/null 2>&1 & pid=$!
+         until grep -q '^#<off># 7003' /etc/inetd.conf; do sleep 0.1; done
+         kill -KILL $pid; wait $pid || true"
+    ));
+    assert!(first_line(&machine).1.contains("port-7003-tcp6.socket"));
+    let text = report();
+    assert!(text.contains(why), "{text}");
+    assert_eq!(first_line(&machine), untouched());
+
+    release_port(&machine);
+    let text = machine.run(APPLY);
+    let started = "\nstarted, now and at every boot: port-7003\nstarted, now and at every boot: port-7003-tcp6\n";
+    assert!(text.contains(started), "{text}");
+    for address in ["127.0.0.1:7003", "[::1]:7003"] {
+        assert!(whole(&machine, address).starts_with("1 "), "{address}");
+    }
+    machine.run("sockunit import --revert");
+    assert_eq!(machine.run("cat /etc/inetd.conf") + "\n", INETD);
+}
+
+fn a_signal_has_the_old_service_back_before_it_ends_import(release: Release) {
+    let machine = with_inetd(release, "");
+    hold(&machine);
+    let status = machine.run(&format!(
+        "{APPLY} >/root/report 2>&1 & pid=$!
+         until grep -q '^#<off># 7003' /etc/inetd.conf; do sleep 0.1; done
+         kill -TERM $pid; wait $pid || echo $?"
+    ));
+    // By the signal.
+    assert_eq!(status, "143");
+    let report = machine.run("cat /root/report");
+    for line in [
+        "not installed: port-7003, port-7003-tcp6: interrupted",
+        "the old service is switched on again: /etc/inetd.conf",
+        "not installed: port-7004: interrupted",
+    ] {
+        assert!(report.contains(&format!("\n{line}\n")), "{line}: {report}");
+    }
+    assert_eq!(machine.run("cat /etc/inetd.conf") + "\n", INETD);
+    assert_eq!(machine.run("find /etc/systemd/system -name 'port-*'"), "");
+    for address in ["127.0.0.1:7004", "[::1]:7004"] {
+        assert_eq!(answer(connected(&machine, address), b"12345"), "5\n");
+    }
+    assert!(whole(&machine, "[::1]:7003").starts_with("1 "));
+}
+
+fn a_child_of_inetd_does_not_hide_the_options_of_inetd(release: Release) {
+    let machine = with_inetd(release, "-l");
+    machine.write("/etc/hosts.deny", "accepts: ALL\n");
+    assert_eq!(whole(&machine, "127.0.0.1:7005"), "liar\n");
+    let liar = machine.run("pgrep -u nobody -f '^inetd 1000'");
+    // systemd knows which process is inetd, unless a script has started it.
+    let of_script = "[Service]\nType=forking\nGuessMainPID=no\nWatchdogSec=0\n";
+    for (drop_in, options) in [("", "-l"), ("", ""), (of_script, ""), (of_script, "-l")] {
+        machine.write("/etc/systemd/system/inetd.service.d/type.conf", drop_in);
+        machine.run(&format!(
+            "sed -i 's,usr/sbin/inetd.*,usr/sbin/inetd {options},' /etc/systemd/system/inetd.service"
+        ));
+        restart(&machine);
+        assert_eq!(machine.run("pgrep -u nobody -f '^inetd 1000'"), liar);
+        let report = machine.output("sockunit import").stdout;
+        let report = String::from_utf8(report).unwrap();
+        let applies = report
+            .matches("not written: inetd -l applies the rules")
+            .count();
+        let expected = if options == "-l" { 4 } else { 0 };
+        assert_eq!(applies, expected, "{drop_in} {options}: {report}");
+    }
+}

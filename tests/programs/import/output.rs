@@ -1,0 +1,91 @@
+//! `sockunit import --output`.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+
+use nix::sys::stat::Mode;
+use nix::unistd::{Uid, mkfifo};
+
+use super::{imported, three, units};
+use crate::tool;
+
+#[test]
+fn units_are_written_to_a_directory() {
+    let tree = three("written");
+    let output = tree.path("output/units");
+    let (text, _) = imported(&tree, &["--output", output.to_str().unwrap()]);
+    assert_eq!(units(&text), [""; 0]);
+    let socket = tree.read("output/units/two.socket");
+    assert!(socket.contains("\nListenStream=4002\n"), "{socket}");
+    assert_eq!(fs::read_dir(output).unwrap().count(), 4);
+}
+
+/// The directory is the user's own, but it has what somebody else could have put there.
+#[test]
+fn units_are_written_through_no_link_and_into_no_pipe() {
+    let tree = three("through");
+    tree.write("victim", "mine\n")
+        .link("output/one.socket", "../victim")
+        .link("output/.one.service.sockunit", "../victim");
+    mkfifo(&tree.path("output/two.socket"), Mode::S_IRWXU).unwrap();
+    let output = tree.path("output");
+    let (text, status) = imported(&tree, &["--output", output.to_str().unwrap()]);
+    assert_eq!(status, Some(0), "{text}");
+    assert_eq!(tree.read("victim"), "mine\n");
+    for unit in ["one.service", "one.socket", "two.service", "two.socket"] {
+        let stat = fs::symlink_metadata(output.join(unit)).unwrap();
+        assert!(stat.is_file(), "{unit}");
+    }
+    assert_eq!(fs::read_dir(output).unwrap().count(), 4);
+}
+
+#[test]
+fn a_directory_that_another_user_can_change_gets_no_units() {
+    let tree = three("of-another");
+    let refused = |path: &str| {
+        let output = tree.path(path);
+        let output = tool::on(
+            tree.root(),
+            &["import"],
+            &["--output", output.to_str().unwrap()],
+        );
+        assert_eq!(output.status.code(), Some(1), "{path}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{path}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.starts_with("sockunit: cannot write: "), "{stderr}");
+        assert!(
+            stderr.contains(": another user can change it\nhint: "),
+            "{stderr}"
+        );
+    };
+    fs::create_dir_all(tree.path("open")).unwrap();
+    tree.set_mode("open", 0o777);
+    refused("open");
+    refused("open/units");
+    assert!(!tree.path("open/units").exists());
+    // In a directory such as /tmp, nobody else can replace what is in it.
+    tree.set_mode("open", 0o1777);
+    imported(
+        &tree,
+        &["--output", tree.path("open/units").to_str().unwrap()],
+    );
+    assert_eq!(fs::read_dir(tree.path("open/units")).unwrap().count(), 4);
+    if !Uid::effective().is_root() {
+        return;
+    }
+    chown(tree.path("open/units"), Some(1000), Some(1000)).unwrap();
+    refused("open/units");
+    refused("open/units/more");
+    chown(tree.path("open/units"), Some(0), Some(1000)).unwrap();
+    tree.set_mode("open/units", 0o775);
+    refused("open/units");
+    chown(tree.path("open/units"), Some(0), Some(0)).unwrap();
+    chown(tree.path("open/units/one.socket"), Some(1000), Some(1000)).unwrap();
+    refused("open/units");
+    assert_eq!(
+        fs::metadata(tree.path("open/units/one.socket"))
+            .unwrap()
+            .uid(),
+        1000
+    );
+}
