@@ -37,6 +37,7 @@ measure_sandbox() {
     variant '  without PrivateUsers=' -- PrivateUsers=no
     variant '  with LogLevelMax=notice' -- LogLevelMax=notice
     variant 'strict, fixed user, without mount options' --user-name nobody -- "${no_mounts[@]}"
+    variant '  with an empty mount namespace' --user-name nobody -- "${no_mounts[@]}" PrivateMounts=yes
     inside systemctl daemon-reload
     wait_for_contenders
     run packaging/machine exec "$name" -- load hello --clients 1 --label "$release" --data /root/sandbox \
