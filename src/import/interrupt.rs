@@ -61,7 +61,7 @@ mod tests {
     fn a_signal_that_has_come_is_seen_and_not_taken() {
         let interrupts = Interrupts::block().unwrap();
         assert!(!interrupts.has_come());
-        raise(Signal::SIGHUP).unwrap();
+        raise(Signal::SIGTERM).unwrap();
         assert!(interrupts.has_come());
         assert!(interrupts.has_come());
         // Else it would end the tests.
