@@ -48,6 +48,8 @@ mod hint;
 #[forbid(unsafe_code)]
 mod import;
 #[forbid(unsafe_code)]
+mod interrupts;
+#[forbid(unsafe_code)]
 mod log;
 #[forbid(unsafe_code)]
 mod process_stat;

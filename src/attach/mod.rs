@@ -36,7 +36,7 @@ pub(crate) use probe::NO_CLIENT;
 pub use remove::{
     Stopping, check_removal, dismantle, has_foreign_unit, imported, link as socket_link, remove,
 };
-pub use render::{RECORD, RenderedUnit, confinement, render_imported};
+pub use render::{RECORD, RenderedUnit, confinement, render_imported, serve_command};
 pub use sandbox::Level;
 pub use signature::{Maker, sign};
 pub use status::{Connection, Penalised, Remote, Status, Totals, penalties, status};

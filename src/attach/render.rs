@@ -178,10 +178,14 @@ fn service_text(attachment: &Attachment, scope: Scope, found: Found<'_>) -> Stri
     text
 }
 
-/// The command of `ExecStart=`: `sockunit serve` with its options and the program.
-fn command(attachment: &Attachment) -> String {
+/// The command of `ExecStart=`: `sockunit serve` with these options and the program.
+pub fn serve_command(attachment: &Attachment, options: Vec<String>) -> String {
     let mut words = vec![SERVE.to_owned()];
-    words.extend(serve_options(attachment));
+    words.extend(options);
+    let imported = attachment.imported.as_ref();
+    if let Some(name) = imported.and_then(|own| own.program_name.as_ref()) {
+        words.extend(["--program-name".into(), name.clone()]);
+    }
     words.push("--".into());
     words.push(attachment.program.clone());
     words.extend(attachment.arguments.iter().cloned());
@@ -214,16 +218,12 @@ fn serve_options(attachment: &Attachment) -> Vec<String> {
     }
     words.extend(attachment.proxy.arguments());
     words.extend(attachment.rules.arguments().unwrap_or_default());
-    let imported = attachment.imported.as_ref();
-    if let Some(name) = imported.and_then(|own| own.program_name.as_ref()) {
-        words.extend(["--program-name".into(), name.clone()]);
-    }
     words
 }
 
 fn per_connection(attachment: &Attachment, scope: Scope) -> String {
     let Attachment { name, .. } = attachment;
-    let command = command(attachment);
+    let command = serve_command(attachment, serve_options(attachment));
     let manual = manual(attachment);
     // A user's service manager cannot set fields of journal entries.
     let field = match scope {
@@ -254,7 +254,7 @@ TimeoutStopSec=15s
 
 fn shared(attachment: &Attachment) -> String {
     let Attachment { name, .. } = attachment;
-    let command = command(attachment);
+    let command = serve_command(attachment, serve_options(attachment));
     let manual = manual(attachment);
     format!(
         "[Unit]

@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use nix::sys::socket::{MsgFlags, SockaddrStorage, sendto};
 
 use super::answer::Answers;
-use super::options::{Options, Rules};
+use super::options::Options;
 use crate::clock;
 use crate::connection::Peer;
 use crate::log::{Count, Log};
+use crate::server::WhenFull;
 use crate::server::admission::Admission;
 use crate::server::datagrams::{Datagram, receive, tell_destinations};
-use crate::server::{self, SharedLimits, WhenFull};
 
 /// The longest datagram.
 const MAX: usize = 64 * 1024;
@@ -28,7 +28,7 @@ pub(super) fn serve(socket: BorrowedFd<'_>, options: Options, log: &mut Log) -> 
     let port = own.context("cannot read the address of the socket")?.port();
     tell_destinations(socket).context("cannot set up the socket")?;
     let mut answers = Answers::new(options.built_in, options.edition, port);
-    let mut admission = admission(options.rules);
+    let mut admission = Admission::of_events(options.rules.into(), WhenFull::Refuse);
     let mut buffer = vec![0; MAX];
     let (mut received, mut answered) = (0u64, 0u64);
     let mut now = Instant::now();
@@ -62,16 +62,4 @@ pub(super) fn serve(socket: BorrowedFd<'_>, options: Options, log: &mut Log) -> 
     let datagrams = Count(received, "datagram");
     log.notice(&format!("{datagrams} received, {answered} answered"));
     Ok(())
-}
-
-/// The rules, and no limit on what is open at once: an answer takes no time.
-fn admission(rules: Rules) -> Admission {
-    let options = server::Options {
-        shared: SharedLimits {
-            when_full: WhenFull::Refuse,
-            ..SharedLimits::default()
-        },
-        ..server::Options::default()
-    };
-    Admission::new(&options, rules.into())
 }

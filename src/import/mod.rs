@@ -9,7 +9,6 @@ mod apply;
 mod built_in;
 mod host;
 mod inetd;
-mod interrupt;
 mod json;
 mod name;
 mod output;
@@ -25,7 +24,6 @@ use std::path::Path;
 
 pub(crate) use apply::{Applied, ApplyError, Done, Failure, apply, shown as shown_path};
 pub(crate) use host::{Host, Root};
-pub(crate) use interrupt::Interrupts;
 pub(crate) use json::json;
 pub(crate) use output::output;
 pub(crate) use report::{Entry, Fate, Report};
@@ -236,6 +234,9 @@ fn finish(
     };
     conversion(units, report)
 }
+
+/// What to do with a program whose path systemd does not accept.
+const RENAME: &str = "rename it, or make a link to it";
 
 /// A word as text for a unit file.
 fn text(word: &Word) -> Option<String> {

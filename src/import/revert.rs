@@ -6,11 +6,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::apply::{ApplyError, Left, service_name};
-use super::interrupt::Interrupts;
 use super::source;
 use super::super_servers::SuperServers;
 use crate::attach::{self, RECORD, Store, imported};
 use crate::hint::{Hint, ShellCommand};
+use crate::interrupts::Interrupts;
 use crate::root::{replace_file, resolve};
 use crate::services::ServiceName;
 use crate::superserver::switch;

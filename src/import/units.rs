@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 
 use crate::attach::{
-    self, Attachment, Imported, Kind, Level, Maker, RECORD, RenderedUnit, SERVE, confinement,
+    self, Attachment, Imported, Kind, Level, Maker, RECORD, RenderedUnit, confinement,
     listen_directives, sign,
 };
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
@@ -139,22 +139,10 @@ WantedBy=sockets.target
 
 /// A program that gets the listening socket.
 fn waits(attachment: &Attachment) -> String {
-    let Attachment {
-        name,
-        program,
-        arguments,
-        ..
-    } = attachment;
-    let mut words = vec![SERVE.to_owned(), "--wait".into()];
-    words.extend(["--name".into(), name.to_string()]);
-    words.extend(event_options(&attachment.rules));
-    if let Some(name) = own(attachment).program_name {
-        words.extend(["--program-name".into(), name]);
-    }
-    words.extend(["--".into(), program.clone()]);
-    words.extend(arguments.iter().cloned());
-    let words: Vec<String> = words.iter().map(|word| exec_word(word)).collect();
-    let command = words.join(" ");
+    let name = &attachment.name;
+    let mut options = vec!["--wait".into(), "--name".into(), name.to_string()];
+    options.extend(event_options(&attachment.rules));
+    let command = attach::serve_command(attachment, options);
     let start = format!(
         "# sockunit serve starts the program with the listening socket when something arrives and it does not run.
 ExecStart={command}

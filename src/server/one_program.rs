@@ -14,11 +14,11 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::MsgFlags;
 use nix::unistd::Pid;
 
+use super::WhenFull;
 use super::admission::{Admission, Limits};
 use super::datagrams::{Datagram, receive};
 use super::end::End;
 use super::programs::{ExitStatus, ProgramSpec, StopReason, Tag, remote_environment};
-use super::{Options, SharedLimits, WhenFull};
 use crate::connection::{Elapsed, Peer, poll_timeout};
 use crate::log::{Count, Log};
 
@@ -78,22 +78,16 @@ impl<'a> OneProgram<'a> {
         let mask = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD]);
         mask.thread_block()?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-        let options = Options {
-            shared: SharedLimits {
-                // Connections stay in the backlog, because this process accepts none.
-                when_full: match kind {
-                    Kind::Listener => WhenFull::Wait,
-                    Kind::Datagrams => WhenFull::Refuse,
-                },
-                ..SharedLimits::default()
-            },
-            ..Options::default()
+        // Connections stay in the backlog, because this process accepts none.
+        let when_full = match kind {
+            Kind::Listener => WhenFull::Wait,
+            Kind::Datagrams => WhenFull::Refuse,
         };
         Ok(OneProgram {
             socket,
             kind,
             program,
-            admission: Admission::new(&options, limits),
+            admission: Admission::of_events(limits, when_full),
             grace,
             signals: SignalFd::with_flags(&mask, flags)?,
             log,

@@ -6,11 +6,10 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process;
 
-use nix::sys::signal::{SigSet, Signal};
-
 use super::super::address::Address;
 use super::super::subject::Subject;
 use crate::connect::Target;
+use crate::interrupts::Interrupts;
 use crate::systemd::{Manager, Place, Scope, UnitName, runtime};
 
 /// Lines of the copy that come after those of the service.
@@ -43,7 +42,8 @@ pub struct Units {
     /// Where the socket listens.
     pub target: Target,
     files: Vec<PathBuf>,
-    blocked: SigSet,
+    /// They end the process once the units are removed, which is before this is dropped.
+    _interrupts: Interrupts,
 }
 
 impl Units {
@@ -68,15 +68,14 @@ impl Units {
         };
         let socket = format!("{name}.socket");
         // An interrupt ends the trial, which is short, only after its units are removed.
-        let blocked = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
-        blocked.thread_block()?;
+        let interrupts = Interrupts::block()?;
         let mut units = Units {
             manager,
             services: format!("{name}{services}"),
             target,
             files: Vec::new(),
             socket,
-            blocked,
+            _interrupts: interrupts,
         };
         let text = units.socket_text(subject);
         units.put(directory.join(&units.socket), &text)?;
@@ -121,7 +120,6 @@ impl Drop for Units {
         for file in &self.files {
             let _ = fs::remove_file(file);
         }
-        let _ = self.blocked.thread_unblock();
     }
 }
 

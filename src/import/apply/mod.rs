@@ -17,10 +17,10 @@ pub(super) use self::error::service_name;
 pub(crate) use self::error::{ApplyError, Failure, Left, shown};
 use self::files::Files;
 use self::step::{Step, socket, steps};
-use super::interrupt::Interrupts;
 use super::super_servers::SuperServers;
 use super::{Conversion, Converted, SuperServer};
 use crate::attach::{self, Content, Store, imported, socket_link, unit_files};
+use crate::interrupts::Interrupts;
 use crate::systemd::{Manager, Place};
 
 /// How long xinetd or inetd may take to close a port.
@@ -297,7 +297,7 @@ impl Applier<'_> {
     }
 
     /// Brings the services of a step back to what they were before they were imported: without units, and switched
-    /// on in their file, whoever switched them off there.
+    /// on in their file, even if an earlier run switched them off there.
     fn undone(&mut self, step: &Step<'_>, error: ApplyError) -> Failure {
         let mut failure = Failure::before(error);
         if !step.touched {

@@ -9,8 +9,8 @@ use std::num::NonZeroU16;
 use super::report::{Fate, Report};
 use super::units::{self, Socket, Start};
 use super::{
-    Conversion, Host, PUBLIC_ARGUMENTS, SuperServer, at_once, file_name, finish, shown, source,
-    text, unit_user,
+    Conversion, Host, PUBLIC_ARGUMENTS, RENAME, SuperServer, at_once, file_name, finish, shown,
+    source, text, unit_user,
 };
 use crate::attach::{Attachment, Imported, Level};
 use crate::builtin::BuiltIn;
@@ -22,9 +22,6 @@ use crate::superserver::switch::Entry;
 use crate::systemd::quote::can_be_program;
 
 pub(super) use socket::split;
-
-/// What to do with a program whose path systemd does not accept.
-const RENAME: &str = "rename it, or make a link to it";
 
 struct Converter<'a> {
     service: &'a Service,

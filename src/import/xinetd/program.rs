@@ -1,7 +1,7 @@
 //! The program of a service, with tcpd before it if its rules are kept.
 
 use super::super::units::{Socket, Start};
-use super::super::{PUBLIC_ARGUMENTS, file_name, text};
+use super::super::{PUBLIC_ARGUMENTS, RENAME, file_name, text};
 use super::{Converter, Fate, has};
 use crate::superserver::xinetd::NoteKind;
 use crate::systemd::quote::can_be_program;
@@ -32,7 +32,7 @@ impl Converter<'_> {
         if !can_be_program(&program) || !program.starts_with('/') {
             self.report.obstacle(
                 format!("server = {program}: systemd accepts no such path"),
-                Some("rename it, or make a link to it"),
+                Some(RENAME),
             );
         }
         // xinetd does not look for it when it reads inetd.conf.

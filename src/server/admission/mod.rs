@@ -29,7 +29,7 @@ use self::penalty::Penalties;
 use self::rate_limit::RateLimiter;
 use self::source::Source;
 use self::source_rate::SourceRateLimiter;
-use super::options::{Options, WhenFull};
+use super::options::{Options, SharedLimits, WhenFull};
 use crate::connection::Peer;
 
 /// Limits and rules that are not set by default.
@@ -93,6 +93,18 @@ impl Admission {
             deny: limits.deny,
             messages: limits.messages,
         }
+    }
+
+    /// For what does not stay open, such as datagrams: see [`Admission::admit_event`].
+    pub fn of_events(limits: Limits, when_full: WhenFull) -> Admission {
+        let options = Options {
+            shared: SharedLimits {
+                when_full,
+                ..SharedLimits::default()
+            },
+            ..Options::default()
+        };
+        Admission::new(&options, limits)
     }
 
     /// Returns whether to call accept(2). If not, new connections wait in the backlog.

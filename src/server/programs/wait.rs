@@ -90,8 +90,7 @@ fn look(id: Id<'_>) -> nix::Result<Option<Pid>> {
 
 /// Waits for this child, which has ended.
 pub fn wait_for(pid: Pid) -> ExitStatus {
-    let reaped = sys::reap(pid).ok().flatten();
-    ExitStatus(reaped.map_or(0, |(_, status)| status))
+    ExitStatus::of(pid).unwrap_or_default()
 }
 
 /// Waits for some child that has ended.
