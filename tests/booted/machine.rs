@@ -55,43 +55,39 @@ pub struct Machine {
 impl Machine {
     /// Boots a fresh machine.
     pub fn start(release: Release) -> Machine {
-        Machine::start_image(release.name())
+        Machine::start_image(release.name(), None)
     }
 
-    fn start_image(image: &str) -> Machine {
+    fn start_image(image: &str, package: Option<&Path>) -> Machine {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         // tests/run removes the machines with its own number, also after this process was killed.
         let run =
             std::env::var("SOCKUNIT_TEST_RUN").unwrap_or_else(|_| std::process::id().to_string());
         let name = format!("test-{run}-{count}");
-        let leader = stdout_of(Command::new(tool()).args(["start", &name, image]));
+        let leader = stdout_of(
+            Command::new(tool())
+                .args(["start", &name, image])
+                .args(package),
+        );
         Machine { name, leader }
     }
 
-    /// Boots a fresh machine and installs the package in it. Starts no socket.
+    /// Boots a fresh machine that has the package. No socket is started.
     pub fn installed(release: Release) -> Machine {
-        Machine::start(release).with_package()
+        Machine::start_image(release.name(), Some(deb()))
     }
 
     /// As `installed`, with Debian packages that ship socket units.
     #[cfg(feature = "sockets")]
     pub fn with_socket_packages(release: Release) -> Machine {
-        Machine::start_image(&format!("{}-sockets", release.name())).with_package()
+        Machine::start_image(&format!("{}-sockets", release.name()), Some(deb()))
     }
 
     /// As `installed`, with the files of Debian packages that have services for xinetd and inetd, for apt-get.
     #[cfg(feature = "superservers")]
     pub fn with_superserver_packages(release: Release) -> Machine {
-        Machine::start_image(&format!("{}-superservers", release.name())).with_package()
-    }
-
-    fn with_package(self) -> Machine {
-        let machine = self;
-        // dpkg takes half a second less than apt-get, and most tests do not test the installation.
-        let there = machine.copy_in(deb());
-        machine.run(&format!("dpkg --install --force-unsafe-io {there}"));
-        machine
+        Machine::start_image(&format!("{}-superservers", release.name()), Some(deb()))
     }
 
     /// As `installed`, and starts both sockets.
