@@ -32,8 +32,8 @@ pub enum Error {
     Wait(io::Error),
     /// A banner cannot be read.
     Banner(PathBuf, io::Error),
-    /// A banner has this many bytes, more than [`MAX_BANNER`].
-    BannerTooLong(PathBuf, usize),
+    /// With this banner, all of them have more than [`MAX_BANNER`] bytes.
+    BannerTooLong(PathBuf),
     /// The means to start programs cannot be set up.
     SetUp(SetUpError),
     /// The event loop failed.
@@ -65,9 +65,9 @@ impl fmt::Display for Error {
             Error::Banner(path, error) => {
                 write!(f, "cannot read the banner: {}: {error}", path.display())
             }
-            Error::BannerTooLong(path, length) => write!(
+            Error::BannerTooLong(path) => write!(
                 f,
-                "cannot use the banner: {}: it has {length} bytes, and the limit is {MAX_BANNER}",
+                "cannot send the banner: {}: all banners together have more than {MAX_BANNER} bytes",
                 path.display()
             ),
             Error::SetUp(error) => error.fmt(f),

@@ -18,8 +18,8 @@ mod proxy;
 mod refuse;
 mod sessions;
 
-use std::fs::{self, File};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -211,10 +211,12 @@ fn take_standard_streams() -> io::Result<OwnedFd> {
 fn read_banners(paths: &[PathBuf]) -> Result<Vec<u8>, Error> {
     let mut all = Vec::new();
     for path in paths {
-        let text = fs::read(path).map_err(|error| Error::Banner(path.clone(), error))?;
-        all.extend(text);
+        let left = MAX_BANNER + 1 - all.len();
+        File::open(path)
+            .and_then(|file| file.take(left as u64).read_to_end(&mut all))
+            .map_err(|error| Error::Banner(path.clone(), error))?;
         if all.len() > MAX_BANNER {
-            return Err(Error::BannerTooLong(path.clone(), all.len()));
+            return Err(Error::BannerTooLong(path.clone()));
         }
     }
     Ok(all)

@@ -68,6 +68,11 @@ fn an_error_at_start_up_is_one_line_and_a_usage_error_has_exit_status_2() {
             1,
             "cannot read the banner: /no/such: No such file",
         ),
+        (
+            &[listen, "--banner=/dev/zero", "--", "/bin/cat"],
+            1,
+            "cannot send the banner: /dev/zero: all banners together have more than 16384 bytes",
+        ),
         (&[listen], 2, "<PROGRAM>"),
         (&[listen, "/bin/cat"], 2, "/bin/cat"),
         (
