@@ -34,6 +34,9 @@ pub struct Options {
     /// End a measurement early after this many connections
     #[arg(long, default_value_t = 50_000)]
     most: usize,
+    /// Leave the service alone for this long before each connection; the rates do not count it
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    pause: u64,
     /// Begin connections to a service with a header of the PROXY protocol, version 1 or 2
     #[arg(long, value_name = "NAME=VERSION", value_parser = named)]
     header: Vec<Named>,
@@ -115,15 +118,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 fn measure(options: &Options, contenders: &mut [Contender]) -> anyhow::Result<()> {
-    let length = Duration::from_millis(options.turn);
     let mut rng = Rng(1);
     // A short first round does not count: the first connections read programs and units from disk.
     for round in 0..=options.rounds {
         for index in rng.order(contenders.len()) {
             let contender = &mut contenders[index];
             let before = settled()?;
-            let length = if round == 0 { length / 4 } else { length };
-            let (times, busy) = measure_once(contender, options.clients, length, options.most)
+            let turn = Duration::from_millis(options.turn);
+            let turn = if round == 0 { turn / 4 } else { turn };
+            let (times, busy) = measure_once(contender, options, turn)
                 .with_context(|| format!("{} at {}", contender.name, contender.address))?;
             let cpu = settled()? - before;
             if round > 0 {
@@ -136,23 +139,24 @@ fn measure(options: &Options, contenders: &mut [Contender]) -> anyhow::Result<()
     Ok(())
 }
 
-/// Opens connections for this long; returns the time of each, and the elapsed time.
+/// Opens connections for this long; returns the time of each, and the elapsed time without pauses.
 fn measure_once(
     contender: &Contender,
-    clients: usize,
-    length: Duration,
-    most: usize,
+    options: &Options,
+    turn: Duration,
 ) -> anyhow::Result<(Vec<Duration>, Duration)> {
+    let pause = Duration::from_millis(options.pause);
     let begun = AtomicUsize::new(0);
     let start = Instant::now();
     let times = thread::scope(|scope| {
-        let threads: Vec<_> = (0..clients)
+        let threads: Vec<_> = (0..options.clients)
             .map(|_| {
                 scope.spawn(|| {
                     let mut times = Vec::new();
                     while times.is_empty()
-                        || (start.elapsed() < length && begun.load(Ordering::Relaxed) < most)
+                        || (start.elapsed() < turn && begun.load(Ordering::Relaxed) < options.most)
                     {
+                        thread::sleep(pause);
                         begun.fetch_add(1, Ordering::Relaxed);
                         times.push(connection(contender.address, contender.header)?);
                     }
@@ -166,7 +170,8 @@ fn measure_once(
         }
         anyhow::Ok(times)
     })?;
-    Ok((times, start.elapsed()))
+    let paused = pause.mul_f64(times.len() as f64 / options.clients as f64);
+    Ok((times, start.elapsed().saturating_sub(paused)))
 }
 
 /// One connection, with as few system calls as possible, so that the cost of the client does not hide that of the server.
@@ -231,9 +236,13 @@ fn print(options: &Options, contenders: &[Contender]) -> anyhow::Result<()> {
     let base_rate = find(&options.rates_of)?.rate();
     let base_time = percentile(&find(&options.times_of)?.times, 50);
     println!(
-        "\nhello, {} client{}; rates relative to \"{}\", times relative to \"{}\"\n",
+        "\nhello, {} client{}{}; rates relative to \"{}\", times relative to \"{}\"\n",
         options.clients,
         if options.clients == 1 { "" } else { "s" },
+        match options.pause {
+            0 => String::new(),
+            pause => format!(", {pause} ms after the last connection"),
+        },
         options.rates_of,
         options.times_of,
     );

@@ -29,6 +29,9 @@ set_up() { # RELEASE
     packaging/machine start "$name" "$1" >/dev/null
     put /root/sockunit.deb <"$deb"
     inside apt-get -qq install --yes /root/sockunit.deb >/dev/null
+    # systemd sets up a mount namespace from all mounts of the system. Without those of systemd-nspawn, it has about as
+    # many as an ordinary one.
+    inside sh -c "findmnt --noheadings --raw --output TARGET | grep -E '^/(proc/[^/]+|run/host)\$' | sort -u | xargs umount --lazy"
     put_program "$load" /usr/local/bin/load
     put_program "$scratch/accept-loop-static" /usr/local/bin/accept-loop
     put_program "$scratch/spawn-loop-static" /usr/local/bin/spawn-loop
