@@ -4,14 +4,14 @@
 //! in between, the next run removes the temporary file. Directories are opened once, below the root
 //! directory, and files in them are named relative to them: no link, and no swap of one, leads out.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
-use nix::sys::stat::{Mode, fchmod};
+use nix::sys::stat::{Mode, fchmod, fstatat};
 use nix::unistd::{AccessFlags, Uid, UnlinkatFlags, faccessat, symlinkat, unlinkat};
 
 use super::Error;
@@ -70,7 +70,10 @@ impl Store {
 
     /// Whether a file or link exists, wherever it leads.
     pub fn exists(&self, path: &str) -> bool {
-        fs::symlink_metadata(self.folder.join(path)).is_ok()
+        let found = self.directory_of(path, false);
+        found.is_ok_and(|(directory, name)| {
+            fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
+        })
     }
 
     /// The target of a link; `None` if there is no such link.

@@ -1,5 +1,6 @@
 //! What a conversion has to know of the system.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::attach;
@@ -44,7 +45,7 @@ pub(crate) trait Host {
     /// Whether there is such an executable file.
     fn is_executable(&self, path: &str) -> bool;
 
-    /// Whether hosts.allow or hosts.deny have rules.
+    /// Whether hosts.allow or hosts.deny have rules, or cannot be read.
     fn has_wrapper_rules(&self) -> bool;
 
     /// Whether inetd applies these rules.
@@ -159,8 +160,10 @@ impl Host for Root<'_> {
 
     fn has_wrapper_rules(&self) -> bool {
         ["etc/hosts.allow", "etc/hosts.deny"].iter().any(|file| {
-            let text = self.text(file);
-            fields(&text).any(|fields| !fields.is_empty())
+            match read(&self.place.root, &self.place.path(file)) {
+                Ok(text) => fields(&text).any(|fields| !fields.is_empty()),
+                Err(error) => error.kind() != io::ErrorKind::NotFound,
+            }
         })
     }
 

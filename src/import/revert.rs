@@ -111,14 +111,11 @@ impl Reverted {
         file: Option<PathBuf>,
         services: &[ServiceName],
     ) {
-        let mut is_on = false;
+        let has_file = file.is_some();
         if let Some(path) = file {
             // First, because nobody would serve the services if it failed after the units are removed.
             match replace_file(&place.root, &path, switch::switched_on) {
-                Ok(true) => {
-                    is_on = true;
-                    self.files.push(path);
-                }
+                Ok(true) => self.files.push(path),
                 Ok(false) => {}
                 Err(error) => {
                     let names: Vec<String> = services.iter().map(ToString::to_string).collect();
@@ -137,7 +134,8 @@ impl Reverted {
                 }
             }
         }
-        if is_on {
+        // Also if the file was as it has to be: an earlier run may have ended before this.
+        if has_file {
             for (unit, error) in super_servers.reload() {
                 self.problems
                     .push(Problem::left(&Left::Unread(unit, error)));
@@ -150,7 +148,7 @@ impl Reverted {
 fn names(place: &Place) -> Result<Vec<ServiceName>, ApplyError> {
     let folder = place.own_folder();
     let failed = |error| ApplyError::File(folder.clone(), error);
-    let entries = match fs::read_dir(&folder) {
+    let entries = match resolve(&place.root, &folder).and_then(fs::read_dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failed(error)),
@@ -164,7 +162,7 @@ fn names(place: &Place) -> Result<Vec<ServiceName>, ApplyError> {
         };
         let is_unit = file.ends_with(".socket") || file.ends_with(".service");
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if is_unit && is_file && imported(place, &entry.path())?.is_some() {
+        if is_unit && is_file && imported(place, &folder.join(file))?.is_some() {
             names.insert(service_name(file).to_owned());
         }
     }

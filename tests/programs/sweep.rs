@@ -99,6 +99,9 @@ fn files_of_templates_that_add_wrote_are_removed_and_those_of_others_kept() {
     )
     .unwrap();
     fs::write(units.join("mine@.service"), "[Service]\n").unwrap();
+    // Reading it would block.
+    let mode = nix::sys::stat::Mode::S_IRUSR;
+    nix::unistd::mkfifo(&units.join("fifo@.service"), mode).unwrap();
     for name in ["a-b@1", "mine@1", "b@1"] {
         fs::write(folder.join(format!("log-extra-fields:{name}.service")), "").unwrap();
     }

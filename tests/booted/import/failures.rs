@@ -8,6 +8,7 @@ on_both_releases!(
     a_line_whose_port_stays_in_use_is_given_back_as_a_whole,
     a_signal_has_the_old_service_back_before_it_ends_import,
     a_child_of_inetd_does_not_hide_the_options_of_inetd,
+    a_revert_that_was_killed_is_completed_by_the_next,
 );
 
 /// The first line has a socket for IPv4 and one for IPv6.
@@ -158,4 +159,16 @@ fn a_child_of_inetd_does_not_hide_the_options_of_inetd(release: Release) {
         let expected = if options == "-l" { 4 } else { 0 };
         assert_eq!(applies, expected, "{drop_in} {options}: {report}");
     }
+}
+
+fn a_revert_that_was_killed_is_completed_by_the_next(release: Release) {
+    let machine = with_inetd(release, "");
+    machine.run(APPLY);
+    // The line is switched on already, and inetd does not know it.
+    machine.write("/etc/inetd.conf", INETD);
+    let report = machine.run("sockunit import --revert");
+    assert!(report.contains("removed: port-7004\n"), "{report}");
+    wait_for("inetd serves again", || {
+        answer(connected(&machine, "127.0.0.1:7004"), b"12345") == "5\n"
+    });
 }

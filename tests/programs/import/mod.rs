@@ -109,6 +109,17 @@ fn units(text: &str) -> Vec<&str> {
 }
 
 #[test]
+fn rules_of_hosts_deny_that_cannot_be_read_keep_services_from_being_converted() {
+    let tree = three("rules");
+    assert_eq!(imported(&tree, &[]).1, Some(0));
+    std::os::unix::fs::symlink("hosts.deny", tree.path("etc/hosts.deny")).unwrap();
+    let (text, status) = imported(&tree, &[]);
+    assert_eq!((units(&text), status), (vec![], Some(1)), "{text}");
+    let why = "xinetd applies the rules of";
+    assert_eq!(text.matches(why).count(), 2, "{text}");
+}
+
+#[test]
 fn files_and_directories_select_services_with_the_defaults_that_apply_to_them() {
     let tree = three("selected");
     let both = ["one.service", "one.socket", "two.service", "two.socket"];
