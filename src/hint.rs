@@ -120,6 +120,13 @@ impl ShellCommand {
         self
     }
 
+    /// Adds words as the user typed them, options among them.
+    #[must_use]
+    pub fn typed(mut self, words: &[OsString]) -> ShellCommand {
+        self.words.extend(words.iter().cloned().map(Word::Foreign));
+        self
+    }
+
     /// Appends lines to a file. The text is never printf's format, and printf takes no options after
     /// the format.
     pub fn append<'l>(lines: impl IntoIterator<Item = &'l str>, path: &Path) -> ShellCommand {

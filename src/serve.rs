@@ -3,13 +3,15 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser};
+use clap::{Args, CommandFactory, Parser};
 
+use crate::hint::Hint;
 use crate::log::JournalProtocol;
 use crate::server;
 use crate::startup;
+use crate::usage;
 
-/// The program of the units.
+/// Start a program for each connection; units run this form of sockunit serve
 #[derive(Debug, Parser)]
 #[command(name = "serve", version, max_term_width = 80)]
 struct Program {
@@ -47,13 +49,19 @@ fn identifier(text: &str) -> Result<String, &'static str> {
 pub fn main() -> ExitCode {
     match Program::try_parse() {
         Ok(program) => run(&program.options),
-        Err(error) => usage_error(&error),
+        Err(error) => {
+            let arguments: Vec<_> = std::env::args_os().collect();
+            let hint = usage::hint(&Program::command(), &arguments, &error);
+            // Units start this program; the command would be that of the tool.
+            let hint = hint.map(|hint| Hint::new(hint.text));
+            usage_error(&error, hint.as_ref())
+        }
     }
 }
 
 /// Reports a usage error of the program or the command.
-pub(crate) fn usage_error(error: &clap::Error) -> ExitCode {
-    startup::usage_error("sockunit", JournalProtocol::Native, error)
+pub(crate) fn usage_error(error: &clap::Error, hint: Option<&Hint>) -> ExitCode {
+    startup::usage_error("sockunit", JournalProtocol::Native, error, hint)
 }
 
 /// Serves until there is nothing to serve any more.

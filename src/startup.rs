@@ -1,6 +1,6 @@
 //! How a service program starts and exits.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::connection::{self, Stdio, Stream, is_socket};
+use crate::hint::Hint;
 use crate::log::{self, JournalProtocol, Log, Priority};
 use crate::server::{self, Listener};
 use crate::session::Service;
@@ -50,7 +51,7 @@ pub fn run<P: ServiceProgram>(name: &'static str) -> ExitCode {
         Ok(program) => run_logged(name, name, protocol, |client, log| {
             serve(&program, client, log).map(|()| ExitCode::SUCCESS)
         }),
-        Err(error) => usage_error(name, protocol, &error),
+        Err(error) => usage_error(name, protocol, &error, None),
     }
 }
 
@@ -81,7 +82,12 @@ pub fn run_logged(
 
 /// Reports a usage error of a service program, or prints its help: to the log if there is a client,
 /// at the command line otherwise.
-pub fn usage_error(name: &'static str, protocol: JournalProtocol, error: &clap::Error) -> ExitCode {
+pub fn usage_error(
+    name: &'static str,
+    protocol: JournalProtocol,
+    error: &clap::Error,
+    hint: Option<&Hint>,
+) -> ExitCode {
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let client = client_socket(stdin.as_fd(), stdout.as_fd());
     // With the native protocol, lines on the journal's stream may have no priority prefix.
@@ -89,10 +95,10 @@ pub fn usage_error(name: &'static str, protocol: JournalProtocol, error: &clap::
         && error.use_stderr()
         && log::is_journal(stderr.as_fd());
     if client.is_none() && !native {
-        return print_usage(error);
+        return print_usage(error, hint);
     }
     Log::open(name, client.is_some(), stderr.as_fd(), protocol)
-        .write(Priority::Error, &one_line(error));
+        .write(Priority::Error, &one_line(error, hint));
     ExitCode::from(USAGE)
 }
 
@@ -144,9 +150,12 @@ fn serve<P: ServiceProgram>(
 }
 
 /// Prints help or a usage error at the command line.
-pub fn print_usage(error: &clap::Error) -> ExitCode {
+pub fn print_usage(error: &clap::Error, hint: Option<&Hint>) -> ExitCode {
     // If standard error is closed, there is nowhere to report that.
     let _ = error.print();
+    if let Some(hint) = hint {
+        let _ = io::stderr().write_all(format!("{hint}\n").as_bytes());
+    }
     match error.exit_code() {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::from(USAGE),
@@ -154,7 +163,7 @@ pub fn print_usage(error: &clap::Error) -> ExitCode {
 }
 
 /// A usage error in one line, for the log.
-fn one_line(error: &clap::Error) -> String {
+fn one_line(error: &clap::Error, hint: Option<&Hint>) -> String {
     use clap::error::ErrorKind;
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -167,6 +176,7 @@ fn one_line(error: &clap::Error) -> String {
             .lines()
             .map(str::trim)
             .filter(|line| !line.is_empty())
+            .chain(hint.map(|hint| &*hint.text))
             .collect::<Vec<_>>()
             .join("; "),
     }

@@ -154,6 +154,16 @@ fn check_program(place: &Place, attachment: &Attachment) -> Result<Option<PathBu
             "the package sockunit is not installed completely: {}",
             error.problem
         ),
+        hint: match (error.denied, place.live()) {
+            (true, _) => error.hint,
+            (false, true) => Hint::new("install the package again").command(ShellCommand::new(&[
+                "apt",
+                "install",
+                "--reinstall",
+                "sockunit",
+            ])),
+            (false, false) => Hint::new("install the package sockunit in that system"),
+        },
         ..error
     })?;
     Ok(found.bind)
@@ -174,7 +184,7 @@ fn check_directory(place: &Place, attachment: &Attachment) -> Result<(), Error> 
     let way = root::walk(&place.root, directory.as_ref());
     if !directory.starts_with('/') || !way.is_ok_and(|way| way.end.is_dir()) {
         return Err(Error::invalid(
-            format!("{shown} is not a directory"),
+            format!("--directory {shown}: not a directory"),
             "give the absolute path of a directory",
         ));
     }
@@ -182,7 +192,8 @@ fn check_directory(place: &Place, attachment: &Attachment) -> Result<(), Error> 
     if !quote::can_be_program(directory) {
         return Err(Error::invalid(
             format!(
-                "{shown} has a quote, a backslash or a control character, which systemd does not accept"
+                "--directory {shown}: the path has a quote, a backslash or a control character, which systemd does \
+                 not accept"
             ),
             "rename it, or use another directory",
         ));
@@ -193,7 +204,7 @@ fn check_directory(place: &Place, attachment: &Attachment) -> Result<(), Error> 
         .any(|hidden| Path::new(directory).starts_with(hidden));
     match is_hidden && attachment.level.sandbox().homes_hidden {
         true => Err(Error::invalid(
-            format!("{shown} is hidden from the service by its sandbox"),
+            format!("--directory {shown}: hidden from the service by its sandbox"),
             "use another directory, --state for one of its own, or --sandbox standard",
         )),
         false => Ok(()),
@@ -317,7 +328,11 @@ pub fn add(place: &Place, attachment: &Attachment, replace: bool) -> Result<Adde
         return Err(Error::Differs(difference));
     }
     if !attached.changed.is_empty() {
-        return Err(Error::Changed(attached.changed.clone()));
+        return Err(Error::changed(
+            place,
+            &attachment.name,
+            attached.changed.clone(),
+        ));
     }
     let answer = replace::replace(place, &store, manager.as_ref(), &plan, attached, attachment)?;
     Ok(Added {

@@ -13,7 +13,7 @@ use super::store::own_directory;
 use super::{Error, Kind};
 use crate::root::open_directory;
 use crate::services::ServiceName;
-use crate::systemd::{self, Manager, Place, Scope};
+use crate::systemd::{self, Manager, Place, Scope, State, Unit};
 
 /// What the agent of a service tells the load balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +66,20 @@ fn set_mark(place: &Place, path: &Path, name: &str, draining: bool) -> io::Resul
         Err(Errno::ENOENT) if !draining => Ok(false),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Whether a service can be drained: its socket unit has a file, or is loaded.
+///
+/// # Errors
+///
+/// The unit cannot be read.
+pub fn has_socket(place: &Place, name: &ServiceName) -> Result<bool, Error> {
+    let unit = format!("{name}.socket");
+    if Unit::load(place, &unit)?.state != State::Missing {
+        return Ok(true);
+    }
+    let shown = Manager::of(place).map(|manager| manager.show(&unit, &["LoadState"]));
+    Ok(matches!(shown, Some(Ok(shown)) if shown.get("LoadState") == "loaded"))
 }
 
 /// Where the marks are.

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use crate::conflicts::{Finding, FindingKind, Location};
 use crate::executable::NotExecutable;
 use crate::hint::{Hint, ShellCommand};
-use crate::services;
-use crate::systemd::{ReadError, Scope, SystemctlError};
+use crate::log::reason;
+use crate::services::{self, ServiceName};
+use crate::systemd::{Place, ReadError, Scope, SystemctlError};
 
 /// Why nothing was done. Its Display is the reason; [`Error::hint`] says how to go on.
 #[derive(Debug)]
@@ -26,8 +27,12 @@ pub enum Error {
     InUse(Vec<Finding>),
     /// The service is attached with other options: the lines that differ, with `-` or `+` before them.
     Differs(Vec<String>),
-    /// Unit files that were changed since `add` wrote them.
-    Changed(Vec<PathBuf>),
+    /// Unit files that were changed since they were written.
+    Changed {
+        paths: Vec<PathBuf>,
+        /// How to go on.
+        hint: Hint,
+    },
     /// Another run of this program has the lock.
     Busy,
     /// The caller has no service manager.
@@ -53,6 +58,24 @@ impl Error {
         Error::Invalid {
             problem: problem.into(),
             hint: Hint::new(hint),
+        }
+    }
+
+    /// Unit files of a service were changed since they were written.
+    pub(super) fn changed(place: &Place, name: &ServiceName, paths: Vec<PathBuf>) -> Error {
+        let mut remove = ShellCommand::new(&["sockunit", "remove", "--force"]);
+        if place.scope == Scope::User {
+            remove = remove.literals(&["--user"]);
+        }
+        if !place.live() {
+            remove = remove.option("--root", &place.root);
+        }
+        let hint = Hint::new(format!(
+            "move your changes to a drop-in (systemctl edit {name}.socket); then remove the service, and add it again"
+        ));
+        Error::Changed {
+            paths,
+            hint: hint.command(remove.arg(name.to_string())),
         }
     }
 
@@ -90,9 +113,7 @@ impl Error {
                 }
             }
             Error::Differs(_) => Hint::new("--replace applies the difference"),
-            Error::Changed(_) => Hint::new(
-                "keep a copy if you need it; sockunit remove --force removes it all the same",
-            ),
+            Error::Changed { hint, .. } => hint.clone(),
             Error::Busy => Hint::new("try again when it has ended"),
             Error::NoUserManager => Hint::new(
                 "log in as that user (a shell from su or sudo has no service manager), or run this as root without --user",
@@ -102,7 +123,7 @@ impl Error {
                 Hint::new("run this as root, or with --user for your own services")
             }
             Error::Units(error) => error.hint()?.into(),
-            Error::Services(error) => error.hint()?.into(),
+            Error::Services(error) => error.hint()?,
             Error::NoSystemManager | Error::Io(..) | Error::Systemctl(_) | Error::NoAnswer(_) => {
                 return None;
             }
@@ -114,11 +135,11 @@ impl Error {
 fn switch_off(program: &str, service: &str, location: &Location) -> Hint {
     match program {
         "xinetd" => Hint::new(format!(
-            "to switch it off there, set \"disable = yes\" in its block ({location}), and have xinetd read the file; \
+            "to disable it there, set \"disable = yes\" in its block ({location}), and have xinetd read the file; \
              sockunit import converts the service instead"
         ))
         .command(ShellCommand::new(&["systemctl", "reload", "xinetd.service"])),
-        _ => Hint::new("this switches it off there")
+        _ => Hint::new("this disables it there")
             .command(ShellCommand::new(&["update-inetd", "--disable"]).arg(service)),
     }
 }
@@ -133,7 +154,7 @@ impl fmt::Display for Error {
                 None => f.write_str("the name or port is in use"),
             },
             Error::Differs(_) => f.write_str("it is attached with other options"),
-            Error::Changed(paths) => {
+            Error::Changed { paths, .. } => {
                 for (index, path) in paths.iter().enumerate() {
                     let and = if index > 0 { " and " } else { "" };
                     write!(f, "{and}{}", path.display())?;
@@ -142,7 +163,7 @@ impl fmt::Display for Error {
                     0 | 1 => ("has", "it"),
                     _ => ("have", "them"),
                 };
-                write!(f, " {have} changed since sockunit add wrote {it}")
+                write!(f, " {have} changed since sockunit wrote {it}")
             }
             Error::Busy => f.write_str("another sockunit command is running"),
             Error::NoUserManager => f.write_str("your user has no service manager here"),
@@ -150,7 +171,7 @@ impl fmt::Display for Error {
             Error::HomeOfAnother(path) => {
                 write!(f, "{}: belongs to another user", path.display())
             }
-            Error::Io(path, error) => write!(f, "{}: {error}", path.display()),
+            Error::Io(path, error) => write!(f, "{}: {}", path.display(), reason(error)),
             Error::Units(error) => error.fmt(f),
             Error::Services(error) => error.fmt(f),
             Error::Systemctl(error) => error.fmt(f),

@@ -26,7 +26,7 @@ use std::str::FromStr;
 
 pub(crate) use add::is_noncharacter;
 pub use add::{Added, Change, Plan, add, plan};
-pub use drain::{health, set_draining};
+pub use drain::{has_socket, health, set_draining};
 pub use error::Error;
 pub use list::{Listed, list, own};
 pub use listen::{ListenAddress, connect_arguments, listen_directives};

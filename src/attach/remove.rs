@@ -48,7 +48,7 @@ pub fn remove(
         });
     }
     if !force {
-        own.check_unchanged(&store)?;
+        own.check_unchanged(place, name)?;
     }
     own.check_removal(place, &store, name)?;
     if let Some(manager) = Manager::of(place) {
@@ -64,7 +64,7 @@ pub fn remove(
 /// See [`Error`].
 pub fn check_removal(place: &Place, store: &Store, name: &ServiceName) -> Result<(), Error> {
     let own = Own::find(place, name)?;
-    own.check_unchanged(store)?;
+    own.check_unchanged(place, name)?;
     own.check_removal(place, store, name)
 }
 
@@ -98,7 +98,7 @@ pub fn recover(place: &Place, store: &Store, name: &ServiceName) -> Result<(), E
     let own = Own::find(place, name)?;
     if !own.files.is_empty() && !store.exists(&format!("{name}.socket")) {
         // A killed `add` has changed nothing since it wrote a file.
-        own.check_unchanged(store)?;
+        own.check_unchanged(place, name)?;
         dismantle(place, store, name)?;
     }
     recover_temporary(store, name).map(drop)
@@ -221,11 +221,11 @@ impl Own {
         changed.map(|file| folder.join(&file.name)).collect()
     }
 
-    fn check_unchanged(&self, store: &Store) -> Result<(), Error> {
-        let changed = self.changed(store.folder());
+    fn check_unchanged(&self, place: &Place, name: &ServiceName) -> Result<(), Error> {
+        let changed = self.changed(&place.own_folder());
         match changed.is_empty() {
             true => Ok(()),
-            false => Err(Error::Changed(changed)),
+            false => Err(Error::changed(place, name, changed)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The checks of the rules for connections.
 
 use super::{Attachment, Error, Kind};
-use crate::executable::{self, RunAs, Visibility};
+use crate::executable::{self, NotExecutable, RunAs, Visibility};
 use crate::log::Plain;
 use crate::server::{MAX_BANNER, Refusal};
 use crate::systemd::Place;
@@ -21,14 +21,16 @@ pub fn check(attachment: &Attachment) -> Result<Vec<String>, Error> {
     };
     if let Some(option) = of_all.filter(|_| attachment.kind == Kind::PerConnection) {
         return Err(Error::invalid(
-            format!("{option}: a process for one connection does not know the others"),
-            "--shared serves all connections from one process",
+            format!(
+                "{option} works only with --shared: otherwise systemd starts a separate process for each connection"
+            ),
+            "add --shared, which serves all connections from one process",
         ));
     }
     if attachment.per_source.is_some() && attachment.sees_proxies_alone() {
         return Err(Error::invalid(
             "--per-source with --accept-proxy: systemd counts the connections of each proxy, not of its clients",
-            "--shared serves all connections from one process, which knows the clients",
+            "add --shared, which serves all connections from one process: it knows the clients",
         ));
     }
     rules.arguments().ok_or_else(|| {
@@ -47,13 +49,21 @@ pub fn check_banners(
     visible: Visibility,
 ) -> Result<(), Error> {
     let rules = &attachment.rules;
-    for paths in [&rules.banner, &rules.refused_banner] {
+    for (option, paths) in [
+        ("--banner", &rules.banner),
+        ("--refused-banner", &rules.refused_banner),
+    ] {
         let mut length = 0;
         for path in paths {
-            length += executable::check_readable(&place.root, path, user, visible)?;
+            let checked = executable::check_readable(&place.root, path, user, visible);
+            length += checked.map_err(|error| NotExecutable {
+                problem: format!("{option} {}", error.problem),
+                ..error
+            })?;
             if length > MAX_BANNER as u64 {
+                let path = path.display().to_string();
                 return Err(Error::invalid(
-                    format!("{}: has {length} bytes", Plain(&path.display().to_string())),
+                    format!("{option} {}: has {length} bytes", Plain(&path)),
                     format!("a banner has at most {MAX_BANNER} bytes"),
                 ));
             }

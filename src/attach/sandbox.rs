@@ -19,13 +19,13 @@ const MARGIN: Duration = Duration::from_secs(60);
 /// How much of the system the program cannot use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Level {
-    /// No homes, devices, other processes or network of its own; a read-only file system
+    /// No home directories, devices, other processes or network of its own; a read-only file system
     #[default]
     Strict,
     /// No way to gain privileges, and limits; files and network as the user may (a dynamic user may only
     /// read)
     Standard,
-    /// For servers that start as root and drop privileges themselves: homes, the network, and of root's
+    /// For servers that start as root and drop privileges themselves: home directories, the network, and of root's
     /// privileges those that such a server needs
     Privileged,
     /// No restrictions but those of a dynamic user; with --user-name, none

@@ -32,7 +32,7 @@ pub fn main() -> ExitCode {
         Ok(options) => startup::run_logged("builtin", "builtin", protocol, |client, log| {
             serve(options, client, log).map(|()| ExitCode::SUCCESS)
         }),
-        Err(error) => startup::usage_error("builtin", protocol, &error),
+        Err(error) => startup::usage_error("builtin", protocol, &error, None),
     }
 }
 

@@ -45,14 +45,14 @@ pub(super) struct Rules {
     /// Answer no datagram while the load average of the last minute is higher [default: no limit]
     #[arg(long, value_name = "LOAD", value_parser = load)]
     max_load: Option<f64>,
-    /// Answer no datagram outside these times of day, in the local time zone; may be repeated
+    /// Answer no datagram outside these times of day, in the local time zone; repeatable
     /// [default: any time]
     #[arg(long, value_name = "HH:MM-HH:MM")]
     access_times: Vec<TimeRange>,
-    /// Answer datagrams from this address or network only; may be repeated [default: answer all]
+    /// Answer datagrams from this address or network only; repeatable [default: answer all]
     #[arg(long, value_name = "NETWORK")]
     allow: Vec<Network>,
-    /// Answer no datagram from this address or network, even if allowed; may be repeated
+    /// Answer no datagram from this address or network, even if allowed; repeatable
     #[arg(long, value_name = "NETWORK")]
     deny: Vec<Network>,
 }

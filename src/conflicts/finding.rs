@@ -5,11 +5,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::log::escape;
+use crate::log::{escape, reason};
 use crate::systemd::Enablement;
 
 /// A use of the requested name or port, or something worth knowing about them. Its Display is
-/// `taken: ` or `note: ` and the [`message`](Finding::message).
+/// `conflict: ` or `note: ` and the [`message`](Finding::message).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) severity: Severity,
@@ -140,9 +140,7 @@ impl Finding {
             severity: Severity::Note,
             claim: Claim::default(),
             location: Location::File(path.into(), None),
-            kind: FindingKind::Unread {
-                why: error.to_string(),
-            },
+            kind: FindingKind::Unread { why: reason(error) },
         }
     }
 
@@ -177,7 +175,7 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
-            Severity::Conflict => "taken",
+            Severity::Conflict => "conflict",
             Severity::Note => "note",
         };
         write!(f, "{severity}: {}", self.message())
@@ -221,7 +219,7 @@ impl fmt::Display for Sentence<'_> {
             } => {
                 write!(
                     f,
-                    "{text} is the entry that sockunit adds for this name and port"
+                    "{text} is the line that sockunit adds for this name and port"
                 )
             }
             FindingKind::Entry { text, tcp, .. } => {
@@ -307,7 +305,11 @@ fn write_unit(f: &mut fmt::Formatter<'_>, unit: &ConflictingUnit, claim: &Claim)
     }
     if !unit.listens.is_empty() {
         let and = claim.name.as_ref().map_or("", |_| " and");
-        write!(f, "{and} listens on {}", unit.listens.join(", "))?;
+        let listens = match unit.active.as_deref() {
+            Some("active") => "listens on",
+            _ => "is configured to listen on",
+        };
+        write!(f, "{and} {listens} {}", unit.listens.join(", "))?;
     }
     match states.is_empty() {
         true => Ok(()),

@@ -1,8 +1,10 @@
 //! Looks up a server and connects to it.
 
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::fs;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -44,6 +46,19 @@ impl Target {
     }
 }
 
+impl Target {
+    /// The service name, if it is one of this host.
+    pub(super) fn local_name(&self) -> Option<&str> {
+        match self {
+            Target::Tcp { host, service } if !is_number(service) => {
+                let ip = host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+                (ip || host == "localhost").then_some(service)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -75,7 +90,15 @@ pub(crate) fn dial(target: &Target, timeout: Duration) -> Result<OwnedFd, DialEr
         Target::Unix(path) => {
             let socket = UnixAddr::new(path)
                 .and_then(|address| connect(AddressFamily::Unix, &address, timeout));
-            return socket.map_err(|errno| failed(DialErrorKind::Unix(errno)));
+            return socket.map_err(|errno| {
+                // connect(2) refuses other files too.
+                let is_other =
+                    || fs::metadata(path).is_ok_and(|file| !file.file_type().is_socket());
+                failed(match errno {
+                    Errno::ECONNREFUSED if is_other() => DialErrorKind::NotASocket,
+                    errno => DialErrorKind::Unix(errno),
+                })
+            });
         }
         Target::Tcp { host, service } => (host, service),
     };
@@ -148,6 +171,7 @@ fn port(service: &str) -> Result<u16, DialErrorKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hint::Hint;
     use std::net::TcpListener;
 
     fn error(host: &str, service: &str) -> DialError {
@@ -175,7 +199,7 @@ mod tests {
             format!("cannot connect: 127.0.0.1 port {port}: 127.0.0.1:{port}: connection refused")
         );
         assert_eq!(
-            error.hint().unwrap(),
+            error.hint().unwrap().text,
             "start the service (systemctl start NAME.socket), or see where it listens (ss -tln)"
         );
     }
@@ -187,6 +211,57 @@ mod tests {
             error.starts_with("unknown service: no-such-service: not in the services database"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_hint_for_an_unknown_service_depends_on_its_form() {
+        for (service, hint) in [
+            (
+                "localhost:5150",
+                "hint: give the host and the port as two arguments\n    sockunit connect localhost 5150",
+            ),
+            (
+                "[::1]:5150",
+                "hint: give the host and the port as two arguments\n    sockunit connect ::1 5150",
+            ),
+            (
+                "no-such-service",
+                "hint: give the port number, or add the name as root\n    sockunit services add no-such-service PORT",
+            ),
+            ("no such", "hint: give the port number"),
+            ("a:b c", "hint: give the port number"),
+        ] {
+            assert_eq!(
+                error("localhost", service).hint().unwrap().to_string(),
+                hint
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_named_as_that() {
+        let error = error("localhost", "/etc/passwd");
+        assert_eq!(
+            error.to_string(),
+            "cannot connect: /etc/passwd: not a socket"
+        );
+        assert_eq!(error.hint(), None);
+    }
+
+    #[test]
+    fn only_a_name_of_this_host_is_for_doctor() {
+        for (host, service, name) in [
+            ("localhost", "hello", Some("hello")),
+            ("::1", "hello", Some("hello")),
+            ("localhost", "3333", None),
+            ("192.0.2.1", "hello", None),
+        ] {
+            assert_eq!(
+                Target::new(host, service).local_name(),
+                name,
+                "{host} {service}"
+            );
+        }
     }
 
     #[test]
@@ -205,7 +280,7 @@ mod tests {
         let error = dial(&target, Duration::from_millis(200)).unwrap_err();
         let start = "cannot connect: 2001:db8::1 port 9: [2001:db8::1]:9: ";
         assert!(error.to_string().starts_with(start), "{error}");
-        let hint = error.hint().unwrap();
+        let hint = error.hint().unwrap().text;
         assert!(
             hint.starts_with("check the address") || hint.starts_with("the host may be down"),
             "{hint}"
@@ -221,7 +296,7 @@ mod tests {
         );
         assert_eq!(
             error.hint().unwrap(),
-            "start the service that listens on this socket"
+            Hint::new("start the service that listens on this socket")
         );
     }
 }

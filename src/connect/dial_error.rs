@@ -7,7 +7,10 @@ use std::net::SocketAddr;
 use nix::errno::Errno;
 
 use super::Target;
-use super::relay_error::CLOSED_HINT;
+use super::relay_error::closed_hint;
+use crate::hint::{Hint, ShellCommand};
+use crate::log::reason;
+use crate::services::ServiceName;
 
 /// Why [`dial`](super::dial) has no connection. Its Display is one line, without the hint.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(super) enum DialErrorKind {
     Tcp(Vec<(SocketAddr, Errno)>),
     /// The AF_UNIX socket could not be connected to.
     Unix(Errno),
+    /// The path is that of another file.
+    NotASocket,
 }
 
 impl fmt::Display for DialError {
@@ -45,7 +50,11 @@ impl fmt::Display for DialError {
                 "unknown service: {service}: not in the services database (/etc/services)"
             ),
             DialErrorKind::ServiceLookup(error) => {
-                write!(f, "cannot look up the service: {service}: {error}")
+                write!(
+                    f,
+                    "cannot look up the service: {service}: {}",
+                    reason(error)
+                )
             }
             DialErrorKind::InvalidPort => {
                 write!(
@@ -54,13 +63,13 @@ impl fmt::Display for DialError {
                 )
             }
             DialErrorKind::Resolve(error) => {
-                write!(f, "cannot resolve the host: {host}: {error}")
+                write!(f, "cannot resolve the host: {host}: {}", reason(error))
             }
             DialErrorKind::Tcp(attempts) => {
                 write!(f, "cannot connect: {target}: ")?;
                 for (index, (address, errno)) in attempts.iter().enumerate() {
                     let comma = if index > 0 { ", " } else { "" };
-                    write!(f, "{comma}{address}: {}", description(*errno))?;
+                    write!(f, "{comma}{address}: {}", reason(&(*errno).into()))?;
                 }
                 Ok(())
             }
@@ -69,8 +78,9 @@ impl fmt::Display for DialError {
                 "cannot connect: {target}: the listen backlog is full; the service is not accepting \
                  connections"
             ),
+            DialErrorKind::NotASocket => write!(f, "cannot connect: {target}: not a socket"),
             DialErrorKind::Unix(errno) => {
-                write!(f, "cannot connect: {target}: {}", description(*errno))
+                write!(f, "cannot connect: {target}: {}", reason(&(*errno).into()))
             }
         }
     }
@@ -88,38 +98,66 @@ impl DialError {
     }
 
     /// What to do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
-        let hint = match &self.kind {
-            DialErrorKind::UnknownService => {
-                let name = match &self.target {
-                    Target::Tcp { service, .. } => service.as_str(),
-                    Target::Unix(_) => "NAME",
-                };
-                return Some(format!(
-                    "give the port number, or add the name: sockunit services add {name} PORT"
-                ));
-            }
-            DialErrorKind::ServiceLookup(_) | DialErrorKind::InvalidPort => return None,
-            DialErrorKind::Resolve(_) => "check the spelling of the host name",
-            DialErrorKind::Tcp(attempts) => tcp_hint(attempts),
-            DialErrorKind::Unix(errno) => unix_hint(*errno)?,
-        };
-        Some(hint.to_string())
+    pub(crate) fn hint(&self) -> Option<Hint> {
+        Some(match &self.kind {
+            DialErrorKind::UnknownService => match &self.target {
+                Target::Tcp { service, .. } => unknown_hint(service),
+                Target::Unix(_) => return None,
+            },
+            DialErrorKind::ServiceLookup(_)
+            | DialErrorKind::InvalidPort
+            | DialErrorKind::NotASocket => return None,
+            DialErrorKind::Resolve(_) => Hint::new("check the spelling of the host name"),
+            DialErrorKind::Tcp(attempts) => tcp_hint(&self.target, attempts),
+            DialErrorKind::Unix(errno) => Hint::new(unix_hint(*errno)?),
+        })
     }
 }
 
+/// The hint for a service that is no number and not in the services database.
+fn unknown_hint(service: &str) -> Hint {
+    let is_valid = |port: &str| port.parse::<u16>().is_ok() || port.parse::<ServiceName>().is_ok();
+    let parts = service.rsplit_once(':');
+    if let Some((host, port)) = parts.filter(|(host, port)| !host.is_empty() && is_valid(port)) {
+        let address = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        let connect = ShellCommand::new(&["sockunit", "connect"]);
+        return Hint::new("give the host and the port as two arguments")
+            .command(connect.arg(address.unwrap_or(host)).arg(port));
+    }
+    if service.parse::<ServiceName>().is_err() {
+        return Hint::new("give the port number");
+    }
+    let add = ShellCommand::new(&["sockunit", "services", "add"]);
+    Hint::new("give the port number, or add the name as root")
+        .command(add.arg(service).literals(&["PORT"]))
+}
+
 /// The hint for the error that says most about the service.
-fn tcp_hint(attempts: &[(SocketAddr, Errno)]) -> &'static str {
+fn tcp_hint(target: &Target, attempts: &[(SocketAddr, Errno)]) -> Hint {
     let any = |wanted| attempts.iter().any(|(_, errno)| *errno == wanted);
-    if any(Errno::ECONNREFUSED) {
-        "start the service (systemctl start NAME.socket), or see where it listens (ss -tln)"
+    let is_local = attempts
+        .iter()
+        .all(|(address, _)| address.ip().is_loopback());
+    Hint::new(if any(Errno::ECONNREFUSED) {
+        match target {
+            Target::Tcp { host, .. } if !is_local => {
+                return Hint::new(format!(
+                    "nothing listens on that port of {host}, or a firewall refuses it"
+                ));
+            }
+            _ => {
+                "start the service (systemctl start NAME.socket), or see where it listens (ss -tln)"
+            }
+        }
     } else if any(Errno::ECONNRESET) {
-        CLOSED_HINT
+        return closed_hint(target);
     } else if any(Errno::ETIMEDOUT) {
         "the host may be down, or a firewall may drop the packets"
     } else {
         "check the address, and this machine's routes (ip route)"
-    }
+    })
 }
 
 fn unix_hint(errno: Errno) -> Option<&'static str> {
@@ -132,8 +170,4 @@ fn unix_hint(errno: Errno) -> Option<&'static str> {
         }
         _ => return None,
     })
-}
-
-fn description(errno: Errno) -> String {
-    errno.desc().to_lowercase()
 }

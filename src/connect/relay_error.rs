@@ -6,9 +6,21 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-/// What to check when a server closes a connection before it has sent anything.
-pub(super) const CLOSED_HINT: &str = "a connection limit is reached (systemctl status NAME.socket), \
-                                      or the program cannot be started (journalctl -t NAME)";
+use super::Target;
+use crate::hint::{Hint, ShellCommand};
+use crate::log::reason;
+
+/// How to find out why a server closes a connection before it has sent anything.
+pub(super) fn closed_hint(target: &Target) -> Hint {
+    let text =
+        "a limit on connections is reached, or the program failed or sent nothing; find out which";
+    match target.local_name() {
+        Some(name) => {
+            Hint::new(text).command(ShellCommand::new(&["sudo", "sockunit", "doctor"]).arg(name))
+        }
+        None => Hint::new(format!("{text} with sudo sockunit doctor NAME")),
+    }
+}
 
 /// Why a session ended early. Its Display is one line, without the hint.
 #[derive(Debug)]
@@ -31,8 +43,8 @@ pub(crate) enum RelayError {
 
 impl RelayError {
     /// What to do about it.
-    pub(crate) fn hint(&self) -> Option<&'static str> {
-        matches!(self, RelayError::ClosedAtOnce).then_some(CLOSED_HINT)
+    pub(crate) fn hint(&self, target: &Target) -> Option<Hint> {
+        matches!(self, RelayError::ClosedAtOnce).then(|| closed_hint(target))
     }
 }
 
@@ -42,7 +54,7 @@ impl fmt::Display for RelayError {
             RelayError::ClosedAtOnce => {
                 f.write_str("the server closed the connection without sending anything")
             }
-            RelayError::Lost(errno) => write!(f, "connection lost: {}", errno.desc()),
+            RelayError::Lost(errno) => write!(f, "connection lost: {}", reason(&(*errno).into())),
             RelayError::ClosedBefore(word) => {
                 write!(
                     f,
@@ -54,8 +66,10 @@ impl fmt::Display for RelayError {
                 let time = time.unwrap_or(jiff::SignedDuration::MAX);
                 write!(f, "idle timeout: no data in either direction for {time:#}")
             }
-            RelayError::Input(error) => write!(f, "cannot read standard input: {error}"),
-            RelayError::Output(error) => write!(f, "cannot write standard output: {error}"),
+            RelayError::Input(error) => write!(f, "cannot read standard input: {}", reason(error)),
+            RelayError::Output(error) => {
+                write!(f, "cannot write standard output: {}", reason(error))
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use nix::unistd;
 
 use super::linger::{Discarded, Linger};
 use super::stdio::is_socket;
+use crate::log::reason;
 
 /// What a pipe that is ready accepts without blocking, in bytes (PIPE_BUF).
 const PIPE_ATOMIC: usize = 4096;
@@ -52,8 +53,12 @@ pub enum StreamError {
 impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StreamError::Read(error) => write!(f, "cannot read from standard input: {error}"),
-            StreamError::Write(error) => write!(f, "cannot write to standard output: {error}"),
+            StreamError::Read(error) => {
+                write!(f, "cannot read from standard input: {}", reason(error))
+            }
+            StreamError::Write(error) => {
+                write!(f, "cannot write to standard output: {}", reason(error))
+            }
         }
     }
 }

@@ -150,7 +150,7 @@ fn executable(
             let shown = path.display().to_string();
             let problem = Problem::new(
                 format!(
-                    "{shown} is in a home, and homes are hidden from {} ({hiding})",
+                    "{shown} is in a home directory, and home directories are hidden from {} ({hiding})",
                     unit.name
                 ),
                 "make the program alone visible, by a bind mount",

@@ -28,7 +28,7 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
     let entry = services::lines(&text).find(|line| line.is_named(name.as_bytes()) && line.is_tcp());
     let Some(entry) = entry else {
         report.ok(format!(
-            "{} has no entry for {name}: clients use the port number",
+            "{} has no line for {name}: clients use the port number",
             path.display()
         ));
         return Ok(());
@@ -67,8 +67,8 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
     let right = ports[0];
     let is_moved = other.is_some_and(|listen| Some(listen.value.path) != subject.socket.fragment());
     let hint = match is_moved {
-        true => "correct the entry, or remove the drop-in that sets this port",
-        false => "correct the entry",
+        true => "correct the line, or remove the drop-in that sets this port",
+        false => "correct the line",
     };
     Err(Problem::new(
         format!(

@@ -159,7 +159,7 @@ pub const CLASSES: &[Class] = &[
     Class {
         texts: &["No such file or directory", "Permission denied"],
         with: &["/home/", "/root/", "/run/user/"],
-        means: "homes are hidden from the program",
+        means: "home directories are hidden from the program",
         causes: &[
             switch("ProtectHome", &[]),
             over("TemporaryFileSystem", HOMES),
@@ -326,9 +326,11 @@ pub const CLASSES: &[Class] = &[
 ];
 
 impl Class {
-    /// Whether a message is of this class.
+    /// Whether a message is of this class. Some programs, sockunit among them, write the reasons of errors in lower case.
     pub fn has(&self, message: &str) -> bool {
-        let any = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+        let message = message.to_ascii_lowercase();
+        let has = |text: &&str| message.contains(&text.to_ascii_lowercase());
+        let any = |texts: &[&str]| texts.iter().any(has);
         any(self.texts) && (self.with.is_empty() || any(self.with))
     }
 }

@@ -8,6 +8,7 @@ use super::fix::Fixer;
 use super::subject::Subject;
 use super::{Problem, Report, verify};
 use crate::hint::ShellCommand;
+use crate::log::reason;
 use crate::systemd::{Manager, Place, Properties, State, SyntaxProblemKind, Unit, UnitName};
 
 /// What clients see if nothing listens.
@@ -148,7 +149,7 @@ fn load(place: &Place, name: &str) -> Result<Unit, Problem> {
         let what = format!(
             "{name} cannot be read: {}: {}",
             error.path.display(),
-            error.error
+            reason(&error.error)
         );
         match error.error.kind() {
             ErrorKind::PermissionDenied => Problem::unchecked(what, "run this as root"),

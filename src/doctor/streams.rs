@@ -51,6 +51,10 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
         ));
         return Ok(());
     }
+    let error = match &*error {
+        "journal" => "the journal",
+        other => other,
+    };
     report.ok(format!(
         "standard input and output are the connection, standard error is {error}"
     ));

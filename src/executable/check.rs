@@ -9,7 +9,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::run_as::{Access, RunAs};
 use crate::hint::{Hint, ShellCommand};
-use crate::log::Plain;
+use crate::log::{Plain, reason};
 use crate::root::{Stop, Way, below, open_file, walk};
 
 /// Where systemd looks for a program that is named without a path, and `env` in a service.
@@ -162,10 +162,10 @@ impl Check<'_> {
         match station(&HOMES) {
             Some(path) if self.visible.homes_hidden && depth > 0 => failed(
                 format!(
-                    "{} is needed to run the program, and homes are hidden from the service",
+                    "{} is needed to run the program, and home directories are hidden from the service",
                     path.display()
                 ),
-                "copy it to /usr/local, or use --sandbox standard, which does not hide homes",
+                "copy it to /usr/local, or use --sandbox standard, which does not hide home directories",
             ),
             found => Ok(found.filter(|_| self.visible.homes_hidden).cloned()),
         }
@@ -204,7 +204,7 @@ impl Check<'_> {
                 "run this as root, or as the owner of the directory",
             ),
             _ => (
-                format!("{shown} cannot be followed: {why}"),
+                format!("{shown} cannot be followed: {}", reason(&why)),
                 "check the path",
             ),
         };

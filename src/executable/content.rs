@@ -10,6 +10,7 @@ use super::elf::{self, Elf};
 use super::run_as::Access;
 use super::shebang::{self, Shebang};
 use crate::hint::{Hint, ShellCommand};
+use crate::log::reason;
 use crate::root::{Way, below, walk};
 
 /// The kernel follows interpreters that are scripts themselves this deep.
@@ -33,7 +34,7 @@ impl Check<'_> {
             Ok(file) => file,
             Err(why) => {
                 return Err(NotExecutable {
-                    problem: format!("{shown} cannot be read: {why}"),
+                    problem: format!("{shown} cannot be read: {}", reason(&why)),
                     missing: false,
                     denied: why.kind() == io::ErrorKind::PermissionDenied,
                     hint: Hint::new("run this as root, or as the program's owner"),

@@ -27,7 +27,7 @@ pub fn check_readable(
     let shown = file.display();
     if !file.is_absolute() {
         return failed(
-            format!("{shown} is not an absolute path"),
+            format!("{shown}: not an absolute path"),
             "give the path from the root directory on",
         );
     }
@@ -38,18 +38,18 @@ pub fn check_readable(
     };
     if visible.homes_hidden && in_any(&HOMES) || visible.tmp_hidden && in_any(&TEMPORARY) {
         return failed(
-            format!("{shown} is hidden from the service by its sandbox"),
+            format!("{shown}: hidden from the service by its sandbox"),
             "copy the file to /etc",
         );
     }
     check.searchable(&way.directories)?;
     if !way.end.is_file() {
-        return failed(format!("{shown} is not a regular file"), "name a file");
+        return failed(format!("{shown}: not a regular file"), "name a file");
     }
     if !check.may(Access::Read, way.real(), &way.end) {
         let hint = Hint::new("give that user read permission");
         return failed_with(
-            format!("{shown} cannot be read by {user}"),
+            format!("{shown}: cannot be read by {user}"),
             hint.command(check.chmod(&way.end, "r", file)),
         );
     }

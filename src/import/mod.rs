@@ -27,7 +27,7 @@ pub(crate) use host::{Host, Root};
 pub(crate) use json::json;
 pub(crate) use output::output;
 pub(crate) use report::{Entry, Fate, Report};
-pub(crate) use revert::{Problem, Reverted, revert};
+pub(crate) use revert::{Problem, Reverted, disabled, revert};
 
 use crate::attach::RenderedUnit;
 use crate::log::Plain;
@@ -205,7 +205,7 @@ fn conflicts(services: &mut [Conversion], host: &dyn Host) {
             Some((port, named))
         });
         if let Some((port, named)) = other {
-            let hint = "switch one of them off in its file";
+            let hint = "disable one of them in its file";
             let why = format!("{named} has the port {port} already");
             service.report.obstacle(why, Some(hint));
             service.units.clear();

@@ -14,7 +14,7 @@ use nix::unistd::{Gid, Uid};
 use super::Converted;
 use crate::attach::RenderedUnit;
 use crate::hint::Hint;
-use crate::log::Plain;
+use crate::log::{Plain, reason};
 use crate::root::{open_directory, remove_temporary, temporary_name, walk};
 
 /// Why units were not written.
@@ -34,7 +34,7 @@ impl fmt::Display for OutputError {
             }
             OutputError::Io(path, error) => {
                 let path = path.display().to_string();
-                write!(f, "{}: {error}", Plain(&path))
+                write!(f, "{}: {}", Plain(&path), reason(error))
             }
         }
     }

@@ -11,7 +11,7 @@ use super::super_servers::SuperServers;
 use crate::attach::{self, RECORD, Store, imported};
 use crate::hint::{Hint, ShellCommand};
 use crate::interrupts::Interrupts;
-use crate::root::{replace_file, resolve};
+use crate::root::{read, replace_file, resolve};
 use crate::services::ServiceName;
 use crate::superserver::switch;
 use crate::systemd::{Manager, Place, UnitFile};
@@ -169,6 +169,21 @@ fn names(place: &Place) -> Result<Vec<ServiceName>, ApplyError> {
     Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
+/// A service of this name that `--disable-old` disabled, in a file that the units of this name were imported from.
+pub(crate) fn disabled(place: &Place, name: &ServiceName) -> Option<(PathBuf, switch::Entry)> {
+    let name = name.to_string();
+    attach::unit_files(&name).iter().find_map(|file| {
+        let unit = imported(place, &place.own_folder().join(file)).ok()??;
+        let lines = UnitFile::parse(unit.text.as_bytes()).assignments;
+        let line = lines
+            .into_iter()
+            .find(|line| line.section == RECORD && line.key == "Source")?;
+        let path = place.path(source::decoded(&line.value));
+        let text = read(&place.root, &path).ok()?;
+        switch::off_by_name(&text, &name).map(|entry| (path, entry))
+    })
+}
+
 /// The real paths of the files that a service was imported from, if it can be taken back.
 fn checked(place: &Place, store: &Store, name: &ServiceName) -> Result<Vec<PathBuf>, Problem> {
     let failed = |error: attach::Error| Problem::of(&name.to_string(), &error.into());
@@ -193,7 +208,7 @@ fn real(place: &Place, name: &ServiceName, source: &Path) -> Result<PathBuf, Pro
     resolve(&place.root, &path).map_err(|error| {
         let remove = ShellCommand::new(&["sockunit", "remove"]).arg(name.to_string());
         let mut problem = Problem::of(&name.to_string(), &ApplyError::File(path, error));
-        problem.text += ", and import has switched it off there";
+        problem.text += ", and import has disabled it there";
         problem.hint = Some(
             Hint::new(
                 "put the file back; if the service is no longer wanted, this removes its units",

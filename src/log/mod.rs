@@ -8,6 +8,7 @@ mod escape;
 mod journal_datagram;
 mod journal_stream;
 mod plain;
+mod reason;
 mod syslog;
 mod throttle;
 
@@ -17,6 +18,7 @@ use std::os::fd::BorrowedFd;
 pub use count::Count;
 pub use escape::escape;
 pub use plain::{Plain, is_unprintable};
+pub use reason::reason;
 pub use throttle::Throttle;
 
 use self::journal_datagram::JournalSocket;

@@ -8,6 +8,8 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
 use rustix::io::Errno;
 
+use crate::log::reason;
+
 /// What a new text invalidates: signatures of the old one and, as the set-user-ID bit, capabilities.
 const OF_THE_TEXT: [&CStr; 3] = [c"security.capability", c"security.evm", c"security.ima"];
 
@@ -68,6 +70,6 @@ fn failed(name: &CStr, errno: Errno) -> io::Error {
     let name = name.to_string_lossy();
     io::Error::new(
         error.kind(),
-        format!("the extended attribute {name}: {error}"),
+        format!("the extended attribute {name}: {}", reason(&error)),
     )
 }

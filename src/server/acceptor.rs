@@ -15,7 +15,7 @@ use super::listener::Listener;
 use super::proxy::{HeaderEnd, PendingConnection, ProxyOptions, Via};
 use super::refuse::refuse;
 use crate::connection::{Peer, Summary, Traffic};
-use crate::log::Count;
+use crate::log::{Count, reason};
 use crate::systemd::notify::ConnectionCounts;
 
 /// How long accepting pauses if there is no file descriptor or memory left, unless a connection
@@ -135,7 +135,7 @@ impl Acceptor {
             _ => {
                 let open = Count(u64::from(self.admission.open()), "connection");
                 log.error(
-                    &format!("cannot accept connections: {open} open: {error}"),
+                    &format!("cannot accept connections: {open} open: {}", reason(&error)),
                     now,
                 );
                 self.pause(now + RESOURCE_PAUSE);

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 
 use super::admission::Refusal;
 use super::programs::{ExitStatus, StopReason};
+use crate::log::reason;
 use crate::proxy_protocol::HeaderError;
 use crate::session::SessionEnd;
 
@@ -75,7 +76,7 @@ impl fmt::Display for End {
             End::Session(end) => end.fmt(f),
             End::Refused(reason) => write!(f, "refused: {reason}"),
             End::NoHeader(error) => write!(f, "refused: {error}"),
-            End::NotStarted(errno) => write!(f, "not started ({})", errno.desc()),
+            End::NotStarted(errno) => write!(f, "not started ({})", reason(&(*errno).into())),
             End::Stopped(reason) => reason.fmt(f),
             End::Exited(None, status) => status.fmt(f),
             End::Exited(Some(reason), status) => write!(f, "{reason}, {status}"),
@@ -98,7 +99,7 @@ mod tests {
             ),
             (
                 End::NotStarted(Errno::ENOENT),
-                "not started (No such file or directory)",
+                "not started (no such file or directory)",
                 "ended",
             ),
             (

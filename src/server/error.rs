@@ -10,6 +10,7 @@ use super::MAX_BANNER;
 use super::listener::ListenError;
 use super::programs::ProgramError;
 use crate::connection::StdioError;
+use crate::log::reason;
 
 /// A shared service cannot be set up, or failed.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl fmt::Display for Error {
             ),
             Error::Stdio(error) => error.fmt(f),
             Error::StandardStreams(error) => {
-                write!(f, "cannot open /dev/null as standard input: {error}")
+                write!(f, "cannot open /dev/null as standard input: {}", reason(error))
             }
             Error::Program(error) => error.fmt(f),
             Error::NothingToWaitFor => f.write_str(
@@ -61,9 +62,9 @@ impl fmt::Display for Error {
             Error::ListsOfListener => f.write_str(
                 "cannot apply --allow and --deny to a listening socket with --wait: the program accepts the connections",
             ),
-            Error::Wait(error) => write!(f, "cannot wait for connections or datagrams: {error}"),
+            Error::Wait(error) => write!(f, "cannot wait for connections or datagrams: {}", reason(error)),
             Error::Banner(path, error) => {
-                write!(f, "cannot read the banner: {}: {error}", path.display())
+                write!(f, "cannot read the banner: {}: {}", path.display(), reason(error))
             }
             Error::BannerTooLong(path) => write!(
                 f,
@@ -114,8 +115,10 @@ pub enum EventLoopError {
 impl fmt::Display for EventLoopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            EventLoopError::SetUp(error) => write!(f, "cannot set up the event loop: {error}"),
-            EventLoopError::Poll(error) => write!(f, "cannot wait for events: {error}"),
+            EventLoopError::SetUp(error) => {
+                write!(f, "cannot set up the event loop: {}", reason(error))
+            }
+            EventLoopError::Poll(error) => write!(f, "cannot wait for events: {}", reason(error)),
         }
     }
 }
@@ -137,12 +140,22 @@ impl fmt::Display for SetUpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SetUpError::Subreaper(errno) => {
-                write!(f, "cannot adopt orphaned processes: {}", errno.desc())
+                write!(
+                    f,
+                    "cannot adopt orphaned processes: {}",
+                    reason(&(*errno).into())
+                )
             }
             SetUpError::ErrorOutput(error) => {
-                write!(f, "cannot make a pipe for standard error: {error}")
+                write!(
+                    f,
+                    "cannot make a pipe for standard error: {}",
+                    reason(error)
+                )
             }
-            SetUpError::Waker(error) => write!(f, "cannot set up the event loop: {error}"),
+            SetUpError::Waker(error) => {
+                write!(f, "cannot set up the event loop: {}", reason(error))
+            }
         }
     }
 }

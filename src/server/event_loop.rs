@@ -20,7 +20,7 @@ use super::listener::Listener;
 use super::options::Options;
 use super::proxy::{HeaderEnd, PendingConnection};
 use crate::connection::Peer;
-use crate::log::Log;
+use crate::log::{Log, reason};
 use crate::systemd::notify::Notifier;
 
 /// File descriptors besides those of connections: listeners, log, epoll and a reserve.
@@ -340,7 +340,11 @@ impl<H: Handler> EventLoop<'_, H> {
     }
 
     fn cannot_register(&mut self, id: ConnectionId, error: &io::Error, now: Instant) {
-        let message = format!("cannot register the connection: {}: {error}", id.peer);
+        let message = format!(
+            "cannot register the connection: {}: {}",
+            id.peer,
+            reason(error)
+        );
         self.log.error(&message, now);
     }
 

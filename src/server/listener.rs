@@ -6,12 +6,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use listenfd::ListenFd;
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 
 use crate::connection::Peer;
+use crate::log::reason;
 
 /// TCP keepalive: the idle time before the first probe, the interval of the probes, and how many
 /// unanswered probes end the connection.
@@ -44,10 +46,42 @@ pub enum ListenError {
     NotListening(usize),
     /// systemd passed this descriptor, which is not a stream socket.
     NotStream(usize),
-    /// The value of `--listen` is not an address.
-    InvalidAddress(String),
     /// The address of `--listen` cannot be used.
-    Unavailable(String, io::Error),
+    Unavailable(SocketAddress, io::Error),
+}
+
+/// An address of `--listen`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SocketAddress {
+    /// TCP over IPv4 or IPv6.
+    Tcp(SocketAddr),
+    /// The path of an AF_UNIX socket.
+    Unix(PathBuf),
+}
+
+impl FromStr for SocketAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<SocketAddress, &'static str> {
+        if text.contains('/') {
+            return Ok(SocketAddress::Unix(text.into()));
+        }
+        // Host names are not accepted: to resolve them takes the name service, which is not
+        // available to a sandboxed or statically linked program.
+        text.parse().map(SocketAddress::Tcp).map_err(|_| {
+            "not an address and port; give one such as 127.0.0.1:3334, [::1]:3334 or 0.0.0.0:3334 (all \
+             IPv4 addresses), or the path of a socket, which contains a slash"
+        })
+    }
+}
+
+impl fmt::Display for SocketAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SocketAddress::Tcp(address) => address.fmt(f),
+            SocketAddress::Unix(path) => path.display().fmt(f),
+        }
+    }
 }
 
 impl fmt::Display for ListenError {
@@ -63,24 +97,23 @@ impl fmt::Display for ListenError {
                 "cannot listen: file descriptor {fd} passed by systemd: it is not a stream socket: \
                  use ListenStream= in the .socket unit"
             ),
-            ListenError::InvalidAddress(text) => write!(
-                f,
-                "cannot listen: {text}: give an address and port such as 127.0.0.1:3334 or \
-                 [::1]:3334, or the path of a socket, which contains a slash"
-            ),
-            ListenError::Unavailable(text, error) => {
-                write!(f, "cannot listen: {text}: {error}")?;
-                match error.kind() {
-                    io::ErrorKind::AddrInUse => f.write_str(
-                        "; find the process with `ss -tlnp`, or remove the socket file if no process \
-                         uses it",
-                    ),
-                    io::ErrorKind::PermissionDenied => f.write_str(
-                        "; only root may use ports below 1024, and a socket file needs a \
-                         directory that you may write to",
-                    ),
-                    _ => Ok(()),
-                }
+            ListenError::Unavailable(address, error) => {
+                write!(f, "cannot listen: {address}: {}", reason(error))?;
+                f.write_str(match (error.kind(), address) {
+                    (io::ErrorKind::AddrInUse, SocketAddress::Tcp(_)) => {
+                        "; ss -tlnp shows the process"
+                    }
+                    (io::ErrorKind::AddrInUse, SocketAddress::Unix(_)) => {
+                        "; remove the file if ss -xlp shows no process that listens on it"
+                    }
+                    (io::ErrorKind::PermissionDenied, SocketAddress::Tcp(_)) => {
+                        "; only root may use ports below 1024"
+                    }
+                    (io::ErrorKind::PermissionDenied, SocketAddress::Unix(_)) => {
+                        "; use a directory that you may write to"
+                    }
+                    _ => "",
+                })
             }
         }
     }
@@ -94,7 +127,7 @@ impl Listener {
     /// # Errors
     ///
     /// One of the sockets cannot be opened, or is not a listening stream socket.
-    pub fn find(addresses: &[String]) -> Result<Vec<Listener>, ListenError> {
+    pub fn find(addresses: &[SocketAddress]) -> Result<Vec<Listener>, ListenError> {
         match addresses {
             [] => Listener::passed(),
             _ => Listener::open(addresses),
@@ -124,23 +157,16 @@ impl Listener {
     }
 
     /// Opens these addresses.
-    fn open(addresses: &[String]) -> Result<Vec<Listener>, ListenError> {
+    fn open(addresses: &[SocketAddress]) -> Result<Vec<Listener>, ListenError> {
         let mut listeners = Vec::new();
-        for text in addresses {
-            let unavailable = |error| ListenError::Unavailable(text.clone(), error);
-            if text.contains('/') {
-                let listener = UnixListener::bind(text).map_err(unavailable)?;
-                listeners.push(Listener::Unix(listener, Some(text.into())));
-                continue;
-            }
-            // Host names are not accepted: to resolve them takes the name service, which is not
-            // available to a sandboxed or statically linked program.
-            let address: SocketAddr = text
-                .parse()
-                .map_err(|_| ListenError::InvalidAddress(text.clone()))?;
-            listeners.push(Listener::Tcp(
-                TcpListener::bind(address).map_err(unavailable)?,
-            ));
+        for address in addresses {
+            let opened = match address {
+                SocketAddress::Tcp(tcp) => TcpListener::bind(tcp).map(Listener::Tcp),
+                SocketAddress::Unix(path) => UnixListener::bind(path)
+                    .map(|listener| Listener::Unix(listener, Some(path.clone()))),
+            };
+            listeners
+                .push(opened.map_err(|error| ListenError::Unavailable(address.clone(), error))?);
         }
         Ok(listeners)
     }
@@ -214,30 +240,43 @@ mod tests {
     use std::net::TcpStream;
 
     #[test]
-    fn a_port_in_use_and_an_invalid_address_are_different_errors() {
+    fn an_address_in_use_is_an_error_that_says_how_to_find_its_process() {
         let used = TcpListener::bind("127.0.0.1:0").unwrap();
-        let text = used.local_addr().unwrap().to_string();
-        let message = Listener::open(&[text]).unwrap_err().to_string();
-        assert!(
-            message.contains("Address already in use") && message.contains("ss -tlnp"),
-            "{message}"
+        let address = used.local_addr().unwrap();
+        let open = |address| Listener::open(&[address]).unwrap_err().to_string();
+        assert_eq!(
+            open(SocketAddress::Tcp(address)),
+            format!("cannot listen: {address}: address already in use; ss -tlnp shows the process")
         );
-        for text in ["3334", "127.0.0.1", "127.0.0.1:port", "localhost:3334", ""] {
-            let message = Listener::open(&[text.into()]).unwrap_err().to_string();
-            assert!(
-                message.starts_with(&format!("cannot listen: {text}: ")),
-                "{message}"
-            );
-            assert!(
-                message.contains("such as 127.0.0.1:3334 or [::1]:3334"),
-                "{message}"
-            );
+        assert_eq!(
+            open(SocketAddress::Unix("/etc/passwd".into())),
+            "cannot listen: /etc/passwd: address already in use; remove the file if ss -xlp shows no process that \
+             listens on it"
+        );
+    }
+
+    #[test]
+    fn an_address_has_a_port_and_a_path_has_a_slash() {
+        for text in ["127.0.0.1:3334", "[::1]:3334", "0.0.0.0:0", "./socket"] {
+            assert_eq!(text.parse::<SocketAddress>().unwrap().to_string(), text);
+        }
+        for text in [
+            "3334",
+            "*:3334",
+            "127.0.0.1",
+            "127.0.0.1:port",
+            "localhost:3334",
+            "",
+        ] {
+            assert!(text.parse::<SocketAddress>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn accepted_connections_inherit_keepalive() {
-        let listener = Listener::open(&["127.0.0.1:0".into()]).unwrap().remove(0);
+        let listener = Listener::open(&["127.0.0.1:0".parse().unwrap()])
+            .unwrap()
+            .remove(0);
         listener.set_keep_alive();
         let Listener::Tcp(socket) = &listener else {
             panic!("not a TCP socket");

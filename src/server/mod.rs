@@ -43,7 +43,7 @@ use self::one_program::{Kind, OneProgram};
 use self::programs::{Isolation, ProgramHandler, ProgramSpec, Timeouts};
 use self::sessions::SessionHandler;
 use crate::connection::{Stdio, StdioError, is_udp_socket};
-use crate::log::{Log, Priority};
+use crate::log::{Log, Priority, reason};
 use crate::session::Service;
 
 /// The largest banner, in bytes. It has to fit into the send buffer of a new connection.
@@ -123,7 +123,10 @@ pub fn serve_programs(
         let isolation = Isolation::set_up();
         let landlock = isolation.as_ref().map_err(|errno| *errno);
         if let Err(errno) = landlock.and_then(Isolation::ruleset) {
-            let message = format!("cannot isolate connections completely: {}", errno.desc());
+            let message = format!(
+                "cannot isolate connections completely: {}",
+                reason(&errno.into())
+            );
             // With a process for each connection, clients could fill the journal with it.
             let priority = match one {
                 true => Priority::Info,

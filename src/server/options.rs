@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::admission::{Rate, SourcePrefix};
+use super::listener::SocketAddress;
 use super::proxy::ProxyOptions;
 use crate::clock::{self, duration_word};
 
@@ -59,9 +60,9 @@ impl SharedLimits {
 #[group(skip)]
 pub struct Options {
     /// Listen on this address, or on an AF_UNIX socket at this path (it contains a slash), instead
-    /// of sockets passed by systemd; may be repeated
+    /// of sockets passed by systemd; repeatable
     #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: Vec<String>,
+    pub listen: Vec<SocketAddress>,
     #[command(flatten)]
     pub proxy: ProxyOptions,
     /// Serve at most N connections at the same time; see --when-full

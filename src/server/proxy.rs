@@ -22,7 +22,7 @@ use crate::proxy_protocol::{Client, HeaderError};
 pub struct ProxyOptions {
     /// Expect a header of the PROXY protocol (version 1 or 2) from this address or network, or on AF_UNIX
     /// sockets if it is 'unix'; take the client's address from it, and refuse all other connections;
-    /// may be repeated [default: expect no header]
+    /// repeatable [default: expect no header]
     #[arg(long, value_name = "NETWORK|unix", help_heading = None)]
     pub accept_proxy: Vec<ProxySource>,
     /// Refuse a proxy whose header is not complete after this long

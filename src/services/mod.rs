@@ -16,6 +16,9 @@ pub(crate) use entry::{Entry, ServiceName};
 pub(crate) use line::{lines, port};
 pub(crate) use text::EntryConflict;
 
+use crate::hint::{Hint, ShellCommand};
+use crate::log::reason;
+
 /// The path of the database, below the root directory.
 pub(crate) const FILE: &str = "etc/services";
 
@@ -56,7 +59,7 @@ impl fmt::Display for Error {
         match self {
             Error::Conflict(path, conflict) => write!(
                 f,
-                "cannot add the entry: {}:{}: {conflict}",
+                "cannot add the line: {}:{}: {conflict}",
                 path.display(),
                 conflict.line_number
             ),
@@ -67,8 +70,9 @@ impl fmt::Display for Error {
             ),
             Error::Io(path, error) => write!(
                 f,
-                "cannot change the services database: {}: {error}",
-                path.display()
+                "cannot change the services database: {}: {}",
+                path.display(),
+                reason(error)
             ),
             Error::Busy => f.write_str(
                 "cannot change the services database: another sockunit command is running",
@@ -81,20 +85,36 @@ impl std::error::Error for Error {}
 
 impl Error {
     /// What to do about it.
-    pub(crate) fn hint(&self) -> Option<&'static str> {
-        match self {
-            Error::Conflict(..) => Some("choose another name or port, or edit that line"),
-            Error::Busy => Some("try again when it has ended"),
-            Error::NotPlain(_) => Some("edit the file that the path leads to by hand"),
-            Error::Io(_, error) => match error.kind() {
-                io::ErrorKind::PermissionDenied => Some("run this as root"),
-                io::ErrorKind::NotFound => {
-                    Some("install the package netbase, which has the services database")
-                }
-                _ => None,
+    pub(crate) fn hint(&self) -> Option<Hint> {
+        let text = match self {
+            Error::Conflict(path, conflict) => match &conflict.own {
+                Some(own) => return Some(remove_hint(path, own)),
+                None => "choose another name or port, or edit that line",
             },
-        }
+            Error::Busy => "try again when it has ended",
+            Error::NotPlain(_) => "edit the file that the path leads to by hand",
+            Error::Io(_, error) => match error.kind() {
+                io::ErrorKind::PermissionDenied => "run this as root",
+                io::ErrorKind::NotFound => {
+                    "install the package netbase, which has the services database"
+                }
+                _ => return None,
+            },
+        };
+        Some(Hint::new(text))
     }
+}
+
+/// How to remove a line that sockunit added to the database at this path.
+fn remove_hint(path: &Path, own: &Entry) -> Hint {
+    let command = ShellCommand::new(&["sockunit", "services", "remove"]);
+    let root = path.ancestors().nth(Path::new(FILE).components().count());
+    let command = match root.filter(|root| *root != Path::new("/")) {
+        Some(root) => command.option("--root", root),
+        None => command,
+    };
+    let command = command.arg(own.name.to_string()).arg(own.port.to_string());
+    Hint::new("sockunit added that line; this removes it").command(command)
 }
 
 /// Adds the entry's line to the database below `root`. If it has that line already, it stays

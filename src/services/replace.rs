@@ -168,12 +168,12 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .contains("etc/services: No such file or directory"),
+                .contains("etc/services: no such file or directory"),
             "{error}"
         );
         assert_eq!(
-            error.hint(),
-            Some("install the package netbase, which has the services database")
+            error.hint().unwrap().text,
+            "install the package netbase, which has the services database"
         );
         assert!(!tree.path(FILE).exists());
     }

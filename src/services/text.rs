@@ -13,6 +13,8 @@ pub(crate) struct EntryConflict {
     /// The number of the other entry's line, from 1.
     pub(super) line_number: usize,
     line: Vec<u8>,
+    /// The other entry, if sockunit added it.
+    pub(super) own: Option<Entry>,
 }
 
 impl fmt::Display for EntryConflict {
@@ -41,6 +43,7 @@ pub(crate) fn add(text: &[u8], entry: &Entry) -> Result<Option<Vec<u8>>, EntryCo
                 what,
                 line_number: index + 1,
                 line: line.to_vec(),
+                own: own(line),
             });
         }
     }
@@ -61,6 +64,16 @@ pub(crate) fn remove(text: &[u8], entry: &Entry) -> Option<Vec<u8>> {
     let lines = text.split(|&byte| byte == b'\n');
     let kept: Vec<&[u8]> = lines.clone().filter(|line| *line != entry_line).collect();
     (kept.len() < lines.count()).then(|| kept.join(&b'\n'))
+}
+
+/// The entry of a line, if sockunit added the line.
+fn own(text: &[u8]) -> Option<Entry> {
+    let line = line(text, 0)?;
+    let entry = Entry {
+        name: std::str::from_utf8(line.name).ok()?.parse().ok()?,
+        port: line.port?.try_into().ok()?,
+    };
+    (entry.to_string().as_bytes() == text).then_some(entry)
 }
 
 /// The name or the port of the entry, if this line has it too.
@@ -132,6 +145,15 @@ mod tests {
                 (line_number, reason)
             );
         }
+    }
+
+    #[test]
+    fn a_conflict_with_a_line_that_sockunit_added_has_its_entry() {
+        let text = added(NETBASE, &entry("hello", 3333));
+        let own = |name, port| add(text.as_bytes(), &entry(name, port)).unwrap_err().own;
+        assert_eq!(own("hello", 4444), Some(entry("hello", 3333)));
+        assert_eq!(own("other", 3333), Some(entry("hello", 3333)));
+        assert_eq!(own("ssh", 3333), None);
     }
 
     #[test]

@@ -79,6 +79,25 @@ fn find(lines: &[Vec<u8>], entry: Entry) -> Option<(usize, bool)> {
     }
 }
 
+/// The service of this name that is switched off by lines that [`switched`] adds.
+pub(crate) fn off_by_name(bytes: &[u8], name: &str) -> Option<Entry> {
+    let lines = split(bytes);
+    (1..=lines.len()).find_map(|number| {
+        let mut words = lines[number - 1]
+            .split(|byte| is_space(*byte))
+            .filter(|word| !word.is_empty());
+        let entry = match words.next()? {
+            b"service" => Entry::Xinetd(number),
+            b"#<off>#" => Entry::Inetd(number),
+            _ => return None,
+        };
+        let is_off = find(&lines, entry).is_some_and(|(_, is_off)| is_off);
+        // In inetd.conf, an address may stand before the name.
+        let own = words.next()?.rsplit(|byte| *byte == b':').next()?;
+        (is_off && own == name.as_bytes()).then_some(entry)
+    })
+}
+
 /// The file as it was before; `None` if it has no marks.
 pub(crate) fn switched_on(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut lines = Vec::new();
@@ -166,6 +185,11 @@ mod tests {
         assert_eq!(text.matches("\n\tdisable\t\t= yes\n").count(), 2, "{text}");
         assert!(text.contains("\n {\n\t# Switched off"), "{text}");
         assert_eq!(switched_on(&off).unwrap(), XINETD);
+        assert_eq!(off_by_name(&off, "b"), Some(Entry::Xinetd(8)));
+        assert_eq!(
+            (off_by_name(&off, "c"), off_by_name(XINETD, "b")),
+            (None, None)
+        );
         assert_eq!(switched_on(XINETD), None);
         assert_eq!(
             switched_off(&off, &[Entry::Xinetd(1), Entry::Xinetd(8)]),
@@ -178,6 +202,7 @@ mod tests {
         let text = String::from_utf8(off.clone()).unwrap();
         assert_eq!(text.matches("\n#<off># ").count(), 2, "{text}");
         assert_eq!(switched_on(&off).unwrap(), INETD);
+        assert_eq!(off_by_name(&off, "b"), Some(Entry::Inetd(6)));
         assert_eq!(
             switched_off(&off, &[Entry::Inetd(3), Entry::Inetd(6)]),
             None

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use super::fixed_system::{FixedSystem, SERVICES};
 use super::xinetd::{self, Service};
 use super::{Loaded, load};
+use crate::log::reason;
 use crate::systemd::{Place, Scope};
 use crate::tree::{Tree, assert_golden, golden_names};
 
@@ -58,7 +59,7 @@ fn shown(tree: &Tree) -> String {
     for (path, error) in &loaded.unread {
         let is_inetd = path.to_string_lossy().contains("/inetd.");
         if !is_inetd {
-            writeln!(text, "unread: {}: {error}", path.display()).unwrap();
+            writeln!(text, "unread: {}: {}", path.display(), reason(error)).unwrap();
         }
     }
     text.replace(&tree.root().display().to_string(), "")

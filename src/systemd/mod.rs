@@ -24,6 +24,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::log::reason;
+
 pub(crate) use catalogue::Catalogue;
 pub(crate) use command::{CommandLine, command_lines, split};
 pub(crate) use enabled::Enablement;
@@ -43,7 +45,12 @@ pub(crate) struct ReadError {
 
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot read: {}: {}", self.path.display(), self.error)
+        write!(
+            f,
+            "cannot read: {}: {}",
+            self.path.display(),
+            reason(&self.error)
+        )
     }
 }
 

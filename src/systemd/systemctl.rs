@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::{Place, Scope};
+use crate::log::reason;
 
 /// The service manager of a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,9 @@ pub enum SystemctlError {
 impl fmt::Display for SystemctlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SystemctlError::NoSystemctl(error) => write!(f, "cannot run systemctl: {error}"),
+            SystemctlError::NoSystemctl(error) => {
+                write!(f, "cannot run systemctl: {}", reason(error))
+            }
             SystemctlError::Failed { command, stderr } if stderr.is_empty() => {
                 write!(f, "{command} failed")
             }

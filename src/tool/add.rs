@@ -1,8 +1,10 @@
 //! `sockunit add`: attaches a program to a port.
 
 use std::fmt::Write;
+use std::net::Ipv6Addr;
 use std::num::NonZeroU16;
 use std::path;
+use std::str::FromStr;
 
 use clap::{Args, ValueHint};
 
@@ -19,7 +21,7 @@ use crate::systemd::{Place, Scope};
 pub struct Options {
     /// Name of the service, its units, its line in /etc/services and its log entries
     name: ServiceName,
-    /// TCP port, of each address of --listen that has none of its own
+    /// TCP port, for each --listen address that does not name one
     #[arg(value_parser = super::port)]
     port: NonZeroU16,
     /// Program, by its path or as found in PATH, and its arguments
@@ -28,7 +30,7 @@ pub struct Options {
     /// Listen on this IP address, on every address if it is '*', or on an AF_UNIX socket at this
     /// absolute path; repeatable [default: 127.0.0.1 and ::1]
     #[arg(long, value_name = "ADDRESS[:PORT]|PATH")]
-    listen: Vec<ListenAddress>,
+    listen: Vec<Listen>,
     /// Run the program as this user [default: a dynamic user, which systemd allocates; root with
     /// --sandbox privileged]
     #[arg(long, value_name = "USER", value_hint = ValueHint::Username)]
@@ -55,8 +57,8 @@ pub struct Options {
     /// Restrict what the program can see and do
     #[arg(long, value_enum, default_value_t)]
     sandbox: Level,
-    /// Serve at most N connections at once; systemd closes further ones, and with --shared
-    /// --when-full says what happens to them
+    /// Serve at most N connections at once; systemd closes further ones; with --shared, see
+    /// --when-full
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
     max_connections: u32,
     /// Serve at most N connections from one address at once; systemd closes further ones, and with
@@ -83,8 +85,40 @@ pub struct Options {
     limits: SharedLimits,
 }
 
+/// A value of `--listen`.
+#[derive(Debug, Clone)]
+struct Listen {
+    address: ListenAddress,
+    text: String,
+}
+
+impl FromStr for Listen {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Listen, &'static str> {
+        Ok(Listen {
+            address: text.parse()?,
+            text: text.into(),
+        })
+    }
+}
+
+impl Listen {
+    /// A note, if the address may have been meant as a shorter one and a port.
+    fn note(&self) -> Option<String> {
+        let text = &self.text;
+        let (address, port) = text.rsplit_once(':')?;
+        let _: (Ipv6Addr, NonZeroU16) = (address.parse().ok()?, port.parse().ok()?);
+        Some(format!(
+            "note: {text} is an IPv6 address without a port; write [{address}]:{port} for port {port}\n"
+        ))
+    }
+}
+
 pub fn run(options: Options) -> anyhow::Result<()> {
     let place = options.place.place();
+    let notes = options.listen.iter().filter_map(Listen::note);
+    say(&notes.collect::<String>())?;
     let mut command = options.command.into_iter();
     let program = command.next().unwrap_or_default();
     let program = attach::absolute_path(&place, &program).map_err(not_attached(&options.name))?;
@@ -97,7 +131,11 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let attachment = Attachment {
         name: options.name,
         port: options.port,
-        listen: options.listen,
+        listen: options
+            .listen
+            .into_iter()
+            .map(|listen| listen.address)
+            .collect(),
         kind: match options.shared {
             true => Kind::Shared,
             false => Kind::PerConnection,
@@ -198,7 +236,7 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
             // Servers that may not become other users or read homes often say nothing.
             if answer.is_unheard() && attachment.level == Level::Strict {
                 text += "hint: a server that starts as root needs --sandbox privileged, and a program that reads \
-                         homes --sandbox standard\n";
+                         home directories --sandbox standard\n";
             }
             let words = attach::connect_arguments(attachment);
             let connect = ShellCommand::new(&["sockunit", "connect"]);
@@ -229,4 +267,30 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_that_may_end_in_a_port_is_noted() {
+        let note = |text: &str| text.parse::<Listen>().unwrap().note();
+        assert_eq!(
+            note("::1:80").unwrap(),
+            "note: ::1:80 is an IPv6 address without a port; write [::1]:80 for port 80\n"
+        );
+        for text in [
+            "::1",
+            "[::1:80]",
+            "[::1]:80",
+            "2001:db8::1",
+            "::1:ab",
+            "127.0.0.1:80",
+            "*:80",
+            "/run/::1:80",
+        ] {
+            assert_eq!(note(text), None, "{text}");
+        }
+    }
 }

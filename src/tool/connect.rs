@@ -68,5 +68,5 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         idle_timeout: options.idle_timeout,
     };
     relay(server, io::stdin(), io::stdout(), &relay_options)
-        .map_err(|error| super::with_hint(&error, error.hint()))
+        .map_err(|error| super::with_hint(&error, error.hint(&target)))
 }

@@ -13,8 +13,8 @@ use crate::systemd::Place;
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Name of the service or of one of its units [default: every service that sockunit added or
-    /// ships]
+    /// Name of the service or of one of its units [default: every service that was attached or
+    /// imported, or that the package ships]
     name: Option<String>,
     /// Send the line TEXT to the service, for one that waits for its client to speak first [default: send
     /// nothing]

@@ -55,6 +55,12 @@ impl NameOptions {
         attach::set_draining(place, &self.name, draining).map_err(self.failed(what))
     }
 
+    /// There is no such service.
+    fn unknown(&self, what: &str) -> anyhow::Error {
+        let name = &self.name;
+        anyhow::anyhow!("cannot {what} {name}: there is no {name}.socket in any unit directory")
+    }
+
     fn failed(&self, what: &str) -> impl Fn(Error) -> anyhow::Error {
         let what = format!("cannot {what} {}", self.name);
         move |error| {
@@ -75,9 +81,7 @@ pub fn drain(options: &DrainOptions) -> anyhow::Result<()> {
         let all = attach::status(&place, &manager, std::slice::from_ref(&name)).map_err(&failed)?;
         match all.first() {
             Some(status) => Ok(status.now),
-            None => Err(anyhow::anyhow!(
-                "cannot drain {name}: there is no unit {name}.socket"
-            )),
+            None => Err(service.unknown("drain")),
         }
     };
     let mut left = open()?;
@@ -125,11 +129,15 @@ fn open_now(connections: u64) -> String {
 
 /// Has the agent answer `ready` again.
 pub fn resume(options: &NameOptions) -> anyhow::Result<()> {
-    let changed = options.mark(&options.place(), false)?;
-    say(&match changed {
-        true => format!("{}: ready\n", options.name),
-        false => format!("unchanged: {} was not draining\n", options.name),
-    })
+    let (name, place) = (&options.name, options.place());
+    // The mark of a service that was removed may still be there.
+    if options.mark(&place, false)? {
+        return say(&format!("{name}: ready\n"));
+    }
+    match attach::has_socket(&place, name).map_err(options.failed("resume"))? {
+        true => say(&format!("unchanged: {name} was not draining\n")),
+        false => Err(options.unknown("resume")),
+    }
 }
 
 /// Answers an agent check of HAProxy.

@@ -24,9 +24,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::deferred::Deferred;
 use crate::hint::Hint;
-use crate::log::{Plain, is_unprintable};
+use crate::log::{Plain, is_unprintable, reason};
 use crate::serve;
 use crate::startup::{self, FAILED};
+use crate::usage;
 
 /// Attach programs to network ports, with systemd as the listener
 #[derive(Debug, Parser)]
@@ -95,15 +96,15 @@ fn parse() -> Result<Command, clap::Error> {
 pub fn main() -> ExitCode {
     let command = match parse() {
         Ok(command) => command,
-        // If an inetd starts `sockunit serve`, its standard output is a client.
-        Err(error)
-            if std::env::args_os()
-                .nth(1)
-                .is_some_and(|word| word == "serve") =>
-        {
-            return serve::usage_error(&error);
+        Err(error) => {
+            let arguments: Vec<_> = std::env::args_os().collect();
+            let hint = usage::hint(&Options::command(), &arguments, &error);
+            // If an inetd starts `sockunit serve`, its standard output is a client.
+            return match arguments.get(1).is_some_and(|word| word == "serve") {
+                true => serve::usage_error(&error, hint.as_ref()),
+                false => startup::print_usage(&error, hint.as_ref()),
+            };
         }
-        Err(error) => return startup::print_usage(&error),
     };
     // False: the answer is no, and the reason was printed.
     let done = match command {
@@ -204,9 +205,10 @@ fn print(text: &str) -> anyhow::Result<()> {
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
     {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(anyhow::Error::new(error).context("cannot write to standard output"))
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(anyhow::anyhow!(
+            "cannot write to standard output: {}",
+            reason(&error)
+        )),
         _ => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
+use crate::log::reason;
 use crate::systemd::{Place, Scope};
 
 #[derive(Debug, Args)]
@@ -13,8 +14,8 @@ pub struct PlaceOptions {
     /// Work on the system in this directory
     #[arg(long, value_name = "DIR", default_value = "/", value_hint = ValueHint::DirPath, value_parser = root())]
     pub root: PathBuf,
-    /// Work on the service manager of the calling user; with --root, on the units for all users of
-    /// that system
+    /// Manage your own services (systemctl --user) instead of the system's; with --root, those of all
+    /// users of that system
     #[arg(long)]
     pub user: bool,
 }
@@ -25,7 +26,7 @@ pub fn root() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| match fs::metadata(&path) {
         Ok(found) if found.is_dir() => Ok(path),
         Ok(_) => Err("it is not a directory".to_string()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(reason(&error)),
     })
 }
 

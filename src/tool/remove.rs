@@ -1,20 +1,26 @@
 //! `sockunit remove`: detaches a program, and removes what `sockunit add` wrote.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use clap::Args;
 
 use super::place::PlaceOptions;
 use super::{say, with_hint};
+use crate::SHIPPED;
 use crate::attach::{self, Stopping};
+use crate::hint::{Hint, ShellCommand};
+use crate::import;
 use crate::log::Count;
 use crate::services::ServiceName;
+use crate::superserver::switch::Entry;
+use crate::systemd::Place;
 
 #[derive(Debug, Args)]
 pub struct Options {
     /// Name of the service
     name: ServiceName,
-    /// Remove unit files even if they were edited after add wrote them
+    /// Remove unit files even if they were edited after sockunit wrote them
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -23,6 +29,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let place = options.place.place();
+    let disabled = import::disabled(&place, &options.name);
     let removed = attach::remove(&place, &options.name, options.force, |stopping| {
         // If nobody can read it, the service is removed all the same.
         let _ = say(&waiting(&options.name, &stopping));
@@ -50,20 +57,56 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         text += "removed the temporary files of an interrupted sockunit add\n";
     }
     if text.is_empty() {
-        let _ = writeln!(
-            text,
-            "unchanged: sockunit add has not attached {}",
-            options.name
-        );
+        text += &unchanged(&place, &options.name);
     }
     for path in &removed.kept {
         let _ = writeln!(
             text,
-            "{}: kept, because sockunit add did not write it",
+            "{}: kept, because sockunit did not write it",
             path.display()
         );
     }
+    if let Some((file, entry)) = disabled.filter(|_| !removed.files.is_empty()) {
+        text += &still_disabled(&place, &options.name, &file, entry);
+    }
     say(&text)
+}
+
+/// The service that was imported is not served by xinetd or inetd either.
+fn still_disabled(place: &Place, name: &ServiceName, file: &Path, entry: Entry) -> String {
+    let file = file.display();
+    let note = format!("note: {name} stays disabled in {file}\n");
+    let hint = match entry {
+        Entry::Xinetd(_) => Hint::new(
+            "to have xinetd serve it again, delete the two lines that sockunit import added after its {",
+        )
+        .command(ShellCommand::new(&["systemctl", "reload", "xinetd.service"])),
+        Entry::Inetd(_) => Hint::new("to have inetd serve it again")
+            .command(ShellCommand::new(&["update-inetd", "--enable"]).arg(name.to_string())),
+    };
+    match place.live() {
+        true => format!("{note}{hint}\n"),
+        false => note,
+    }
+}
+
+/// There was nothing to remove.
+fn unchanged(place: &Place, name: &ServiceName) -> String {
+    let unit = name.to_string();
+    let is_shipped = SHIPPED.contains(&&*unit) && attach::has_foreign_unit(place, &unit);
+    if !is_shipped {
+        return format!(
+            "unchanged: {name} is not an attached service\n{}\n",
+            Hint::new("sockunit list shows the names")
+        );
+    }
+    let mut text = format!("unchanged: {name} belongs to the package\n");
+    if place.live() {
+        let stop = ShellCommand::new(&["systemctl", "disable", "--now"]);
+        let hint = Hint::new("to stop it").command(stop.arg(format!("{name}.socket")));
+        text += &format!("{hint}\n");
+    }
+    text
 }
 
 /// Why the command takes its time.

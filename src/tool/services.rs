@@ -34,12 +34,16 @@ pub fn run(command: Command) -> anyhow::Result<()> {
     let (change, texts, options): (fn(&_, &_, _) -> _, _, _) = match command {
         Command::Add(options) => (
             services::add,
-            ["added", "would add", "exists already"],
+            ["added", "would add", "it has the line {} already"],
             options,
         ),
         Command::Remove(options) => (
             services::remove,
-            ["removed", "would remove", "does not exist"],
+            [
+                "removed",
+                "would remove",
+                "it has no line {} that sockunit added",
+            ],
             options,
         ),
     };
@@ -61,7 +65,8 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         (Outcome::Changed, Run::Real | Run::Trial) => format!("{file}: {done} {name} {port}/tcp\n"),
         (Outcome::Changed, Run::Dry) => format!("{file}: {would}\n{entry}\n"),
         (Outcome::Unchanged, _) => {
-            format!("{file}: unchanged: the line of {name} {port}/tcp {unchanged}\n")
+            let line = format!("{name} {port}/tcp");
+            format!("{file}: unchanged: {}\n", unchanged.replace("{}", &line))
         }
     })
 }

@@ -16,7 +16,8 @@ use crate::systemd::{Manager, Place, Scope};
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Name of the service [default: one line for each service that sockunit added or ships]
+    /// Name of the service [default: every service that was attached or imported, or that the package
+    /// ships, one line each]
     name: Option<String>,
     /// Ask the service manager of the calling user
     #[arg(long)]

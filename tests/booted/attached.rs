@@ -204,7 +204,7 @@ fn a_program_that_cannot_be_executed_any_more_leaves_an_error_entry_with_its_use
         let mut received = Vec::new();
         let _ = machine.connect(ADDRESS).read_to_end(&mut received);
         machine.journal_until("-t job -p err -o cat", "the error", |journal| {
-            journal.contains("cannot execute: /usr/local/bin/job: Permission denied")
+            journal.contains("cannot execute: /usr/local/bin/job: permission denied")
                 && journal.contains("(user: _job)")
         });
         remove(&machine);

@@ -45,7 +45,7 @@ fn every_conflict_is_reported_with_its_location(release: Release) {
     assert_lines_end_with(
         &lines,
         &[
-            "hello.socket uses the name hello and listens on 127.0.0.1:3333, [::1]:3333 (disabled, inactive)",
+            "hello.socket uses the name hello and is configured to listen on 127.0.0.1:3333, [::1]:3333 (disabled, inactive)",
             "/hello@.service: hello@.service uses the name hello (static)",
             "/hello.service: hello.service uses the name hello (static, inactive)",
         ],
@@ -59,8 +59,8 @@ fn every_conflict_is_reported_with_its_location(release: Release) {
         &check(&machine, "hello 3333"),
         &[
             "[::1]:3333 (enabled, active)",
-            "taken: 127.0.0.1:3333: listening socket: process 1 \"systemd\", for hello.socket",
-            "taken: [::1]:3333: listening socket: process 1 \"systemd\", for hello.socket",
+            "conflict: 127.0.0.1:3333: listening socket: process 1 \"systemd\", for hello.socket",
+            "conflict: [::1]:3333: listening socket: process 1 \"systemd\", for hello.socket",
         ],
     );
     let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups";
@@ -110,7 +110,7 @@ fn every_conflict_is_reported_with_its_location(release: Release) {
         "/etc/xinetd.d/greeter",
         "service greeter\n{\n\ttype = UNLISTED\n\tport = 4002\n\tsocket_type = stream\n\twait = no\n\tuser = root\n\tserver = /bin/cat\n}\n",
     );
-    let xinetd = "taken: /etc/xinetd.d/greeter:4: the xinetd service greeter uses the port 4002";
+    let xinetd = "conflict: /etc/xinetd.d/greeter:4: the xinetd service greeter uses the port 4002";
     assert_eq!(check(&machine, "greeter 4002"), [xinetd]);
 
     let mut socat = machine.spawn("echo $$; exec socat TCP-LISTEN:4003,fork /dev/null");
@@ -118,7 +118,7 @@ fn every_conflict_is_reported_with_its_location(release: Release) {
     let mut stdout = BufReader::new(socat.stdout.take().unwrap());
     stdout.read_line(&mut pid).unwrap();
     let pid = pid.trim();
-    let process = format!("taken: 0.0.0.0:4003: listening socket: process {pid} \"socat\"");
+    let process = format!("conflict: 0.0.0.0:4003: listening socket: process {pid} \"socat\"");
     wait_for("socat listens", || {
         check(&machine, "free 4003") == [process.as_str()]
     });

@@ -309,7 +309,7 @@ fn what_cannot_be_written_to_etc_changes_nothing_and_stops_nothing(release: Rele
                 break;
             }
             let error = fails(add);
-            assert!(error.contains("No space left on device"), "{error}");
+            assert!(error.contains("no space left on device"), "{error}");
             leave(&machine, whole);
             assert_eq!(state(&machine), before, "{limit}: {failures}");
             failures += 1;

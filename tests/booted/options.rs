@@ -87,7 +87,7 @@ fn rules_hold_for_connections_of_both_kinds(release: Release) {
             (
                 "--access-times $(date -d '2 hours' +%H):00-$(date -d '3 hours' +%H):00",
                 here,
-                "This service is closed at this time of the day\n",
+                "This service is closed at this time of day\n",
             ),
         ] {
             // Without it, clients of a shared service wait until the load is lower.

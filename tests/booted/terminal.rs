@@ -160,7 +160,7 @@ fn scripts_get_the_same_status_and_output_each_time(release: Release) {
             assert!(again.status.success());
             assert_eq!(
                 String::from_utf8(again.stdout).unwrap(),
-                "unchanged: sockunit add has not attached greeter\n"
+                "unchanged: greeter is not an attached service\nhint: sockunit list shows the names\n"
             );
         }
     }

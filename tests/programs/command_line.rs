@@ -95,7 +95,7 @@ fn a_full_disk_is_an_error_and_a_closed_pipe_is_a_normal_end() {
         assert_eq!(output.status.code(), Some(1));
         let error = text(&output.stderr);
         assert!(
-            error.contains("cannot write to standard output: No space left"),
+            error.contains("cannot write to standard output: no space left"),
             "{error}"
         );
         let (reader, writer) = nix::unistd::pipe().unwrap();

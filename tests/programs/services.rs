@@ -44,6 +44,29 @@ fn a_port_in_use_is_reported_with_its_line_and_exit_status_1() {
 }
 
 #[test]
+fn a_change_that_is_not_needed_says_what_the_file_has() {
+    let tree = tree("services-unchanged", "ssh 22/tcp\n");
+    let said = |args: &[&str]| String::from_utf8(run(&tree, args).stdout).unwrap();
+    let end = ": unchanged: it has no line ssh 22/tcp that sockunit added\n";
+    assert!(said(&["remove", "ssh", "22"]).ends_with(end));
+    said(&["add", "hello", "3333"]);
+    let end = ": unchanged: it has the line hello 3333/tcp already\n";
+    assert!(said(&["add", "hello", "3333"]).ends_with(end));
+}
+
+#[test]
+fn a_line_that_sockunit_added_is_no_dead_end() {
+    let tree = tree("services-own", "");
+    run(&tree, &["add", "hello", "3333"]);
+    let error = String::from_utf8(run(&tree, &["add", "hello", "4444"]).stderr).unwrap();
+    let root = tree.root().display();
+    let hint = format!(
+        "\nhint: sockunit added that line; this removes it\n    sockunit services remove --root={root} hello 3333\n"
+    );
+    assert!(error.ends_with(&hint), "{error}");
+}
+
+#[test]
 fn a_dry_run_prints_the_line_and_changes_nothing() {
     let tree = tree("services-dry", "");
     let output = run(&tree, &["add", "hello", "3333", "--dry-run"]);

@@ -15,7 +15,7 @@ use super::{Problem, Report, access, attempt, ended, files};
 use crate::attach::{BUFFERED, NO_CLIENT};
 use crate::connect::{Conversation, First, Then, dial};
 use crate::connection::{Peer, send_now};
-use crate::log::escape;
+use crate::log::{escape, reason};
 use crate::systemd::journalctl::{self, Filter, WARNING};
 use crate::systemd::{Manager, Place};
 
@@ -103,7 +103,7 @@ pub fn try_service(
             _ => "see whether /run is full or read-only",
         };
         Problem::new(
-            format!("cannot write the units of the trial: {error}"),
+            format!("cannot write the units of the trial: {}", reason(&error)),
             hint,
         )
     })?;

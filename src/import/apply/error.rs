@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::SuperServer;
 use crate::attach;
 use crate::hint::{Hint, ShellCommand};
-use crate::log::Plain;
+use crate::log::{Plain, reason};
 use crate::systemd::SystemctlError;
 
 /// Why a service was not installed, or not taken back.
@@ -40,7 +40,7 @@ impl fmt::Display for ApplyError {
                 write!(f, "edited since import wrote it: {}", paths.join(", "))
             }
             ApplyError::Units(error) => Plain(&error.to_string()).fmt(f),
-            ApplyError::File(path, error) => write!(f, "{}: {error}", shown(path)),
+            ApplyError::File(path, error) => write!(f, "{}: {}", shown(path), reason(error)),
             ApplyError::Changed(path) => write!(f, "{} has changed meanwhile", shown(path)),
             ApplyError::Systemctl(error) => Plain(&error.to_string()).fmt(f),
             ApplyError::PortInUse(port) => write!(f, "the port {port} is still in use"),
@@ -54,7 +54,7 @@ impl ApplyError {
     pub(crate) fn hint(&self) -> Option<Hint> {
         Some(match self {
             ApplyError::Served(_) => {
-                Hint::new("--disable-old switches it off there in the same step")
+                Hint::new("--disable-old disables it there in the same step")
             }
             ApplyError::Edited(paths) => {
                 let hint = Hint::new("this removes it with your changes");
@@ -84,7 +84,7 @@ impl ApplyError {
 impl From<attach::Error> for ApplyError {
     fn from(error: attach::Error) -> ApplyError {
         match error {
-            attach::Error::Changed(paths) => ApplyError::Edited(paths),
+            attach::Error::Changed { paths, .. } => ApplyError::Edited(paths),
             error => ApplyError::Units(error),
         }
     }
@@ -132,7 +132,7 @@ impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Left::Units(name, error) => write!(f, "cannot remove the units of {name}: {error}"),
-            Left::Line(error) => write!(f, "it is still switched off: {error}"),
+            Left::Line(error) => write!(f, "it is still disabled: {error}"),
             Left::Unread(unit, error) => {
                 let error = error.to_string();
                 write!(f, "{unit} has not read its files again: {}", Plain(&error))
@@ -148,7 +148,7 @@ impl Left {
             Left::Units(name, _) => Hint::new("this removes them")
                 .command(ShellCommand::new(&["sockunit", "remove"]).arg(name.clone())),
             Left::Line(_) => {
-                Hint::new("this switches it on again, and takes back all imported services")
+                Hint::new("this enables it again, and undoes the import of all services")
                     .command(ShellCommand::new(&["sockunit", "import", "--revert"]))
             }
             Left::Unread(unit, _) => Hint::new("this has it read them")

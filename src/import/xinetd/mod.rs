@@ -181,7 +181,7 @@ impl<'a> Converter<'a> {
                         "--as-meant imports it with its port; or set type = UNLISTED in the file"
                     }
                     false if matches!(refusal, Refusal::Duplicate(_)) => {
-                        "--disable-old switches it off with the other one, which xinetd serves"
+                        "--disable-old disables it with the other one, which xinetd serves"
                     }
                     false if self.service.is_inetd_line => {
                         "with -inetd_compat, a line has the name of a service, tcp or udp, and USER or USER.GROUP"
@@ -259,7 +259,7 @@ impl<'a> Converter<'a> {
                 .iter()
                 .all(|word| word.is("UNLISTED") || word.is("SPECIAL"))
             {
-                self.kept("type", setting, "the units need no entry in /etc/services");
+                self.kept("type", setting, "the units need no line in /etc/services");
             }
         }
     }

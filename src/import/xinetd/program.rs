@@ -25,7 +25,8 @@ impl Converter<'_> {
         }
         let Some((program, setting)) = self.value("server") else {
             if self.report.obstacles.is_empty() {
-                self.report.obstacle("it has no server", None);
+                self.report
+                    .obstacle("the attribute server is missing", None);
             }
             return None;
         };

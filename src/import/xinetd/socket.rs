@@ -57,7 +57,7 @@ impl Converter<'_> {
             ),
             (None, _) if !self.report.obstacles.is_empty() => {}
             (None, _) if has(service, "type", "UNLISTED") => {
-                let why = "type = UNLISTED: it has no port";
+                let why = "type = UNLISTED, but the attribute port is missing";
                 self.report.obstacle(why, Some("give it a port"));
             }
             (None, _) => {

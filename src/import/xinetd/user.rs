@@ -20,7 +20,7 @@ impl Converter<'_> {
         });
         let Some((user, setting)) = self.value("user") else {
             if self.report.obstacles.is_empty() {
-                self.report.obstacle("it has no user", None);
+                self.report.obstacle("the attribute user is missing", None);
             }
             return (None, group);
         };
@@ -53,7 +53,9 @@ impl Converter<'_> {
     fn unknown(&mut self, what: &str, number: &str) {
         let hint = format!("add a {what} with this number, or write the name of an existing one");
         self.report.obstacle(
-            format!("{what} = {number}: systemd needs an entry for this number, and there is none"),
+            format!(
+                "{what} = {number}: systemd needs a {what} with this number, and there is none"
+            ),
             Some(&hint),
         );
     }

@@ -35,8 +35,11 @@ impl FromStr for TimeRange {
             .split_once('-')
             .and_then(|(start, end)| Some((minute(start)?, minute(end)?)))
             .ok_or("give two times of day such as 08:00-17:30 or 22:00-06:00")?;
-        if start == end || start == DAY {
-            return Err("the range is empty");
+        if start == DAY {
+            return Err("begin at 00:00, not at 24:00");
+        }
+        if start == end {
+            return Err("the two times are equal; give an interval such as 08:00-17:30");
         }
         Ok(TimeRange { start, end })
     }

@@ -74,7 +74,7 @@ impl Refusal {
             Refusal::Penalty => "Your address is refused for some time; please try again later\n",
             Refusal::Rate => "Too many connections in a short time; please try again later\n",
             Refusal::Load => "Too busy; please try again later\n",
-            Refusal::AccessTimes => "This service is closed at this time of the day\n",
+            Refusal::AccessTimes => "This service is closed at this time of day\n",
             Refusal::Address => "Your address may not use this service\n",
             Refusal::Failure => "This service is out of order; please try again later\n",
         }
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(messages.text(Refusal::Load), b"Sorry.\n");
         assert_eq!(
             messages.text(Refusal::AccessTimes),
-            b"Sorry.\nThis service is closed at this time of the day\n"
+            b"Sorry.\nThis service is closed at this time of day\n"
         );
         let error = "later=x".parse::<RefusalMessage>().unwrap_err();
         assert!(error.contains(

@@ -47,7 +47,7 @@ use super::event_loop::WAKER;
 use super::handler::{Connection, Context, Handler, Next};
 use super::refuse::refuse;
 use crate::connection::{TcpInfo, send_now};
-use crate::log::Count;
+use crate::log::{Count, reason};
 
 /// How long programs may take to end after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -305,7 +305,7 @@ impl ProgramHandler {
             let message = format!(
                 "cannot execute: {}: {} (user: {})",
                 self.program,
-                errno.desc(),
+                reason(&errno.into()),
                 user()
             );
             context.log.error(&message, context.now);
@@ -322,7 +322,7 @@ impl ProgramHandler {
         let running = Count(self.processes.running() as u64, "program");
         let message = format!(
             "cannot start a program: {running} running: {}",
-            errno.desc()
+            reason(&errno.into())
         );
         context.log.error(&message, context.now);
         self.delayed.push_back(context.key);

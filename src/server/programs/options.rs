@@ -26,14 +26,14 @@ pub struct ConnectionRules {
     /// [default: no limit]
     #[arg(long, value_name = "LOAD", value_parser = load)]
     pub max_load: Option<f64>,
-    /// Refuse connections outside these times of day, in the local time zone; may be repeated
+    /// Refuse connections outside these times of day, in the local time zone; repeatable
     /// [default: any time]
     #[arg(long, value_name = "HH:MM-HH:MM")]
     pub access_times: Vec<TimeRange>,
-    /// Accept connections from this address or network only; may be repeated [default: accept all]
+    /// Accept connections from this address or network only; repeatable [default: accept all]
     #[arg(long, value_name = "NETWORK")]
     pub allow: Vec<Network>,
-    /// Refuse connections from this address or network, even if allowed; may be repeated
+    /// Refuse connections from this address or network, even if allowed; repeatable
     #[arg(long, value_name = "NETWORK")]
     pub deny: Vec<Network>,
     /// Send TEXT to clients that are refused for REASON (full, source, source-rate, penalty, rate, load,
@@ -41,10 +41,10 @@ pub struct ConnectionRules {
     /// if TEXT is empty
     #[arg(long, value_name = "REASON=TEXT")]
     pub message: Vec<RefusalMessage>,
-    /// Send this file to refused clients, before the message; may be repeated
+    /// Send this file to refused clients, before the message; repeatable
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub refused_banner: Vec<PathBuf>,
-    /// Send this file to clients before the program starts; may be repeated
+    /// Send this file to clients before the program starts; repeatable
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub banner: Vec<PathBuf>,
     /// Stop the program if no byte was sent or received for this long [default: never]

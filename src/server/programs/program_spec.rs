@@ -13,6 +13,7 @@ use nix::unistd::{AccessFlags, Pid, access, geteuid};
 
 use super::isolation::Isolation;
 use super::tag::Tag;
+use crate::log::reason;
 use crate::sys::spawn::{NewProcess, spawn};
 
 /// Prefixes of environment variables that programs do not inherit: those that systemd sets for this
@@ -62,8 +63,9 @@ impl fmt::Display for ProgramError {
             ProgramError::Unusable(path, error) => {
                 write!(
                     f,
-                    "cannot execute: {}: {error} (user: {})",
+                    "cannot execute: {}: {} (user: {})",
                     path.display(),
+                    reason(error),
                     user()
                 )?;
                 match error.kind() {

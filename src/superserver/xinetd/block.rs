@@ -89,10 +89,10 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Position { line, .. } = self.position;
         match &self.kind {
-            FaultKind::NoOpeningBrace => f.write_str("the next line is not a lone {"),
-            FaultKind::NoClosingBrace => f.write_str("no line is a lone }"),
+            FaultKind::NoOpeningBrace => f.write_str("the next line is not { alone"),
+            FaultKind::NoClosingBrace => f.write_str("the block has no closing line with } alone"),
             FaultKind::NextEntry(word) => {
-                write!(f, "no lone }} before the {word} in line {line}")
+                write!(f, "no line with }} alone before the {word} in line {line}")
             }
             FaultKind::NoOperator(word) => write!(f, "no operator after {word} in line {line}"),
             FaultKind::NoBlank(word) => {
@@ -100,7 +100,7 @@ impl fmt::Display for Fault {
             }
             FaultKind::Skipped => write!(
                 f,
-                "after the fault in line {line}, xinetd skips all lines to the next lone }}"
+                "after the fault in line {line}, xinetd skips all lines to the next line with }} alone"
             ),
         }
     }

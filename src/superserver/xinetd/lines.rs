@@ -302,11 +302,11 @@ mod tests {
         let fault = |block: &Block| block.fault.as_ref().map(Fault::to_string);
         assert_eq!(
             fault(a).as_deref(),
-            Some("no lone } before the service in line 4")
+            Some("no line with } alone before the service in line 4")
         );
         assert_eq!(
             fault(b).as_deref(),
-            Some("after the fault in line 4, xinetd skips all lines to the next lone }")
+            Some("after the fault in line 4, xinetd skips all lines to the next line with } alone")
         );
         assert_eq!(fault(c), None);
         let lengths = [a, b, c].map(|block| block.assignments.len());

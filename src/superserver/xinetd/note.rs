@@ -95,11 +95,11 @@ impl fmt::Display for Note {
         match &self.kind {
             Kind::StrayLine(word) => write!(
                 f,
-                "{word} is no keyword: xinetd skips all lines to the next lone }}"
+                "{word} is no keyword: xinetd skips all lines to the next line with }} alone"
             ),
             Kind::NameMissing(word) => write!(
                 f,
-                "no name after {word}: xinetd skips all lines to the next lone }}"
+                "no name after {word}: xinetd skips all lines to the next line with }} alone"
             ),
             Kind::WordsDropped(words) => {
                 f.write_str("xinetd drops the words after the name:")?;
@@ -107,7 +107,7 @@ impl fmt::Display for Note {
             }
             Kind::SecondDefaults => f.write_str("xinetd ignores a second defaults in a file"),
             Kind::DefaultsLost => {
-                f.write_str("xinetd drops the defaults: the next line is not a lone {")
+                f.write_str("xinetd drops the defaults: the next line is not { alone")
             }
             Kind::DefaultsCut(fault) => {
                 write!(f, "xinetd drops the rest of the defaults: {fault}")
@@ -120,7 +120,7 @@ impl fmt::Display for Note {
             }
             Kind::Unknown(word) => write!(f, "xinetd does not know {word} and ignores the line"),
             Kind::NotInDefaults(word) => {
-                write!(f, "xinetd ignores {word} in defaults")
+                write!(f, "xinetd ignores {word}, which is no attribute of defaults")
             }
             Kind::Repeated(word) => {
                 write!(f, "xinetd ignores the line: {word} was set before")

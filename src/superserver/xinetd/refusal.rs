@@ -75,9 +75,14 @@ impl fmt::Display for Refusal {
                 let file = position.file.display();
                 write!(f, "{file}:{}: a bad value in defaults", position.line)
             }
-            Refusal::Missing(attributes) => write!(f, "no {}", attributes.join(", no ")),
-            Refusal::NoPort => f.write_str("type = UNLISTED without port"),
-            Refusal::NoProtocol => f.write_str("neither protocol nor socket_type"),
+            Refusal::Missing(attributes) => match attributes.as_slice() {
+                [one] => write!(f, "the attribute {one} is missing"),
+                several => write!(f, "the attributes {} are missing", several.join(", ")),
+            },
+            Refusal::NoPort => f.write_str("type = UNLISTED, but the attribute port is missing"),
+            Refusal::NoProtocol => {
+                f.write_str("the attributes protocol and socket_type are missing")
+            }
             Refusal::NotListed { name, protocol, .. } => {
                 write!(f, "{name}/{protocol} is not in the services database")
             }

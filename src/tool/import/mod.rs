@@ -4,6 +4,7 @@ mod outcome;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io::ErrorKind;
 use std::path::{self, Path, PathBuf};
 
 use clap::{Args, ValueHint};
@@ -14,7 +15,7 @@ use super::{say, say_json, with_hint};
 use crate::attach::Store;
 use crate::import::{self, ApplyError, Conversion, Converted, Entry, Fate, Root};
 use crate::interrupts::Interrupts;
-use crate::log::Plain;
+use crate::log::{Plain, reason};
 use crate::superserver::{self, Reading};
 use crate::systemd::{Place, Scope};
 
@@ -27,15 +28,15 @@ pub struct Options {
     /// Write the units to this directory instead of printing them
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     output: Option<PathBuf>,
-    /// Install the units; start the sockets of services that are not switched off, now and at every boot
+    /// Install the units; start the sockets of services that are not disabled, now and at every boot
     #[arg(long, conflicts_with = "output")]
     apply: bool,
-    /// Switch each installed service off in the file of xinetd or inetd in the same step, and have the
+    /// Disable each installed service in the file of xinetd or inetd in the same step, and have the
     /// program read the file again
     #[arg(long, requires = "apply")]
     disable_old: bool,
-    /// Take everything back: remove the units of all imported services, and switch the services on again
-    /// that --disable-old switched off
+    /// Undo the import: remove the units of all imported services, and re-enable the services that
+    /// --disable-old disabled
     #[arg(long, conflicts_with_all = ["apply", "disable_old", "output", "paths"])]
     revert: bool,
     /// Take comments after values, masks such as /255.255.255.0, localhost in access lists and ports of
@@ -132,8 +133,14 @@ fn converted(
             // It belongs to another system, or nothing reads it.
             let found = superserver::load_file(&place.root, &path, reading);
             let found = found.map_err(|(path, error)| {
-                let why = format!("cannot import: {}: {error}", path.display());
-                with_hint(why, None::<&str>)
+                let why = format!("cannot import: {}: {}", path.display(), reason(&error));
+                let root = if place.live() {
+                    ""
+                } else {
+                    "; with --root, it begins at that directory"
+                };
+                let is_missing = error.kind() == ErrorKind::NotFound;
+                with_hint(why, is_missing.then(|| format!("check the path{root}")))
             })?;
             loaded.append(found);
         }
@@ -170,9 +177,21 @@ fn text(options: &Options, converted: &Converted) -> String {
         let _ = writeln!(text, "note: {position}: {note}");
     }
     if converted.services.is_empty() {
-        text += "there is no service of xinetd or inetd\n";
+        text += &nothing(options);
     }
     text
+}
+
+/// Where there is no service.
+fn nothing(options: &Options) -> String {
+    let files = match options.paths.as_slice() {
+        [] => "/etc/xinetd.conf, /etc/inetd.conf and the files that they include".to_owned(),
+        paths => {
+            let paths = paths.iter().map(|path| path.display().to_string());
+            paths.collect::<Vec<_>>().join(", ")
+        }
+    };
+    format!("nothing to import: no service in {files}\n")
 }
 
 /// The report on a service.
@@ -233,10 +252,7 @@ fn idle(converted: &Converted) -> String {
     let lines = by_reason
         .iter()
         .map(|(reason, names)| wrapped(&format!("{}: {reason}", names.join(", "))));
-    format!(
-        "switched off, and not written:\n{}",
-        lines.collect::<String>()
-    )
+    format!("disabled, and not written:\n{}", lines.collect::<String>())
 }
 
 /// Whether no line of a file says it, so that it is the same for many services.

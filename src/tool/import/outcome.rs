@@ -31,7 +31,7 @@ fn not_installed(names: &str, failure: &Failure) -> String {
     let mut text = format!("not installed: {names}: {}\n", failure.error);
     for path in &failure.switched_on {
         let path = shown_path(path);
-        text += &format!("the old service is switched on again: {path}\n");
+        text += &format!("the old service is enabled again: {path}\n");
     }
     for left in &failure.left {
         text += &format!("not undone: {left}\n{}\n", left.hint());
@@ -50,7 +50,7 @@ pub(super) fn taken_back(reverted: &Reverted) -> String {
     }
     for path in &reverted.files {
         let path = shown_path(path);
-        text += &format!("{path}: its services are switched on again\n");
+        text += &format!("{path}: its services are enabled again\n");
     }
     for Problem { text: why, hint } in &reverted.problems {
         text += &format!("not reverted: {why}\n");

@@ -163,7 +163,7 @@ pub const BROKEN: &[Broken] = &[
         how: "mkdir -p -m 755 /home/you && cp PROGRAM /home/you/NAME.sh
               sed -i s,^ExecStart=.*,ExecStart=-/home/you/NAME.sh, UNITS/NAME@.service
               echo ProtectHome=yes >>UNITS/NAME@.service; systemctl daemon-reload",
-        problem: "/home/you/NAME.sh is in a home, and homes are hidden from NAME@.service",
+        problem: "/home/you/NAME.sh is in a home directory, and home directories are hidden from NAME@.service",
         held: 0,
         fixed: ByItsCommands,
     },
@@ -171,7 +171,7 @@ pub const BROKEN: &[Broken] = &[
         how: "mkdir -p -m 755 /home/you && cp PROGRAM /home/you/NAME.sh
               sed -i s,^ExecStart=.*,ExecStart=-/home/you/NAME.sh, UNITS/NAME@.service
               echo 'InaccessiblePaths=/home /srv' >>UNITS/NAME@.service; systemctl daemon-reload",
-        problem: "/home/you/NAME.sh is in a home, and homes are hidden from NAME@.service",
+        problem: "/home/you/NAME.sh is in a home directory, and home directories are hidden from NAME@.service",
         held: 0,
         fixed: ByItsCommands,
     },

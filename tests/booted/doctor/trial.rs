@@ -92,7 +92,7 @@ its program ended with exit status 3
         .output("setpriv --reuid=nobody --regid=nogroup --clear-groups sockunit try case0 2>&1");
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(
-        printed.contains("Permission denied") && printed.contains("hint: run this as root"),
+        printed.contains("permission denied") && printed.contains("hint: run this as root"),
         "{printed}"
     );
 

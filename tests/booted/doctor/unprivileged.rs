@@ -71,7 +71,7 @@ fn a_users_own_services_are_checked_without_root(release: Release) {
     for (change, shown) in [
         (
             "chmod 600 UNITS/secret.socket",
-            "not checked: secret.socket cannot be read: UNITS/secret.socket: Permission denied",
+            "not checked: secret.socket cannot be read: UNITS/secret.socket: permission denied",
         ),
         (
             "chmod 600 UNITS/secret@.service",

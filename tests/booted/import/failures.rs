@@ -78,7 +78,7 @@ fn a_line_whose_port_stays_in_use_is_given_back_as_a_whole(release: Release) {
         String::from_utf8(output.stdout).unwrap()
     };
     let why = "\nnot installed: port-7003, port-7003-tcp6: the port 7003 is still in use\n\
-               the old service is switched on again: /etc/inetd.conf\nhint: ";
+               the old service is enabled again: /etc/inetd.conf\nhint: ";
     let text = report();
     assert!(text.contains(why), "{text}");
     assert!(
@@ -124,7 +124,7 @@ fn a_signal_has_the_old_service_back_before_it_ends_import(release: Release) {
     let report = machine.run("cat /root/report");
     for line in [
         "not installed: port-7003, port-7003-tcp6: interrupted",
-        "the old service is switched on again: /etc/inetd.conf",
+        "the old service is enabled again: /etc/inetd.conf",
         "not installed: port-7004: interrupted",
     ] {
         assert!(report.contains(&format!("\n{line}\n")), "{line}: {report}");

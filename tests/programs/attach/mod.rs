@@ -160,7 +160,7 @@ fn no_link_in_a_tree_leads_out_of_it() {
     symlink(&outside, &wants).unwrap();
     let before = tree.snapshot();
     let done = tree.run("add", &add);
-    let missing = "sockets.target.wants/greeter.socket: No such file or directory";
+    let missing = "sockets.target.wants/greeter.socket: no such file or directory";
     assert!(done.stderr.contains(missing), "{}", done.stderr);
     assert_eq!(done.status, Some(1));
     assert_eq!(tree.snapshot(), before);

@@ -163,7 +163,7 @@ fn a_program_that_cannot_be_executed_is_refused_with_the_reason_and_a_hint() {
         (
             "/usr/local/bin/home",
             &[],
-            "/usr/local/bin/home:1: its interpreter: /home/you/hello.sh is needed to run the program, and homes are hidden from the service\nhint: copy it to /usr/local, or use --sandbox standard, which does not hide homes",
+            "/usr/local/bin/home:1: its interpreter: /home/you/hello.sh is needed to run the program, and home directories are hidden from the service\nhint: copy it to /usr/local, or use --sandbox standard, which does not hide home directories",
         ),
         (
             "/usr/local/bin/arm",
@@ -198,17 +198,17 @@ fn a_program_that_cannot_be_executed_is_refused_with_the_reason_and_a_hint() {
         (
             "/bin/sh",
             &["--directory", "/none"],
-            "/none is not a directory\nhint: give the absolute path of a directory",
+            "--directory /none: not a directory\nhint: give the absolute path of a directory",
         ),
         (
             "/bin/sh",
             &["--directory", "/srv/a\nExecStartPre=/bin/b"],
-            "/srv/a\\nExecStartPre=/bin/b has a quote, a backslash or a control character, which systemd does not accept\nhint: rename it, or use another directory",
+            "--directory /srv/a\\nExecStartPre=/bin/b: the path has a quote, a backslash or a control character, which systemd does not accept\nhint: rename it, or use another directory",
         ),
         (
             "/bin/sh",
             &["--directory", "/home/you"],
-            "/home/you is hidden from the service by its sandbox\nhint: use another directory, --state for one of its own, or --sandbox standard",
+            "--directory /home/you: hidden from the service by its sandbox\nhint: use another directory, --state for one of its own, or --sandbox standard",
         ),
         (
             "/bin/sh",
@@ -238,27 +238,27 @@ fn a_program_that_cannot_be_executed_is_refused_with_the_reason_and_a_hint() {
         (
             "/bin/sh",
             &["--banner", "/etc/none"],
-            "/etc/none does not exist\nhint: check the spelling of the path",
+            "--banner /etc/none does not exist\nhint: check the spelling of the path",
         ),
         (
             "/bin/sh",
             &["--banner", "/home/you/hello.sh"],
-            "/home/you/hello.sh is hidden from the service by its sandbox\nhint: copy the file to /etc",
+            "--banner /home/you/hello.sh: hidden from the service by its sandbox\nhint: copy the file to /etc",
         ),
         (
             "/bin/sh",
             &["--refused-banner", "/opt/mine/program"],
-            "/opt/mine is a directory that the service's user cannot search\nhint: give that user search permission\n    chmod o+x ROOT/opt/mine",
+            "--refused-banner /opt/mine is a directory that the service's user cannot search\nhint: give that user search permission\n    chmod o+x ROOT/opt/mine",
         ),
         (
             "/bin/sh",
             &["--refused-banner", "/etc/secret"],
-            "/etc/secret cannot be read by the service's user\nhint: give that user read permission\n    chmod o+r ROOT/etc/secret",
+            "--refused-banner /etc/secret: cannot be read by the service's user\nhint: give that user read permission\n    chmod o+r ROOT/etc/secret",
         ),
         (
             "/bin/sh",
             &["--banner", "/etc/long"],
-            "/etc/long: has 16385 bytes\nhint: a banner has at most 16384 bytes",
+            "--banner /etc/long: has 16385 bytes\nhint: a banner has at most 16384 bytes",
         ),
         (
             "/bin/sh",
@@ -314,14 +314,14 @@ fn a_name_or_port_that_is_invalid_or_in_use_is_refused() {
             "greeter",
             "4444",
             1,
-            "etc/systemd/system/other.socket:2: other.socket listens on 4444 (static)\nhint: use another name or port ",
+            "etc/systemd/system/other.socket:2: other.socket is configured to listen on 4444 (static)\nhint: use another name or port ",
         ),
         (
             "greeter",
             "79",
             1,
             "etc/xinetd.d/finger:4: the xinetd service finger uses the port 79\n\
-             hint: to switch it off there, set \"disable = yes\" in its block (",
+             hint: to disable it there, set \"disable = yes\" in its block (",
         ),
         ("a+b", "4000", 1, "a+b is not a valid unit name"),
         (
@@ -356,6 +356,18 @@ fn a_name_or_port_that_is_invalid_or_in_use_is_refused() {
 }
 
 #[test]
+fn a_package_that_is_not_complete_has_to_be_installed() {
+    let tree = Tree::new("incomplete");
+    std::fs::remove_file(tree.0.join("usr/libexec/sockunit/serve")).unwrap();
+    let done = tree.run("add", &["greeter", "4000", "--", "/bin/sh"]);
+    assert_eq!(
+        done.stderr,
+        "sockunit: cannot attach greeter: the package sockunit is not installed completely: \
+         /usr/libexec/sockunit/serve does not exist\nhint: install the package sockunit in that system\n"
+    );
+}
+
+#[test]
 fn rules_that_count_connections_need_one_process_for_all() {
     let tree = Tree::new("counts");
     for (options, option) in [
@@ -371,8 +383,8 @@ fn rules_that_count_connections_need_one_process_for_all() {
         assert_eq!(
             done.stderr,
             format!(
-                "sockunit: cannot attach greeter: {option}: a process for one connection does not know the others\n\
-                 hint: --shared serves all connections from one process\n"
+                "sockunit: cannot attach greeter: {option} works only with --shared: otherwise systemd starts a separate process for each connection\n\
+                 hint: add --shared, which serves all connections from one process\n"
             )
         );
         assert_eq!(done.status, Some(1));
@@ -386,7 +398,7 @@ fn rules_that_count_connections_need_one_process_for_all() {
     assert_eq!(
         done.stderr,
         "sockunit: cannot attach greeter: --per-source with --accept-proxy: systemd counts the connections of each proxy, \
-         not of its clients\nhint: --shared serves all connections from one process, which knows the clients\n"
+         not of its clients\nhint: add --shared, which serves all connections from one process: it knows the clients\n"
     );
     tree.add(&[&["--shared"], &proxied[..], &words].concat());
     tree.remove(&["greeter"]);
@@ -406,12 +418,12 @@ fn every_port_and_path_has_to_be_free() {
         (
             "127.0.0.2:4444",
             1,
-            "etc/systemd/system/other.socket:2: other.socket listens on 4444 (static)\nhint: use another name or port ",
+            "etc/systemd/system/other.socket:2: other.socket is configured to listen on 4444 (static)\nhint: use another name or port ",
         ),
         (
             "/run/other.sock",
             1,
-            "etc/systemd/system/other.socket:3: other.socket listens on /run/other.sock (static)\nhint: use another path\n",
+            "etc/systemd/system/other.socket:3: other.socket is configured to listen on /run/other.sock (static)\nhint: use another path\n",
         ),
         (
             "/run/file",

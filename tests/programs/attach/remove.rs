@@ -74,10 +74,18 @@ fn only_files_that_add_wrote_are_removed_and_changed_ones_only_with_force() {
     for name in ["other", "nobody"] {
         assert_eq!(
             tree.remove(&[name]),
-            format!("unchanged: sockunit add has not attached {name}\n")
+            format!(
+                "unchanged: {name} is not an attached service\nhint: sockunit list shows the names\n"
+            )
         );
     }
     assert_eq!(tree.snapshot(), before);
+    tree.write("usr/lib/systemd/system/hello.socket", 0o644, "[Socket]\n");
+    assert_eq!(
+        tree.remove(&["hello"]),
+        "unchanged: hello belongs to the package\n"
+    );
+    std::fs::remove_dir_all(tree.0.join("usr/lib")).unwrap();
     tree.add(&["greeter", "4000", "--", "/bin/sh"]);
     let socket = "etc/systemd/system/greeter.socket";
     tree.write(socket, 0o644, tree.read(socket) + "# mine\n");
@@ -86,14 +94,14 @@ fn only_files_that_add_wrote_are_removed_and_changed_ones_only_with_force() {
     assert_eq!(done.status, Some(1));
     assert!(
         done.stderr
-            .contains("greeter.socket has changed since sockunit add wrote it\nhint: keep a copy"),
+            .contains("greeter.socket has changed since sockunit wrote it\nhint: move your changes to a drop-in"),
         "{}",
         done.stderr
     );
     assert_eq!(tree.snapshot(), attached);
     let stdout = tree.remove(&["--force", "greeter"]);
     assert!(
-        stdout.contains("greeter.socket.d: kept, because sockunit add did not write it\n"),
+        stdout.contains("greeter.socket.d: kept, because sockunit did not write it\n"),
         "{stdout}"
     );
     assert_eq!(tree.snapshot(), before);

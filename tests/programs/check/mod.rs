@@ -41,7 +41,7 @@ fn found_by(tree: &Tree, args: &[&str]) -> Vec<String> {
     };
     assert_eq!(output.status.code(), Some(status), "{printed}");
     assert_eq!(
-        lines.iter().any(|line| line.starts_with("taken: ")),
+        lines.iter().any(|line| line.starts_with("conflict: ")),
         status == 1,
         "{printed}"
     );
@@ -162,9 +162,9 @@ fn a_unit_conflicts_by_a_name_that_add_would_write_and_by_its_port_if_enabled() 
     assert_eq!(
         found(&tree),
         [
-            "taken: /usr/lib/systemd/system/hello.socket:2: hello.socket uses the name hello and listens on 127.0.0.1:3333, [::1]:3333 (disabled)",
-            "taken: /usr/lib/systemd/system/hello@.service: hello@.service uses the name hello (static)",
-            "taken: /usr/lib/systemd/system/other.socket:3: other.socket listens on 3333 (enabled)",
+            "conflict: /usr/lib/systemd/system/hello.socket:2: hello.socket uses the name hello and is configured to listen on 127.0.0.1:3333, [::1]:3333 (disabled)",
+            "conflict: /usr/lib/systemd/system/hello@.service: hello@.service uses the name hello (static)",
+            "conflict: /usr/lib/systemd/system/other.socket:3: other.socket is configured to listen on 3333 (enabled)",
         ]
     );
     // A shared service has no template.
@@ -177,7 +177,7 @@ fn a_unit_conflicts_by_a_name_that_add_would_write_and_by_its_port_if_enabled() 
     let notes = found_by(&tree, &["free", "3333"]);
     assert_eq!(
         notes[0],
-        "note: /usr/lib/systemd/system/hello.socket:2: hello.socket listens on 127.0.0.1:3333, [::1]:3333 (disabled)"
+        "note: /usr/lib/systemd/system/hello.socket:2: hello.socket is configured to listen on 127.0.0.1:3333, [::1]:3333 (disabled)"
     );
     // A drop-in moves the unit to another port, and the first port is free.
     tree.write(
@@ -188,7 +188,7 @@ fn a_unit_conflicts_by_a_name_that_add_would_write_and_by_its_port_if_enabled() 
     assert_eq!(
         found_by(&tree, &["free", "4444"]),
         [
-            "taken: /etc/systemd/system/other.socket.d/port.conf:3: other.socket listens on 4444 (enabled)"
+            "conflict: /etc/systemd/system/other.socket.d/port.conf:3: other.socket is configured to listen on 4444 (enabled)"
         ]
     );
 }
@@ -205,7 +205,7 @@ fn masked_units_conflict_by_name_and_units_that_add_does_not_write_are_notes() {
         found(&tree),
         [
             "note: /run/systemd/generator/hello.service: hello.service uses the name hello (static)",
-            "taken: /etc/systemd/system/hello.socket: hello.socket uses the name hello (masked)",
+            "conflict: /etc/systemd/system/hello.socket: hello.socket uses the name hello (masked)",
         ]
     );
     let tree = Tree::new("check-alias");
@@ -273,7 +273,7 @@ fn user_units_share_ports_but_not_names_with_system_units() {
         lines,
         [
             "note: /etc/systemd/user/mine.service: mine.service uses the name mine (static)",
-            "taken: /usr/lib/systemd/system/hello.socket:2: hello.socket listens on 3333 (static)",
+            "conflict: /usr/lib/systemd/system/hello.socket:2: hello.socket is configured to listen on 3333 (static)",
         ]
     );
     assert_eq!(found_by(&tree, &["mine", "4444"]).len(), 0);
@@ -345,7 +345,7 @@ fn a_listening_socket_is_reported_with_its_process() {
         assert_eq!(output.status.code(), Some(1));
         let printed = String::from_utf8(output.stdout).unwrap();
         let process = format!(
-            "taken: {address}: listening socket: process {} \"",
+            "conflict: {address}: listening socket: process {} \"",
             std::process::id()
         );
         assert!(printed.contains(&process), "{printed}");
@@ -386,7 +386,9 @@ fn thousands_of_units_are_checked_in_a_time_that_grows_with_their_number_only() 
     let begin = Instant::now();
     assert_eq!(
         found_by(&tree, &["hello", "11600"]),
-        ["taken: /etc/systemd/system/s1600.socket:2: s1600.socket listens on 11600 (static)"]
+        [
+            "conflict: /etc/systemd/system/s1600.socket:2: s1600.socket is configured to listen on 11600 (static)"
+        ]
     );
     let taken = begin.elapsed();
     // It is a tenth of a second; a directory that is read for each unit makes it a minute.

@@ -59,7 +59,7 @@ fn services_that_xinetd_serves_conflict_by_port() {
             "note: /etc/xinetd.d/off:7: the disabled xinetd service off uses the name hello and the port 3333",
             "note: /etc/xinetd.d/off:16: the disabled xinetd service off-here uses the name hello",
             "note: /etc/xinetd.d/udp:5: the xinetd service x uses the port 3333, but not for TCP",
-            "taken: /etc/more:5: the xinetd service more uses the port 3333",
+            "conflict: /etc/more:5: the xinetd service more uses the port 3333",
         ]
     );
     // xinetd takes the port from the services database.
@@ -68,7 +68,7 @@ fn services_that_xinetd_serves_conflict_by_port() {
         entry("finger", " socket_type = stream"),
     );
     assert!(found_by(&tree, &["free", "79"]).contains(
-        &"taken: /etc/xinetd.d/finger:1: the xinetd service finger uses the port 79".into()
+        &"conflict: /etc/xinetd.d/finger:1: the xinetd service finger uses the port 79".into()
     ));
 }
 
@@ -79,7 +79,7 @@ fn assert_served(name: &str, content: &str, line: usize) {
     tree.write("etc/xinetd.d/greeter", content);
     let lines = found_by(&tree, &["free", "3333"]);
     let finding = format!(
-        "taken: /etc/xinetd.d/greeter:{line}: the xinetd service greeter uses the port 3333"
+        "conflict: /etc/xinetd.d/greeter:{line}: the xinetd service greeter uses the port 3333"
     );
     assert_eq!(lines[1..], [finding], "{content}");
 }
@@ -161,11 +161,11 @@ fn services_that_xinetd_refuses_are_notes_with_the_reason() {
         ),
         (
             unlisted("greeter", " port = 3333").replace(" wait = no\n", ""),
-            "no wait",
+            "the attribute wait is missing",
         ),
         (
             "}\n".to_string() + &unlisted("greeter", " port = 3333"),
-            "after the fault in line 1, xinetd skips all lines to the next lone }",
+            "after the fault in line 1, xinetd skips all lines to the next line with } alone",
         ),
     ] {
         let tree = xinetd("refused");
@@ -225,7 +225,7 @@ fn enabled_inetd_services_conflict_by_port() {
         [
             "note: /etc/inetd.conf:1: the inetd service hello uses the name hello, but inetd does not serve it: it is not in the services database",
             "note: /etc/inetd.conf:2: the disabled inetd service 3333 uses the port 3333",
-            "taken: /etc/inetd.d/finger:1: the inetd service finger uses the port 3333",
+            "conflict: /etc/inetd.d/finger:1: the inetd service finger uses the port 3333",
         ]
     );
 }
@@ -239,8 +239,8 @@ fn xinetd_reads_inetd_conf_if_it_is_configured_so() {
         .write("etc/inetd.conf", "finger stream tcp nowait root /bin/x x\n")
         .write("usr/sbin/xinetd", "")
         .write("etc/init.d/xinetd", "");
-    let by_inetd = "taken: /etc/inetd.conf:1: the inetd service finger uses the port 3333";
-    let by_xinetd = "taken: /etc/inetd.conf:1: the xinetd service finger uses the port 3333; \
+    let by_inetd = "conflict: /etc/inetd.conf:1: the inetd service finger uses the port 3333";
+    let by_xinetd = "conflict: /etc/inetd.conf:1: the xinetd service finger uses the port 3333; \
                      xinetd reads the file with -inetd_compat";
     let unit = "usr/lib/systemd/system/xinetd.service";
     for (file, text, expected) in [

@@ -55,7 +55,7 @@ fn a_program_that_its_user_or_sandbox_cannot_execute_is_reported() {
     let printed = problem("home", in_a_home);
     assert!(
         printed.starts_with(
-            "problem: /home/ann/tick is in a home, and homes are hidden from tick@.service"
+            "problem: /home/ann/tick is in a home directory, and home directories are hidden from tick@.service"
         ),
         "{printed}"
     );

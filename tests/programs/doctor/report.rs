@@ -16,7 +16,7 @@ ok: tick.socket listens on 127.0.0.1:4000: reachable from this machine only, IPv
 ok: /etc/services:2: tick is port 4000
 ok: tick@.service runs as the user ann
 ok: /usr/local/bin/tick can be executed
-ok: standard input and output are the connection, standard error is journal
+ok: standard input and output are the connection, standard error is the journal
 note: only the running system shows whether it listens
 ";
     for name in ["tick", "tick.socket", "tick@.service"] {

@@ -139,7 +139,7 @@ fn files_and_directories_select_services_with_the_defaults_that_apply_to_them() 
     let output = tool::on(tree.root(), &["import"], &["/srv/four"]);
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("/srv/four: No such file"), "{stderr}");
+    assert!(stderr.contains("/srv/four: no such file"), "{stderr}");
 }
 
 #[test]

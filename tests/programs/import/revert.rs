@@ -4,6 +4,7 @@ use std::fs;
 
 use super::apply::both;
 use super::{GREETER, base, imported};
+use crate::tool;
 use crate::tree::Tree;
 
 const APPLY: [&str; 2] = ["--apply", "--disable-old"];
@@ -97,6 +98,19 @@ fn a_file_is_found_again_whatever_its_name_is() {
 }
 
 #[test]
+fn remove_says_that_the_old_service_stays_disabled() {
+    let tree = both("stays");
+    imported(&tree, &APPLY);
+    for (name, file) in [("one", "xinetd.d/one"), ("http", "inetd.conf"), ("off", "")] {
+        let output = tool::on(tree.root(), &["remove"], &[name]);
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let root = tree.root().display();
+        let note = format!("note: {name} stays disabled in {root}/etc/{file}\n");
+        assert_eq!(printed.ends_with(&note), !file.is_empty(), "{printed}");
+    }
+}
+
+#[test]
 fn a_file_that_is_gone_is_an_error_with_the_command_that_goes_on() {
     let (tree, _) = applied("gone", &["aaa", "bbb"]);
     let text = tree.read("etc/xinetd.d/bbb");
@@ -106,7 +120,7 @@ fn a_file_that_is_gone_is_an_error_with_the_command_that_goes_on() {
     assert_eq!(status, Some(1));
     assert_eq!(tree.snapshot(), now);
     assert!(
-        report.starts_with("not reverted: bbb: /etc/xinetd.d/bbb: No such file"),
+        report.starts_with("not reverted: bbb: /etc/xinetd.d/bbb: no such file"),
         "{report}"
     );
     assert!(report.contains("\n    sockunit remove bbb\n"), "{report}");

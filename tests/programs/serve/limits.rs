@@ -125,10 +125,7 @@ fn outside_the_access_times_clients_are_refused() {
     assert_eq!(open.say(), "hello\n");
     let shut = [span(hour + 2, hour + 3), span(hour + 5, hour)];
     let closed = Serve::start(&[&shut[0], &shut[1]], &["echo", "hello"]);
-    assert_eq!(
-        closed.say(),
-        "This service is closed at this time of the day\n"
-    );
+    assert_eq!(closed.say(), "This service is closed at this time of day\n");
     closed.until_logged("refused: outside the access times");
 }
 

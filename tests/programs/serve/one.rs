@@ -213,7 +213,7 @@ fn a_program_without_an_interpreter_leaves_an_error_entry_with_its_user() {
     );
     assert_eq!(served.ended().code(), Some(127));
     let log = rest(journal);
-    let expected = format!("<3>cannot execute: {script}: No such file or directory (user: uid ");
+    let expected = format!("<3>cannot execute: {script}: no such file or directory (user: uid ");
     assert!(log.starts_with(&expected), "{log}");
 }
 

@@ -45,7 +45,7 @@ fn an_error_at_start_up_is_one_line_and_a_usage_error_has_exit_status_2() {
         (
             &[listen, "--", "/no/such/program"],
             1,
-            "cannot execute: /no/such/program: No such file",
+            "cannot execute: /no/such/program: no such file",
         ),
         (
             &[listen, "--", "no-such-program"],
@@ -60,13 +60,13 @@ fn an_error_at_start_up_is_one_line_and_a_usage_error_has_exit_status_2() {
         ),
         (
             &["--listen=3334", "--", "/bin/cat"],
-            1,
-            "cannot listen: 3334: give an address and port",
+            2,
+            "'--listen <ADDRESS:PORT>': not an address and port; give one such as 127.0.0.1:3334, ",
         ),
         (
             &[listen, "--banner=/no/such", "--", "/bin/cat"],
             1,
-            "cannot read the banner: /no/such: No such file",
+            "cannot read the banner: /no/such: no such file",
         ),
         (
             &[listen, "--banner=/dev/zero", "--", "/bin/cat"],
@@ -74,7 +74,11 @@ fn an_error_at_start_up_is_one_line_and_a_usage_error_has_exit_status_2() {
             "cannot send the banner: /dev/zero: all banners together have more than 16384 bytes",
         ),
         (&[listen], 2, "<PROGRAM>"),
-        (&[listen, "/bin/cat"], 2, "/bin/cat"),
+        (
+            &[listen, "/bin/cat"],
+            2,
+            "hint: put -- before the program\n    sockunit serve --listen=127.0.0.1:0 -- /bin/cat\n",
+        ),
         (
             &[listen, "--rate=0", "--", "/bin/cat"],
             2,
@@ -112,7 +116,7 @@ fn an_error_at_start_up_is_one_line_and_a_usage_error_has_exit_status_2() {
 #[test]
 fn start_up_errors_go_to_the_journals_socket_or_else_to_its_stream() {
     for (arg, message) in [
-        ("--listen=3334", "cannot listen: 3334: "),
+        ("--listen=192.0.2.1:1", "cannot listen: 192.0.2.1:1: "),
         ("--rate=0", "give a number of connections"),
     ] {
         let (journal, stderr) = UnixStream::pair().unwrap();
@@ -170,7 +174,7 @@ fn while_the_program_is_missing_clients_receive_a_message_and_each_is_logged() {
     for _ in 0..3 {
         assert_eq!(serve.say(), message);
     }
-    let entry = serve.until_logged("not started (No such file or directory)");
+    let entry = serve.until_logged("not started (no such file or directory)");
     assert!(entry.contains("127.0.0.1:"), "{entry}");
     write("/no/such/interpreter");
     assert_eq!(serve.say(), message);
