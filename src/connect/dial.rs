@@ -91,11 +91,11 @@ pub(crate) fn dial(target: &Target, timeout: Duration) -> Result<OwnedFd, DialEr
             let socket = UnixAddr::new(path)
                 .and_then(|address| connect(AddressFamily::Unix, &address, timeout));
             return socket.map_err(|errno| {
-                // connect(2) refuses other files too.
+                // connect(2) refuses other files too, or says that the user may not write to them.
                 let is_other =
                     || fs::metadata(path).is_ok_and(|file| !file.file_type().is_socket());
                 failed(match errno {
-                    Errno::ECONNREFUSED if is_other() => DialErrorKind::NotASocket,
+                    Errno::ECONNREFUSED | Errno::EACCES if is_other() => DialErrorKind::NotASocket,
                     errno => DialErrorKind::Unix(errno),
                 })
             });

@@ -14,8 +14,8 @@ pub struct PlaceOptions {
     /// Work on the system in this directory
     #[arg(long, value_name = "DIR", default_value = "/", value_hint = ValueHint::DirPath, value_parser = root())]
     pub root: PathBuf,
-    /// Manage your own services (systemctl --user) instead of the system's; with --root, those of all
-    /// users of that system
+    /// Work on your own services (systemctl --user) instead of the system's; with --root, on those of
+    /// all users of that system
     #[arg(long)]
     pub user: bool,
 }

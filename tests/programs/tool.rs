@@ -43,6 +43,19 @@ fn a_root_directory_that_does_not_exist_is_an_error() {
 }
 
 #[test]
+fn a_service_that_does_not_exist_cannot_be_resumed() {
+    let output = Command::new(SOCKUNIT)
+        .args(["resume", "no-such-service"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "sockunit: cannot resume no-such-service: there is no no-such-service.socket in any unit directory\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
 fn a_number_of_connections_is_at_least_1() {
     for option in ["--max-connections", "--per-source"] {
         for number in ["0", "-1", "4294967296", "many", ""] {
