@@ -70,6 +70,6 @@ impl Peer {
     fn from_environment() -> Option<Peer> {
         let address: IpAddr = std::env::var("REMOTE_ADDR").ok()?.parse().ok()?;
         let port = std::env::var("REMOTE_PORT").ok()?.parse().ok()?;
-        Some(Peer::Tcp(SocketAddr::new(address, port)))
+        Some(Peer::tcp(SocketAddr::new(address, port)))
     }
 }

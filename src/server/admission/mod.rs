@@ -142,12 +142,8 @@ impl Admission {
         if penalties.is_some_and(|penalties| penalties.refuse(source, now)) {
             return Err(Refusal::Penalty);
         }
-        if let Peer::Tcp(address) = peer {
-            let listed =
-                |networks: &[Network]| networks.iter().any(|net| net.contains(address.ip()));
-            if listed(&self.deny) || !(self.allow.is_empty() || listed(&self.allow)) {
-                return Err(Refusal::Address);
-            }
+        if !self.permits(peer) {
+            return Err(Refusal::Address);
         }
         if !self.access_times.contain(Timestamp::now()) {
             return Err(Refusal::AccessTimes);
@@ -176,6 +172,21 @@ impl Admission {
         }
         self.open += 1;
         Ok(())
+    }
+
+    /// Returns whether the allow and deny lists permit this peer.
+    fn permits(&self, peer: Peer) -> bool {
+        match peer {
+            Peer::Tcp(address) => {
+                let listed =
+                    |networks: &[Network]| networks.iter().any(|net| net.contains(address.ip()));
+                !listed(&self.deny) && (self.allow.is_empty() || listed(&self.allow))
+            }
+            // A client that resets its connection at once has no address any more, but what it sent can still be read.
+            Peer::Unknown => self.allow.is_empty() && self.deny.is_empty(),
+            // Local clients have no address.
+            Peer::Unix { .. } | Peer::CommandLine => true,
+        }
     }
 
     /// Decides on something that does not stay open, such as a datagram, and counts it toward the rates.

@@ -168,6 +168,25 @@ fn a_denied_address_is_refused_even_if_it_is_allowed() {
 }
 
 #[test]
+fn a_peer_whose_address_is_unknown_is_refused_by_every_list() {
+    let now = Instant::now();
+    let networks = || vec!["192.0.2.0/24".parse().unwrap()];
+    let lists = |allow, deny| Limits {
+        allow,
+        deny,
+        ..Limits::default()
+    };
+    for (limits, verdict) in [
+        (lists(networks(), Vec::new()), Err(Refusal::Address)),
+        (lists(Vec::new(), networks()), Err(Refusal::Address)),
+        (lists(Vec::new(), Vec::new()), Ok(())),
+    ] {
+        let mut admission = limited(WhenFull::Wait, limits);
+        assert_eq!(admission.admit(Peer::Unknown, now), verdict);
+    }
+}
+
+#[test]
 fn a_penalty_refuses_its_source_before_every_other_limit() {
     let now = Instant::now();
     let mut options = options(100, Some(10), WhenFull::Wait);
