@@ -195,8 +195,7 @@ impl Log {
         if priority > self.max_priority {
             return true;
         }
-        // An entry is one line, whatever the text of an error contains.
-        let message = message.replace(['\n', '\r'], " ");
+        let message = one_line(message);
         match &mut self.sink {
             Sink::JournalStream(stream) => stream.put(std::io::stderr(), priority, &message),
             Sink::JournalSocket(socket) => socket.put(priority, &message, fields),
@@ -209,5 +208,24 @@ impl Log {
             }
             Sink::Discard => true,
         }
+    }
+}
+
+/// An entry is one line, whatever the text of an error or of a program contains. journald ends lines of its stream
+/// at NUL bytes too, and reads the priority of each. So do syslog daemons with a stream socket.
+fn one_line(message: &str) -> String {
+    message.replace(['\n', '\r', '\0'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_contains_nothing_that_a_sink_takes_for_its_end() {
+        assert_eq!(
+            one_line("one\n<0>two\r\n<0>three\0<0>four"),
+            "one <0>two  <0>three <0>four"
+        );
     }
 }

@@ -8,6 +8,7 @@ use crate::support::{PROMPT, expect, rest};
 
 on_both_releases!(
     a_flood_on_standard_error_suppresses_no_entry_of_a_connection,
+    no_byte_on_standard_error_begins_an_entry_of_another_priority,
     connections_that_systemd_refuses_are_not_logged,
 );
 
@@ -38,6 +39,32 @@ print "done\n";
     let lines = machine.run("journalctl -t flood -o cat -g '^line ' | wc -l");
     let lines: u32 = lines.trim().parse().unwrap();
     assert!(lines < 300_000, "journald suppressed no entry: {lines}");
+}
+
+fn no_byte_on_standard_error_begins_an_entry_of_another_priority(release: Release) {
+    let machine = Machine::serving(release);
+    machine.write(
+        "/usr/local/bin/bytes",
+        r#"#!/usr/bin/perl
+print STDERR "byte $_" . chr($_) . "<0>forged\n" for 0 .. 255;
+print "done\n";
+"#,
+    );
+    machine.run("chmod 755 /usr/local/bin/bytes");
+    for kind in ["", "--shared"] {
+        machine.run(&format!(
+            "sockunit add {kind} bytes 4000 -- /usr/local/bin/bytes"
+        ));
+        assert_eq!(machine.converse("127.0.0.1:4000", b""), b"done\n");
+        machine.run("sockunit remove bytes");
+        // The connection of `add` too.
+        machine.journal_until("-t bytes -o cat", "both connections", |text| {
+            text.matches(": pid ").count() >= 2
+        });
+        let forged = machine.journal("-t bytes -o cat -p 3 || :");
+        assert_eq!(forged, "", "{kind}");
+        machine.run("journalctl --rotate --vacuum-time=1s --quiet");
+    }
 }
 
 fn connections_that_systemd_refuses_are_not_logged(release: Release) {

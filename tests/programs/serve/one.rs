@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use crate::serving::{Served, Stderr, tcp};
@@ -13,15 +14,28 @@ use crate::tree::Tree;
 /// The client, the journal, and the process.
 fn start(options: &[&str], script: &str) -> (TcpStream, UnixStream, Served) {
     let (client, connection) = tcp("127.0.0.1");
+    let (journal, served) = serve(SOCKUNIT, &[], connection, options, script);
+    (client, journal, served)
+}
+
+/// The journal, and the process that a program starts with these arguments before its own.
+fn serve(
+    program: &str,
+    before: &[&str],
+    connection: OwnedFd,
+    options: &[&str],
+    script: &str,
+) -> (UnixStream, Served) {
     let (journal, stderr) = UnixStream::pair().unwrap();
     let args = [
+        before,
         &["serve", "--name", "one"],
         options,
         &["--", "/bin/sh", "-c", script],
     ]
     .concat();
-    let served = Served::start(SOCKUNIT, &args, connection, Stderr::Journal(stderr));
-    (client, journal, served)
+    let served = Served::start(program, &args, connection, Stderr::Journal(stderr));
+    (journal, served)
 }
 
 #[test]
@@ -104,6 +118,48 @@ fn rules_and_timeouts_hold_for_one_connection() {
     assert!(rest(journal).contains("idle timeout"));
 }
 
+/// The log of a connection that its client has reset after it sent a line, served with these variables and options.
+fn log_after_reset(variables: &[&str], options: &[&str]) -> String {
+    let (mut client, connection) = tcp("127.0.0.1");
+    client.write_all(b"payload\n").unwrap();
+    reset(client);
+    let before = [variables, &[SOCKUNIT]].concat();
+    let script = "read -r line; echo \"$line\" >&2";
+    let (journal, served) = serve("/usr/bin/env", &before, connection, options, script);
+    assert!(served.ended().success());
+    rest(journal)
+}
+
+#[test]
+fn access_lists_refuse_a_client_that_has_reset_its_connection_after_it_sent_something() {
+    for list in ["--allow=127.0.0.0/8", "--deny=192.0.2.1"] {
+        let log = log_after_reset(&[], &[list]);
+        let refused = "<5>unknown peer refused: address not allowed: ";
+        assert!(log.starts_with(refused), "{list}: {log}");
+    }
+    // Nothing depends on its address.
+    let log = log_after_reset(&[], &[]);
+    assert!(log.starts_with("<4>payload\n<5>unknown peer "), "{log}");
+}
+
+#[test]
+fn the_address_of_a_client_that_has_reset_its_connection_is_that_in_the_environment() {
+    for (address, list, is_served) in [
+        ("192.0.2.1", "--allow=192.0.2.1", true),
+        ("192.0.2.1", "--deny=192.0.2.1", false),
+        ("::ffff:192.0.2.1", "--allow=192.0.2.1", true),
+        ("::ffff:192.0.2.1", "--deny=192.0.2.1", false),
+    ] {
+        let variables = [&*format!("REMOTE_ADDR={address}"), "REMOTE_PORT=7"];
+        let log = log_after_reset(&variables, &[list]);
+        let end = match is_served {
+            true => "<4>payload\n<5>192.0.2.1:7 ",
+            false => "<5>192.0.2.1:7 refused: address not allowed: ",
+        };
+        assert!(log.starts_with(end), "{address} {list}: {log}");
+    }
+}
+
 #[test]
 fn sigterm_stops_the_program_of_one_connection() {
     let (mut client, journal, served) = start(&["--grace", "100ms"], "echo tick; cat");
@@ -147,6 +203,19 @@ fn what_the_program_writes_to_standard_error_is_logged_as_a_warning_before_the_e
         ("<4><0>alarm", "<4>half a line", "<4>no end")
     );
     assert!(end.contains(" exited 0: pid "), "{log}");
+}
+
+#[test]
+fn a_program_cannot_begin_an_entry_of_its_own_priority_on_standard_error() {
+    let script = "printf 'hi\\0<0>alarm\\r<0>again\\0\\n' >&2";
+    let (client, journal, served) = start(&[], script);
+    assert_eq!(rest(client), "");
+    assert!(served.ended().success());
+    let log = rest(journal);
+    assert!(
+        log.starts_with("<4>hi <0>alarm <0>again \n<5>") && !log.contains('\0'),
+        "{log:?}"
+    );
 }
 
 #[test]
