@@ -99,55 +99,190 @@ pub(crate) fn ruleset() -> nix::Result<OwnedFd> {
     Ok(ruleset)
 }
 
-/// The number of instructions of [`limits_filter`].
-pub(crate) const FILTER_LENGTH: usize = 17;
+/// The system calls that change the scheduling of a process or a thread, or move its memory. The first argument tells
+/// which; 0 is the caller.
+const OF_PROCESS: [libc::c_long; 6] = [
+    libc::SYS_sched_setaffinity,
+    libc::SYS_sched_setattr,
+    libc::SYS_sched_setparam,
+    libc::SYS_sched_setscheduler,
+    libc::SYS_migrate_pages,
+    libc::SYS_move_pages,
+];
+/// PRIO_PROCESS of setpriority(2).
+const PRIORITY_OF_PROCESS: u32 = 0;
+/// IOPRIO_WHO_PROCESS of ioprio_set(2).
+const IO_PRIORITY_OF_PROCESS: u32 = 1;
 
 /// A system call filter that keeps a process from reading and changing the resource limits of others
-/// (prlimit(2)): a limit on processor time would end them. It cannot change its own limit on file locks
-/// either, which is the tag of its connection.
-pub(crate) fn limits_filter() -> [libc::sock_filter; FILTER_LENGTH] {
-    // Offsets in struct seccomp_data.
-    const NUMBER: u32 = 0;
-    const ARCHITECTURE: u32 = 4;
-    const fn low(argument: u32) -> u32 {
-        16 + 8 * argument + if cfg!(target_endian = "big") { 4 } else { 0 }
+/// (prlimit(2)): a limit on processor time would end them. Nor can it change the scheduling and the I/O priority of
+/// others. It cannot change its own limit on file locks either, which is the tag of its connection.
+///
+/// A filter cannot know the threads of a process. Of its own threads, a process can therefore change the calling one
+/// alone, and those that this one starts then.
+pub(crate) fn limits_filter() -> Vec<libc::sock_filter> {
+    let refuse = action(libc::SECCOMP_RET_ERRNO | Errno::EPERM as u32);
+    let allow = action(libc::SECCOMP_RET_ALLOW);
+    // Jumps count the instructions that they skip.
+    let mut filter = vec![
+        load(ARCHITECTURE),
+        jump(AUDIT_ARCHITECTURE, 1, 0),
+        allow,
+        load(NUMBER),
+        // setrlimit(resource, new limit)
+        jump(libc::SYS_setrlimit as u32, 0, 4),
+        load(low(0)),
+        jump(libc::RLIMIT_LOCKS, 0, 1),
+        refuse,
+        allow,
+        // prlimit64(process, resource, new limit, old limit)
+        jump(libc::SYS_prlimit64 as u32, 0, 10),
+        load(low(0)),
+        jump(0, 0, 6),
+        load(low(1)),
+        jump(libc::RLIMIT_LOCKS, 0, 5),
+        load(low(2)),
+        jump(0, 0, 2),
+        load(high(2)),
+        jump(0, 1, 0),
+        refuse,
+        allow,
+    ];
+    // setpriority(kind, process, priority) and ioprio_set(kind, process, priority)
+    filter.extend(only(libc::SYS_setpriority, &[PRIORITY_OF_PROCESS, 0]));
+    filter.extend(only(libc::SYS_ioprio_set, &[IO_PRIORITY_OF_PROCESS, 0]));
+    for call in OF_PROCESS {
+        filter.extend(only(call, &[0]));
     }
-    const fn high(argument: u32) -> u32 {
-        16 + 8 * argument + if cfg!(target_endian = "big") { 0 } else { 4 }
+    filter.push(allow);
+    filter
+}
+
+/// Allows a system call only if its first arguments are these, which are numbers of 32 bits. Other calls go on behind
+/// these instructions.
+fn only(call: libc::c_long, arguments: &[u32]) -> Vec<libc::sock_filter> {
+    let compared: Vec<_> = (0u32..).zip(arguments).collect();
+    // For each argument two instructions, and the two actions.
+    let length = 2 * compared.len() as u8 + 2;
+    let mut filter = vec![jump(call as u32, 0, length)];
+    for (index, value) in compared {
+        filter.push(load(low(index)));
+        let refuse = length - filter.len() as u8;
+        filter.push(jump(*value, 0, refuse - 1));
     }
-    let statement = |code: u32, k: u32| libc::sock_filter {
+    filter.push(action(libc::SECCOMP_RET_ALLOW));
+    filter.push(action(libc::SECCOMP_RET_ERRNO | Errno::EPERM as u32));
+    filter
+}
+
+/// The offset of the number of the system call in `struct seccomp_data`.
+const NUMBER: u32 = 0;
+/// The offset of its architecture.
+const ARCHITECTURE: u32 = 4;
+
+/// The offset of the lower half of an argument.
+const fn low(argument: u32) -> u32 {
+    16 + 8 * argument + if cfg!(target_endian = "big") { 4 } else { 0 }
+}
+
+/// The offset of the upper half of an argument.
+const fn high(argument: u32) -> u32 {
+    16 + 8 * argument + if cfg!(target_endian = "big") { 0 } else { 4 }
+}
+
+const fn statement(code: u32, k: u32) -> libc::sock_filter {
+    libc::sock_filter {
         code: code as u16,
         jt: 0,
         jf: 0,
         k,
-    };
-    let load = |offset| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset);
-    let jump = |value, equal, other| libc::sock_filter {
+    }
+}
+
+const fn load(offset: u32) -> libc::sock_filter {
+    statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset)
+}
+
+const fn jump(value: u32, equal: u8, other: u8) -> libc::sock_filter {
+    libc::sock_filter {
         jt: equal,
         jf: other,
         ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value)
-    };
-    let action = |action| statement(libc::BPF_RET | libc::BPF_K, action);
-    // Jumps count the instructions that they skip.
-    [
-        load(ARCHITECTURE),
-        jump(AUDIT_ARCHITECTURE, 0, 14),
-        load(NUMBER),
-        jump(libc::SYS_setrlimit as u32, 9, 0),
-        jump(libc::SYS_prlimit64 as u32, 0, 11),
-        // prlimit64(process, resource, new limit, old limit)
-        load(low(0)),
-        jump(0, 0, 8),
-        load(low(1)),
-        jump(libc::RLIMIT_LOCKS, 0, 7),
-        load(low(2)),
-        jump(0, 0, 4),
-        load(high(2)),
-        jump(0, 3, 2),
-        // setrlimit(resource, new limit)
-        load(low(0)),
-        jump(libc::RLIMIT_LOCKS, 0, 1),
-        action(libc::SECCOMP_RET_ERRNO | Errno::EPERM as u32),
-        action(libc::SECCOMP_RET_ALLOW),
-    ]
+    }
+}
+
+const fn action(action: u32) -> libc::sock_filter {
+    statement(libc::BPF_RET | libc::BPF_K, action)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns whether the filter allows a system call of this architecture.
+    fn allows(architecture: u32, call: libc::c_long, arguments: [u64; 3]) -> bool {
+        let mut data = Vec::from((call as u32).to_ne_bytes());
+        data.extend(architecture.to_ne_bytes());
+        data.extend(0u64.to_ne_bytes());
+        data.extend(arguments.iter().flat_map(|argument| argument.to_ne_bytes()));
+        let filter = limits_filter();
+        let (mut at, mut value) = (0, 0);
+        loop {
+            let instruction = filter[at];
+            at += 1;
+            match u32::from(instruction.code) & 7 {
+                libc::BPF_LD => {
+                    let offset = instruction.k as usize;
+                    value = u32::from_ne_bytes(data[offset..offset + 4].try_into().unwrap());
+                }
+                libc::BPF_RET => return instruction.k == libc::SECCOMP_RET_ALLOW,
+                _ if value == instruction.k => at += usize::from(instruction.jt),
+                _ => at += usize::from(instruction.jf),
+            }
+        }
+    }
+
+    #[test]
+    fn a_process_can_change_itself_and_no_other() {
+        const LOCKS: u64 = libc::RLIMIT_LOCKS as u64;
+        const CPU: u64 = libc::RLIMIT_CPU as u64;
+        const POINTER: u64 = 1 << 40;
+        let mut cases = vec![
+            (libc::SYS_read, [7, LOCKS, 7], true),
+            (libc::SYS_sched_getaffinity, [7, 0, 0], true),
+            (libc::SYS_setrlimit, [CPU, POINTER, 0], true),
+            (libc::SYS_setrlimit, [LOCKS, POINTER, 0], false),
+            (libc::SYS_prlimit64, [0, CPU, POINTER], true),
+            (libc::SYS_prlimit64, [0, LOCKS, 0], true),
+            (libc::SYS_prlimit64, [0, LOCKS, POINTER], false),
+            (libc::SYS_prlimit64, [0, LOCKS, 16], false),
+            (libc::SYS_prlimit64, [7, CPU, POINTER], false),
+            (libc::SYS_prlimit64, [7, CPU, 0], false),
+            // PRIO_PROCESS, PRIO_PGRP and PRIO_USER; those of ioprio_set are one more.
+            (libc::SYS_setpriority, [0, 0, 19], true),
+            (libc::SYS_setpriority, [0, 7, 19], false),
+            (libc::SYS_setpriority, [1, 0, 19], false),
+            (libc::SYS_setpriority, [2, 0, 19], false),
+            (libc::SYS_ioprio_set, [1, 0, 3 << 13], true),
+            (libc::SYS_ioprio_set, [1, 7, 3 << 13], false),
+            (libc::SYS_ioprio_set, [2, 0, 3 << 13], false),
+            (libc::SYS_ioprio_set, [3, 0, 3 << 13], false),
+        ];
+        for call in OF_PROCESS {
+            cases.push((call, [0, 8, POINTER], true));
+            // The kernel ignores the upper half of a process ID.
+            cases.push((call, [1 << 32, 8, POINTER], true));
+            cases.push((call, [7, 8, POINTER], false));
+            cases.push((call, [u64::MAX, 8, POINTER], false));
+        }
+        for (call, arguments, allowed) in cases {
+            let verdict = allows(AUDIT_ARCHITECTURE, call, arguments);
+            assert_eq!(verdict, allowed, "{call} {arguments:?}");
+        }
+        assert!(allows(
+            !AUDIT_ARCHITECTURE,
+            libc::SYS_setpriority,
+            [1, 0, 19]
+        ));
+    }
 }

@@ -28,6 +28,9 @@ pub(crate) struct NewProcess<'a> {
     pub(crate) close: &'a [RawFd],
     /// The limit on file locks (RLIMIT_LOCKS), which the kernel ignores.
     pub(crate) tag: u64,
+    /// Whether the process gets a session of its own, and not only a process group. A process of a session can lower the
+    /// share of processor time of all of it, through /proc/self/autogroup.
+    pub(crate) session: bool,
     /// A Landlock ruleset, of which the process gets a domain of its own.
     pub(crate) ruleset: Option<RawFd>,
     /// A system call filter.
@@ -125,7 +128,10 @@ extern "C" fn run(shared: *mut c_void) -> c_int {
                 size_of::<u64>(),
             );
         }
-        libc::setpgid(0, 0);
+        match process.session {
+            true => libc::setsid(),
+            false => libc::setpgid(0, 0),
+        };
         let mut failed = libc::dup2(process.stdio, 0) < 0 || libc::dup2(process.stdio, 1) < 0;
         if let Some(fd) = process.stderr {
             failed = failed || libc::dup2(fd, 2) < 0;
@@ -201,6 +207,7 @@ mod tests {
             stderr: None,
             close: &[],
             tag,
+            session: false,
             ruleset: None,
             filter: None,
         });

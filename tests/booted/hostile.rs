@@ -309,17 +309,22 @@ fn connections_of_a_shared_service_are_isolated(release: Release) {
     program(
         &machine,
         r#"#!/bin/bash
-exec 2>/dev/null
-echo $$
+exec 2>/dev/null 3>&1 >/dev/null
+echo $$ >&3
 while read -r pid; do
     pid=${pid:-$PPID}
     found=
     kill -0 "$pid" && found+=' signal'
-    (exec 3<>"/proc/$pid/mem") && found+=' memory'
-    (exec 3<"/proc/$pid/environ") && found+=' environment'
+    (exec 4<>"/proc/$pid/mem") && found+=' memory'
+    (exec 4<"/proc/$pid/environ") && found+=' environment'
     (cd "/proc/$pid/cwd") && found+=' directory'
     prlimit --pid "$pid" --cpu=1:1 && found+=' limit'
-    echo "can:$found"
+    chrt --idle --pid 0 "$pid" && found+=' policy'
+    renice --priority 19 --pid "$pid" && found+=' priority'
+    taskset --pid 1 "$pid" && found+=' processors'
+    ionice --class 3 --pid "$pid" && found+=' input and output'
+    renice --priority 19 --user "$(id --user)" && found+=' user'
+    echo "can:$found" >&3
 done
 "#,
     );

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use nix::libc::sock_filter;
 use nix::sys::prctl::{set_dumpable, set_no_new_privs};
 
-use crate::sys::isolation::{FILTER_LENGTH, limits_filter, ruleset};
+use crate::sys::isolation::{limits_filter, ruleset};
 
 /// What the program of each connection gets of its own.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct Isolation {
     /// A Landlock ruleset.
     ruleset: nix::Result<OwnedFd>,
     /// A system call filter.
-    filter: [sock_filter; FILTER_LENGTH],
+    filter: Vec<sock_filter>,
 }
 
 impl Isolation {

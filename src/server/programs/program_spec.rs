@@ -158,6 +158,7 @@ impl ProgramSpec {
             stderr: self.error_output.as_ref().map(OwnedFd::as_raw_fd),
             close: &self.inherited_fds,
             tag: tag.0,
+            session: isolation.is_some(),
             ruleset: isolation.and_then(|isolation| isolation.ruleset().ok()),
             filter: isolation.map(Isolation::filter),
         })

@@ -52,7 +52,7 @@ fn a_process_outside_the_group_is_stopped_with_its_connection_and_not_before() {
 }
 
 #[test]
-fn isolated_connections_cannot_signal_trace_or_limit_each_other() {
+fn isolated_connections_cannot_signal_trace_limit_or_slow_down_each_other() {
     let script = "exec 2>/dev/null
          echo $$
          while read -r pid; do
@@ -61,6 +61,10 @@ fn isolated_connections_cannot_signal_trace_or_limit_each_other() {
              (exec 3<>/proc/$pid/mem) && echo -n ' memory'
              (cd /proc/$pid/cwd) && echo -n ' directory'
              prlimit --pid $pid --cpu=1000:1000 && echo -n ' limit'
+             chrt --idle --pid 0 $pid && echo -n ' policy'
+             renice --priority 19 --pid $pid >/dev/null && echo -n ' priority'
+             taskset --pid 1 $pid >/dev/null && echo -n ' processors'
+             ionice --class 3 --pid $pid && echo -n ' input and output'
              echo
          done";
     for isolated in [true, false] {
@@ -75,7 +79,11 @@ fn isolated_connections_cannot_signal_trace_or_limit_each_other() {
             if isolated {
                 assert_eq!(done, "", "{process}");
             } else {
-                assert!(done.starts_with(" signal"), "{done}");
+                let last = " policy priority processors input and output";
+                assert!(
+                    done.starts_with(" signal") && done.ends_with(last),
+                    "{done}"
+                );
             }
         }
     }
@@ -106,6 +114,28 @@ fn an_isolated_program_works_as_usual() {
     assert_eq!(serve.say(), "moved\ndone\n");
     assert_eq!(serve.say(), "moved\ndone\n");
     assert!(!directory.exists());
+}
+
+#[test]
+fn an_isolated_program_changes_its_own_scheduling_but_not_that_of_its_group() {
+    let script = "
+        own=$(nice)
+        test $(nice --adjustment 1 nice) = $((own + 1)) && echo priority
+        chrt --idle 0 sh -c 'chrt --pid $$' | head -n 1 | sed 's/.*: //'
+        taskset 1 sh -c 'taskset --pid $$' | sed 's/.*: //'
+        ionice --class 3 ionice
+        perl -e 'setpriority(0, 0, 19) or print \"not itself\"; setpriority(1, 0, 19) and print \"its group\"'";
+    let found = Serve::script(&["--isolate"], script).say();
+    assert_eq!(found, "priority\nSCHED_IDLE\n1\nidle\n");
+}
+
+#[test]
+fn an_isolated_program_is_in_no_session_with_others() {
+    // A kernel can share processor time among sessions.
+    let script = "cut -d ' ' -f 6 /proc/$$/stat /proc/$PPID/stat | uniq | wc -l";
+    for (options, sessions) in [(&["--isolate"][..], "2\n"), (&[], "1\n")] {
+        assert_eq!(Serve::script(options, script).say(), sessions);
+    }
 }
 
 #[test]
