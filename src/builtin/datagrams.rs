@@ -13,7 +13,6 @@ use super::options::Options;
 use crate::clock;
 use crate::connection::Peer;
 use crate::log::{Count, Log};
-use crate::server::WhenFull;
 use crate::server::admission::Admission;
 use crate::server::datagrams::{Datagram, receive, tell_destinations};
 
@@ -28,7 +27,8 @@ pub(super) fn serve(socket: BorrowedFd<'_>, options: Options, log: &mut Log) -> 
     let port = own.context("cannot read the address of the socket")?.port();
     tell_destinations(socket).context("cannot set up the socket")?;
     let mut answers = Answers::new(options.built_in, options.edition, port);
-    let mut admission = Admission::of_events(options.rules.into(), WhenFull::Refuse);
+    let (limits, shared) = options.rules.limits();
+    let mut admission = Admission::of_events(limits, shared);
     let mut buffer = vec![0; MAX];
     let (mut received, mut answered) = (0u64, 0u64);
     let mut now = Instant::now();

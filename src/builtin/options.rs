@@ -6,7 +6,8 @@ use clap::{Args, Parser, ValueEnum};
 
 use super::BuiltIn;
 use crate::clock;
-use crate::server::admission::{Limits, Network, Rate, TimeRange, load};
+use crate::server::admission::{Limits, Network, Rate, SourcePrefix, TimeRange, load};
+use crate::server::{SharedLimits, WhenFull};
 
 /// Serve echo, discard, chargen, daytime or time
 ///
@@ -42,6 +43,14 @@ pub(super) struct Rules {
     /// DURATION]
     #[arg(long, value_name = "DURATION", requires = "rate", value_parser = clock::duration)]
     rate_pause: Option<Duration>,
+    /// Answer N datagrams of a source at once, and then N per second or per DURATION (20/1min), evenly
+    /// spaced, and not the others; see --source-prefix [default: no limit]
+    #[arg(long, value_name = "N[/DURATION]")]
+    rate_per_source: Option<Rate>,
+    /// Treat addresses as one source if they have this many leading bits in common, for IPv4 and for
+    /// IPv6
+    #[arg(long, value_name = "V4,V6", default_value_t)]
+    source_prefix: SourcePrefix,
     /// Answer no datagram while the load average of the last minute is higher [default: no limit]
     #[arg(long, value_name = "LOAD", value_parser = load)]
     max_load: Option<f64>,
@@ -57,17 +66,25 @@ pub(super) struct Rules {
     deny: Vec<Network>,
 }
 
-impl From<Rules> for Limits {
-    fn from(rules: Rules) -> Limits {
-        Limits {
-            rate: rules.rate,
-            rate_pause: rules.rate_pause.unwrap_or_default(),
-            max_load: rules.max_load,
-            access_times: rules.access_times,
-            allow: rules.allow,
-            deny: rules.deny,
+impl Rules {
+    /// The limits on all datagrams and those on each source.
+    pub(super) fn limits(self) -> (Limits, SharedLimits) {
+        let limits = Limits {
+            rate: self.rate,
+            rate_pause: self.rate_pause.unwrap_or_default(),
+            max_load: self.max_load,
+            access_times: self.access_times,
+            allow: self.allow,
+            deny: self.deny,
             ..Limits::default()
-        }
+        };
+        let shared = SharedLimits {
+            rate_per_source: self.rate_per_source,
+            source_prefix: self.source_prefix,
+            penalty: None,
+            when_full: WhenFull::Refuse,
+        };
+        (limits, shared)
     }
 }
 
@@ -97,9 +114,17 @@ mod tests {
             deny: vec!["192.0.2.9".parse().unwrap()],
             ..ConnectionRules::default()
         };
-        let words = [vec!["builtin".into()], rules.arguments().unwrap()].concat();
-        let parsed = Options::try_parse_from([words, vec!["echo".into()]].concat()).unwrap();
-        let limits = Limits::from(parsed.rules);
+        let shared = SharedLimits {
+            rate_per_source: "20/1min".parse().ok(),
+            source_prefix: "24,48".parse().unwrap(),
+            ..SharedLimits::default()
+        };
+        let words = [rules.arguments().unwrap(), shared.arguments()].concat();
+        let words = [vec!["builtin".into()], words, vec!["echo".into()]].concat();
+        let parsed = Options::try_parse_from(words).unwrap();
+        let (limits, of_sources) = parsed.rules.limits();
+        assert_eq!(of_sources.rate_per_source, shared.rate_per_source);
+        assert_eq!(of_sources.source_prefix, shared.source_prefix);
         assert_eq!(limits.rate, rules.rate);
         assert_eq!(Some(limits.rate_pause), rules.rate_pause);
         assert_eq!(limits.max_load, rules.max_load);

@@ -3,7 +3,7 @@
 use super::report::{Fate, Report};
 use super::units::{self, Start};
 use crate::builtin::{self, BuiltIn, Edition};
-use crate::server::ConnectionRules;
+use crate::server::{ConnectionRules, SharedLimits};
 use crate::superserver::Word;
 
 /// What to do without a program.
@@ -28,7 +28,7 @@ pub(super) fn command(
     built_in: BuiltIn,
     edition: Edition,
     start: &Start,
-    rules: &ConnectionRules,
+    (rules, shared): (&ConnectionRules, &SharedLimits),
 ) -> (String, Vec<String>) {
     let mut words = Vec::new();
     if edition == Edition::Inetd {
@@ -36,7 +36,7 @@ pub(super) fn command(
     }
     if *start == Start::Datagrams {
         // For connections, sockunit serve applies the rules.
-        words.extend(units::event_options(rules));
+        words.extend(units::event_options(rules, shared));
     }
     words.push(built_in.name().to_owned());
     (builtin::PROGRAM.to_owned(), words)

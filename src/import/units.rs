@@ -1,11 +1,12 @@
 //! The units of an imported service.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use crate::attach::{
     self, Attachment, Imported, Kind, Level, Maker, RECORD, RenderedUnit, confinement,
     listen_directives, sign,
 };
+use crate::server::admission::Rate;
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
 use crate::services::ServiceName;
 use crate::systemd::Scope;
@@ -141,7 +142,7 @@ WantedBy=sockets.target
 fn waits(attachment: &Attachment) -> String {
     let name = &attachment.name;
     let mut options = vec!["--wait".into(), "--name".into(), name.to_string()];
-    options.extend(event_options(&attachment.rules));
+    options.extend(event_options(&attachment.rules, &attachment.shared));
     let command = attach::serve_command(attachment, options);
     let start = format!(
         "# sockunit serve starts the program with the listening socket when something arrives and it does not run.
@@ -167,12 +168,33 @@ RestartSec=10s
 
 /// The rules that have a meaning for a program that gets the listening socket, and for datagrams, as options. Nothing is
 /// sent to clients that are refused.
-pub(super) fn event_options(rules: &ConnectionRules) -> Vec<String> {
+pub(super) fn event_options(rules: &ConnectionRules, shared: &SharedLimits) -> Vec<String> {
     let rules = ConnectionRules {
         message: Vec::new(),
         ..rules.clone()
     };
-    rules.arguments().unwrap_or_default()
+    let sources = SharedLimits {
+        rate_per_source: shared.rate_per_source,
+        ..SharedLimits::default()
+    };
+    [rules.arguments().unwrap_or_default(), sources.arguments()].concat()
+}
+
+/// Which part of the rate of all datagrams a source has. It can have its own rate almost twice in one interval, at once
+/// and evenly spaced, and leaves the rest to others.
+const SHARE_OF_SOURCE: NonZeroU32 = NonZeroU32::new(3).unwrap();
+
+/// The rate of each source of datagrams, which neither xinetd nor inetd has, and what the report says about it.
+pub(super) fn rate_of_source(rate: Option<Rate>) -> (Option<Rate>, String) {
+    match rate.and_then(|rate| rate.divided_by(SHARE_OF_SOURCE)) {
+        Some(rate) => (
+            Some(rate),
+            format!(
+                "--rate-per-source {rate} is added, so that one source does not close it to the others"
+            ),
+        ),
+        None => (None, "one source can close it to the others".into()),
+    }
 }
 
 /// The program of the package for built-in services. Its socket keeps what arrives while it exits.

@@ -29,6 +29,8 @@ pub enum Error {
     NothingToWaitFor,
     /// With `--wait`, there are access lists for a listening socket.
     ListsOfListener,
+    /// With `--wait`, there is a rate of each source for a listening socket.
+    SourcesOfListener,
     /// With `--wait`, waiting failed.
     Wait(io::Error),
     /// A banner cannot be read.
@@ -61,6 +63,9 @@ impl fmt::Display for Error {
             ),
             Error::ListsOfListener => f.write_str(
                 "cannot apply --allow and --deny to a listening socket with --wait: the program accepts the connections",
+            ),
+Error::SourcesOfListener => f.write_str(
+                "cannot apply --rate-per-source to a listening socket with --wait: the program accepts the connections",
             ),
             Error::Wait(error) => write!(f, "cannot wait for connections or datagrams: {}", reason(error)),
             Error::Banner(path, error) => {

@@ -86,7 +86,7 @@ pub fn serve_programs(
     log: &mut Log,
 ) -> Result<u8, Error> {
     if program_options.wait {
-        return wait(program_options, client, log).map(|()| 0);
+        return wait(&options.shared, program_options, client, log).map(|()| 0);
     }
     let listeners = Listener::find(&options.listen)?;
     let sockets = match (listeners.is_empty(), Stdio::identify(client)) {
@@ -158,6 +158,7 @@ pub fn serve_programs(
 
 /// Starts the program for the socket on standard input, one process at a time.
 fn wait(
+    shared: &SharedLimits,
     options: &ProgramOptions,
     socket: Option<BorrowedFd<'_>>,
     log: &mut Log,
@@ -169,12 +170,16 @@ fn wait(
         Err(StdioError::Listener) if options.rules.has_lists() => {
             return Err(Error::ListsOfListener);
         }
+        Err(StdioError::Listener) if shared.rate_per_source.is_some() => {
+            return Err(Error::SourcesOfListener);
+        }
         Err(StdioError::Listener) => Kind::Listener,
         _ if is_udp_socket(&socket) => Kind::Datagrams,
         _ => return Err(Error::NothingToWaitFor),
     };
     let program = program(options)?;
     let limits = limits(&options.rules, RefusalMessages::default());
+    let limits = (limits, shared.clone());
     OneProgram::new(socket, kind, program, limits, options.grace, log)
         .and_then(OneProgram::serve)
         .map_err(Error::Wait)

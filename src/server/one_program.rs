@@ -14,13 +14,13 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::MsgFlags;
 use nix::unistd::Pid;
 
-use super::WhenFull;
 use super::admission::{Admission, Limits};
 use super::datagrams::{Datagram, receive};
 use super::end::End;
 use super::programs::{ExitStatus, ProgramSpec, StopReason, Tag, remote_environment};
+use super::{SharedLimits, WhenFull};
 use crate::connection::{Elapsed, Peer, poll_timeout};
-use crate::log::{Count, Log};
+use crate::log::{Count, Log, Throttle};
 
 /// How long to wait for a connection or datagram. systemd starts the service again for the next one.
 const IDLE_TIME: Duration = Duration::from_secs(60);
@@ -30,6 +30,13 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long connections that are refused wait in the backlog until they are considered again.
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long nothing is started after the program could not be started. What arrived for it is still in the socket.
+const FAILED_PAUSE: Duration = Duration::from_secs(1);
+
+/// Entries per second for starts; one more entry counts the others. A program that exits without reading what arrived is
+/// started again at once.
+const ENTRIES_PER_SECOND: u32 = 10;
 
 /// What the program gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +64,12 @@ pub(super) struct OneProgram<'a> {
     grace: Duration,
     signals: SignalFd,
     log: &'a mut Log,
+    /// Counts the starts that have no entry of their own.
+    throttle: Throttle,
     refused: u64,
     next_entry: Instant,
+    /// Nothing is started before.
+    paused_until: Option<Instant>,
 }
 
 impl<'a> OneProgram<'a> {
@@ -71,28 +82,34 @@ impl<'a> OneProgram<'a> {
         socket: BorrowedFd<'a>,
         kind: Kind,
         program: ProgramSpec,
-        limits: Limits,
+        (limits, shared): (Limits, SharedLimits),
         grace: Duration,
         log: &'a mut Log,
     ) -> io::Result<OneProgram<'a>> {
         let mask = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD]);
         mask.thread_block()?;
+        let now = Instant::now();
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         // Connections stay in the backlog, because this process accepts none.
-        let when_full = match kind {
-            Kind::Listener => WhenFull::Wait,
-            Kind::Datagrams => WhenFull::Refuse,
+        let shared = SharedLimits {
+            when_full: match kind {
+                Kind::Listener => WhenFull::Wait,
+                Kind::Datagrams => WhenFull::Refuse,
+            },
+            ..shared
         };
         Ok(OneProgram {
             socket,
             kind,
             program,
-            admission: Admission::of_events(limits, when_full),
+            admission: Admission::of_events(limits, shared),
             grace,
             signals: SignalFd::with_flags(&mask, flags)?,
             log,
+            throttle: Throttle::new(ENTRIES_PER_SECOND, now),
             refused: 0,
-            next_entry: Instant::now(),
+            next_entry: now,
+            paused_until: None,
         })
     }
 
@@ -108,20 +125,23 @@ impl<'a> OneProgram<'a> {
                 break;
             }
         }
+        let starts = self.throttle.take();
+        self.write_sum(starts);
         Ok(())
     }
 
     /// Waits for what arrives and is admitted. Discards refused datagrams.
     fn next(&mut self) -> io::Result<Event> {
         let mut now = Instant::now();
-        let mut paused_until = None;
         loop {
             let limits = self.admission.limits_until(now).into_iter();
             let exit_at = limits.fold(now + IDLE_TIME, Instant::max);
             let limited_until = self.admission.may_accept_at(now);
-            paused_until = paused_until.max(limited_until).filter(|until| now < *until);
-            let socket = paused_until.is_none().then_some(self.socket);
-            let (has_signal, is_ready) = self.wait(socket, paused_until.unwrap_or(exit_at))?;
+            let paused_until = self.paused_until.max(limited_until);
+            self.paused_until = paused_until.filter(|until| now < *until);
+            let socket = self.paused_until.is_none().then_some(self.socket);
+            let until = self.paused_until.unwrap_or(exit_at);
+            let (has_signal, is_ready) = self.wait(socket, until)?;
             now = Instant::now();
             if has_signal && self.stop_requested()? || now >= exit_at && !is_ready {
                 return Ok(Event::Exit);
@@ -135,7 +155,7 @@ impl<'a> OneProgram<'a> {
                 }
                 Kind::Listener => match self.admission.admit_event(Peer::Unknown, now) {
                     Ok(()) => return Ok(Event::Start(None)),
-                    Err(_) => paused_until = Some(now + REFUSED_PAUSE),
+                    Err(_) => self.paused_until = Some(now + REFUSED_PAUSE),
                 },
             }
         }
@@ -174,6 +194,7 @@ impl<'a> OneProgram<'a> {
         {
             Ok(pid) => pid,
             Err(errno) => {
+                self.paused_until = Some(started + FAILED_PAUSE);
                 self.log
                     .notice(&format!("{who} {}", End::NotStarted(errno)));
                 return Ok(false);
@@ -199,13 +220,27 @@ impl<'a> OneProgram<'a> {
         let is_stopped = stopped_at.is_some();
         let end = End::Exited(is_stopped.then_some(StopReason::ServiceStopped), status);
         let duration = Elapsed(started.elapsed());
-        self.log
-            .notice(&format!("{who} {end}: pid {pid}, {duration}"));
+        if is_stopped || self.throttle.admit(Instant::now()) {
+            self.log
+                .notice(&format!("{who} {end}: pid {pid}, {duration}"));
+        }
         Ok(is_stopped)
     }
 
-    /// Waits until a signal has arrived or this socket is ready, but not beyond a deadline. Returns which.
-    fn wait(&self, socket: Option<BorrowedFd<'_>>, until: Instant) -> io::Result<(bool, bool)> {
+    /// Logs the number of starts without an entry of their own.
+    fn write_sum(&mut self, starts: Option<u64>) {
+        if let Some(starts) = starts {
+            let starts = Count(starts, "start");
+            self.log.notice(&format!("not logged singly: {starts}"));
+        }
+    }
+
+    /// Waits until a signal has arrived or this socket is ready, but not beyond a deadline. Returns which. Writes a sum
+    /// that is due meanwhile.
+    fn wait(&mut self, socket: Option<BorrowedFd<'_>>, until: Instant) -> io::Result<(bool, bool)> {
+        let starts = self.throttle.take_due(Instant::now());
+        self.write_sum(starts);
+        let until = self.throttle.due_at().into_iter().fold(until, Instant::min);
         let fds = [Some(self.signals.as_fd()), socket].into_iter().flatten();
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         match poll(&mut fds, poll_timeout(Some(until))) {
@@ -229,4 +264,46 @@ impl<'a> OneProgram<'a> {
 /// Sends a signal to a program that has not been waited for. One that has other privileges ends by itself.
 fn send(pid: Pid, signal: Signal) {
     let _ = kill(pid, signal);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::JournalProtocol;
+    use std::net::UdpSocket;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn after_a_program_could_not_be_started_nothing_is_started_for_a_time() {
+        let path = std::env::temp_dir().join(format!("sockunit-wait-{}", std::process::id()));
+        std::fs::write(&path, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        let program = ProgramSpec::find(&[path.clone().into()]).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        client.send_to(b"one", address).unwrap();
+        let stderr = io::stderr();
+        let mut log = Log::open("test", false, stderr.as_fd(), JournalProtocol::Stream);
+        let limits = (Limits::default(), SharedLimits::default());
+        let mut one = OneProgram::new(
+            server.as_fd(),
+            Kind::Datagrams,
+            program,
+            limits,
+            Duration::ZERO,
+            &mut log,
+        )
+        .unwrap();
+        for _ in 0..2 {
+            let paused_until = one.paused_until;
+            let Event::Start(sender) = one.next().unwrap() else {
+                panic!("the datagram is still in the socket");
+            };
+            assert!(paused_until.is_none_or(|until| until <= Instant::now()));
+            assert!(!one.run(sender).unwrap());
+            assert!(one.paused_until.is_some());
+        }
+    }
 }

@@ -50,6 +50,24 @@ fn datagrams_are_answered_until_none_arrives_and_those_that_come_then_wait() {
 }
 
 #[test]
+fn one_source_cannot_use_up_the_rate_of_all() {
+    let (server, one) = sockets(Ipv4Addr::LOCALHOST);
+    let other = UdpSocket::bind("127.0.0.2:0").unwrap();
+    other.connect(server.local_addr().unwrap()).unwrap();
+    other.set_read_timeout(Some(PATIENCE)).unwrap();
+    let limits = ["--rate", "6/1h", "--rate-per-source", "2/1h", "echo"];
+    let (_journal, _served) = start(&server, &limits);
+    for _ in 0..100 {
+        one.send(b"one").unwrap();
+    }
+    other.send(b"other").unwrap();
+    assert_eq!(receive(&other), b"other");
+    assert_eq!([receive(&one), receive(&one)], [b"one", b"one"]);
+    one.set_nonblocking(true).unwrap();
+    assert!(one.recv(&mut [0; 9]).is_err());
+}
+
+#[test]
 fn rules_and_limits_leave_datagrams_without_an_answer() {
     let interval = Duration::from_millis(500);
     let rules = [

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::units::{Start, UNLIMITED};
+use super::super::units::{Socket, Start, UNLIMITED, rate_of_source};
 use super::{Converter, Dialect, Fate};
 use crate::server::SourcePrefix;
 use crate::superserver::inetd::Limits;
@@ -79,9 +79,18 @@ impl Converter<'_> {
         let rate = limit.unwrap_or(default);
         self.rules.rate = format!("{rate}/1min").parse().ok();
         self.rules.rate_pause = Some(PAUSE);
-        let text = format!(
-            "--rate {rate}/1min and --rate-pause: in the pause, connections wait and datagrams are discarded; inetd closes the port"
-        );
+        let text = match self.start {
+            Start::Waits(Socket::Datagram) => {
+                let (of_source, added) = rate_of_source(self.rules.rate);
+                self.shared.rate_per_source = of_source;
+                format!(
+                    "--rate {rate}/1min and --rate-pause: in the pause, datagrams are discarded; inetd closes the port; {added}"
+                )
+            }
+            _ => format!(
+                "--rate {rate}/1min and --rate-pause: in the pause, connections wait; inetd closes the port"
+            ),
+        };
         match limit {
             Some(_) => self.entry(Fate::Otherwise, &format!(".{rate}"), &text),
             None => self.default(Fate::Otherwise, "limit per minute with wait", &text),

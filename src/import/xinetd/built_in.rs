@@ -86,6 +86,7 @@ impl Converter<'_> {
 
     /// The program and its arguments.
     pub(super) fn command(&self, built_in: BuiltIn) -> (String, Vec<String>) {
-        built_in::command(built_in, Edition::Xinetd, &self.start, &self.rules)
+        let rules = (&self.rules, &self.shared);
+        built_in::command(built_in, Edition::Xinetd, &self.start, rules)
     }
 }

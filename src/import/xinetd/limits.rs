@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::units::{Socket, Start, UNLIMITED};
+use super::super::units::{Socket, Start, UNLIMITED, rate_of_source};
 use super::{Converter, Fate};
 use crate::server::SourcePrefix;
 
@@ -116,9 +116,15 @@ impl Converter<'_> {
         }
         self.rules.rate = rate.to_string().parse().ok();
         self.rules.rate_pause = (pause > 0).then(|| Duration::from_secs(pause));
+        let of_datagrams;
         let text = match self.start {
             Start::Datagrams | Start::Waits(Socket::Datagram) => {
-                "--rate and --rate-pause: datagrams get no answer in the pause; xinetd closes the port"
+                let (rate, added) = rate_of_source(self.rules.rate);
+                self.shared.rate_per_source = rate;
+                of_datagrams = format!(
+                    "--rate and --rate-pause: datagrams get no answer in the pause; xinetd closes the port; {added}"
+                );
+                &of_datagrams
             }
             Start::Waits(Socket::Stream) => {
                 "--rate and --rate-pause: new connections wait in the pause; xinetd closes the port"

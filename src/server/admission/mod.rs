@@ -96,12 +96,9 @@ impl Admission {
     }
 
     /// For what does not stay open, such as datagrams: see [`Admission::admit_event`].
-    pub fn of_events(limits: Limits, when_full: WhenFull) -> Admission {
+    pub fn of_events(limits: Limits, shared: SharedLimits) -> Admission {
         let options = Options {
-            shared: SharedLimits {
-                when_full,
-                ..SharedLimits::default()
-            },
+            shared,
             ..Options::default()
         };
         Admission::new(&options, limits)

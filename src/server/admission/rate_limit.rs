@@ -1,6 +1,7 @@
 //! A limit on new connections per time.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,12 @@ impl Rate {
 
     pub fn interval(self) -> Duration {
         self.interval
+    }
+
+    /// A part of the rate, rounded down. `None` if that is 0.
+    pub fn divided_by(self, divisor: NonZeroU32) -> Option<Rate> {
+        let max = self.max / divisor;
+        (max > 0).then_some(Rate { max, ..self })
     }
 }
 

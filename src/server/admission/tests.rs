@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use super::*;
 use crate::server::{ProxyOptions, SharedLimits};
 
@@ -184,6 +186,59 @@ fn a_peer_whose_address_is_unknown_is_refused_by_every_list() {
         let mut admission = limited(WhenFull::Wait, limits);
         assert_eq!(admission.admit(Peer::Unknown, now), verdict);
     }
+}
+
+#[test]
+fn a_source_of_events_leaves_a_share_of_the_rate_to_others() {
+    let start = Instant::now();
+    let rate: Rate = "50".parse().unwrap();
+    let limits = Limits {
+        rate: Some(rate),
+        rate_pause: Duration::from_secs(10),
+        ..Limits::default()
+    };
+    let shared = SharedLimits {
+        rate_per_source: rate.divided_by(NonZeroU32::new(3).unwrap()),
+        when_full: WhenFull::Refuse,
+        ..SharedLimits::default()
+    };
+    let mut admission = Admission::of_events(limits, shared);
+    let mut refused = Vec::new();
+    let mut served = 0;
+    // One source sends a datagram each millisecond, and others one each 100 ms.
+    for milliseconds in 0..60_000 {
+        let now = start + Duration::from_millis(milliseconds);
+        match admission.admit_event(peer("192.0.2.1:1"), now) {
+            Ok(()) => served += 1,
+            Err(reason) => refused.push(reason),
+        }
+        if milliseconds % 100 == 0 {
+            let other = format!("198.51.100.{}:1", milliseconds / 100 % 250);
+            assert_eq!(admission.admit_event(peer(&other), now), Ok(()), "{now:?}");
+        }
+    }
+    assert!((900..1000).contains(&served), "{served}");
+    assert!(refused.iter().all(|reason| *reason == Refusal::SourceRate));
+    // Together, the sources have the rate and the pause as before.
+    let now = start + Duration::from_secs(120);
+    let count = |admission: &mut Admission, sources: std::ops::Range<u8>, now| {
+        let mut sources = sources.map(|source| peer(&format!("203.0.113.{source}:1")));
+        let mut admitted = 0;
+        while sources
+            .next()
+            .is_some_and(|source| admission.admit_event(source, now).is_ok())
+        {
+            admitted += 1;
+        }
+        admitted
+    };
+    assert_eq!(count(&mut admission, 0..100, now), 50);
+    let pause = now + Duration::from_millis(9_999);
+    assert_eq!(count(&mut admission, 100..200, pause), 0);
+    assert_eq!(
+        count(&mut admission, 100..200, now + Duration::from_secs(10)),
+        50
+    );
 }
 
 #[test]

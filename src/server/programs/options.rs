@@ -71,10 +71,10 @@ pub struct ProgramOptions {
     pub isolate: bool,
     /// Have one program at a time use the socket on standard input, a listening or a UDP socket, as inetd does
     /// with wait: start it when a connection or a datagram arrives, and again when one arrives after it has
-    /// exited; only --rate, --max-load, --access-times, --allow and --deny limit that
+    /// exited; only --rate, --rate-per-source, --max-load, --access-times, --allow and --deny limit that
     #[arg(long, conflicts_with_all = [
         "accept_proxy", "banner", "exit_idle_time", "idle_timeout", "isolate", "listen", "max_connections", "message",
-        "penalty", "per_source", "proxy_timeout", "rate_per_source", "refused_banner", "source_prefix", "stop_timeout",
+        "penalty", "per_source", "proxy_timeout", "refused_banner", "stop_timeout",
         "time_limit", "when_full",
     ])]
     pub wait: bool,

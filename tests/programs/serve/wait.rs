@@ -68,6 +68,27 @@ fn each_datagram_that_the_rules_admit_starts_the_program_and_others_are_lost() {
 }
 
 #[test]
+fn a_sender_that_exceeds_its_rate_gets_no_answer_and_others_do() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (one, other) = (client(&server, "127.0.0.1"), client(&server, "127.0.0.2"));
+    let limits = ["--rate", "100/1h", "--rate-per-source", "2/1h"];
+    let served = perl(server.try_clone().unwrap().into(), &limits, ONE_DATAGRAM);
+    for number in 0..10 {
+        one.send(format!("{number}").as_bytes()).unwrap();
+    }
+    other.send(b"other").unwrap();
+    assert_eq!(answer(&other), "other from 127.0.0.2 127.0.0.2 1 ");
+    for number in 0..2 {
+        let expected = format!("{number} from 127.0.0.1 127.0.0.1 1 ");
+        assert_eq!(answer(&one), expected);
+    }
+    one.set_nonblocking(true).unwrap();
+    assert!(one.recv(&mut [0; 100]).is_err());
+    served.terminate();
+    assert!(served.ended().success());
+}
+
+#[test]
 fn an_ipv4_sender_of_an_ipv6_socket_has_an_ipv4_address() {
     let server = UdpSocket::bind("[::]:0").unwrap();
     let port = server.local_addr().unwrap().port();
@@ -140,10 +161,12 @@ fn what_cannot_be_waited_for_is_an_error() {
         start(connection, &[], &["/bin/cat"]).ended().code(),
         Some(1)
     );
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let lists = ["--allow", "127.0.0.1"];
-    let served = start(listener.into(), &lists, &["/bin/cat"]);
-    assert_eq!(served.ended().code(), Some(1), "the lists would not apply");
+    for of_clients in [["--allow", "127.0.0.1"], ["--rate-per-source", "1"]] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let served = start(listener.into(), &of_clients, &["/bin/cat"]);
+        let code = served.ended().code();
+        assert_eq!(code, Some(1), "{of_clients:?} would not apply");
+    }
 }
 
 #[test]
