@@ -2,11 +2,13 @@
 //!
 //! Names, paths and directories may be chosen by a hostile user. A command is therefore an argument
 //! vector until it is printed, one function quotes it, and a command with a word that is not safe to
-//! paste is not printed at all.
+//! paste is not printed at all. The same holds for a command with a path that another user can change
+//! before it is pasted: a path becomes a word only as an [`OwnPath`].
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::path::{Path, PathBuf};
+
+use crate::root::OwnPath;
 
 /// What to do, in words and, where commands can do it, as commands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,10 +34,32 @@ impl Hint {
         self
     }
 
-    /// The commands as lines for a shell. It is all of them or none: `None` if one has a word that is
-    /// not safe to paste, because a part of them could do harm without the rest.
-    pub fn lines(&self) -> Option<Vec<String>> {
+    /// The commands as lines for a shell. It is all of them or none, because a part of them could do harm
+    /// without the rest.
+    ///
+    /// # Errors
+    ///
+    /// One has a word that is not safe to paste.
+    pub fn lines(&self) -> Result<Vec<String>, Unsafe> {
         self.commands.iter().map(ShellCommand::line).collect()
+    }
+}
+
+/// Why a command is not printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsafe {
+    /// A word has characters that a shell or terminal acts on.
+    Characters,
+    /// Another user can change a path that it names.
+    OpenPath,
+}
+
+impl fmt::Display for Unsafe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unsafe::Characters => "a name in it has characters that are not safe to paste",
+            Unsafe::OpenPath => "others can change the path",
+        })
     }
 }
 
@@ -56,10 +80,8 @@ impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "hint: {}", crate::log::Plain(&self.text))?;
         match self.lines() {
-            None => f.write_str(
-                "\n    (no command is printed: a name in it has characters that are not safe to paste)",
-            ),
-            Some(lines) => lines.iter().try_for_each(|line| write!(f, "\n    {line}")),
+            Err(why) => write!(f, "\n    (no command is printed: {why})"),
+            Ok(lines) => lines.iter().try_for_each(|line| write!(f, "\n    {line}")),
         }
     }
 }
@@ -69,7 +91,7 @@ impl fmt::Display for Hint {
 pub struct ShellCommand {
     words: Vec<Word>,
     /// The file that its output is appended to.
-    append_to: Option<PathBuf>,
+    append_to: Option<Word>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +100,8 @@ enum Word {
     Literal(&'static str),
     /// From elsewhere: a file, a unit, the command line.
     Foreign(OsString),
+    /// A path that others can change.
+    Open,
 }
 
 impl ShellCommand {
@@ -100,8 +124,23 @@ impl ShellCommand {
     /// Adds an operand. If it begins with a `-`, a `--` goes before it, so that no program takes it
     /// for an option.
     #[must_use]
-    pub fn arg(mut self, word: impl AsRef<OsStr>) -> ShellCommand {
-        let word = word.as_ref();
+    pub fn arg(self, word: impl AsRef<str>) -> ShellCommand {
+        self.operand(word.as_ref().as_ref())
+    }
+
+    /// Adds a path as an operand. Without one, others can change it.
+    #[must_use]
+    pub fn path(mut self, path: Option<OwnPath>) -> ShellCommand {
+        match path {
+            Some(path) => self.operand(path.as_os_str()),
+            None => {
+                self.words.push(Word::Open);
+                self
+            }
+        }
+    }
+
+    fn operand(mut self, word: &OsStr) -> ShellCommand {
         let ended = self.words.contains(&Word::Literal("--"));
         if word.as_encoded_bytes().starts_with(b"-") && !ended {
             self.words.push(Word::Literal("--"));
@@ -110,13 +149,18 @@ impl ShellCommand {
         self
     }
 
-    /// Adds an option with its value, as `--name=value`.
+    /// Adds an option with a path as its value, as `--name=value`. Without one, others can change it.
     #[must_use]
-    pub fn option(mut self, name: &'static str, value: impl AsRef<OsStr>) -> ShellCommand {
-        let mut word = OsString::from(name);
-        word.push("=");
-        word.push(value);
-        self.words.push(Word::Foreign(word));
+    pub fn path_option(mut self, name: &'static str, path: Option<OwnPath>) -> ShellCommand {
+        self.words.push(match path {
+            Some(path) => {
+                let mut word = OsString::from(name);
+                word.push("=");
+                word.push(path.as_os_str());
+                Word::Foreign(word)
+            }
+            None => Word::Open,
+        });
         self
     }
 
@@ -128,29 +172,40 @@ impl ShellCommand {
     }
 
     /// Appends lines to a file. The text is never printf's format, and printf takes no options after
-    /// the format.
-    pub fn append<'l>(lines: impl IntoIterator<Item = &'l str>, path: &Path) -> ShellCommand {
+    /// the format. Without a path, others can change it.
+    pub fn append<'l>(
+        lines: impl IntoIterator<Item = &'l str>,
+        path: Option<OwnPath>,
+    ) -> ShellCommand {
         let mut command = ShellCommand::new(&["printf", "%s\\n"]);
         let lines = lines.into_iter().map(|line| Word::Foreign(line.into()));
         command.words.extend(lines);
-        command.append_to = Some(path.into());
+        command.append_to =
+            Some(path.map_or(Word::Open, |path| Word::Foreign(path.as_os_str().into())));
         command
     }
 
-    /// The command as one line for a POSIX shell; `None` if it has a word that is not safe to paste.
-    pub fn line(&self) -> Option<String> {
-        let words: Option<Vec<String>> = self
-            .words
-            .iter()
-            .map(|word| match word {
-                Word::Literal(word) => Some(quoted(word)),
-                Word::Foreign(word) => quote(word),
-            })
-            .collect();
+    /// The command as one line for a POSIX shell.
+    ///
+    /// # Errors
+    ///
+    /// It has a word that is not safe to paste.
+    pub fn line(&self) -> Result<String, Unsafe> {
+        let words: Result<Vec<String>, Unsafe> = self.words.iter().map(Word::quoted).collect();
         let line = words?.join(" ");
         match &self.append_to {
-            None => Some(line),
-            Some(path) => Some(format!("{line} >>{}", quote(path.as_os_str())?)),
+            None => Ok(line),
+            Some(path) => Ok(format!("{line} >>{}", path.quoted()?)),
+        }
+    }
+}
+
+impl Word {
+    fn quoted(&self) -> Result<String, Unsafe> {
+        match self {
+            Word::Literal(word) => Ok(quoted(word)),
+            Word::Foreign(word) => quote(word).ok_or(Unsafe::Characters),
+            Word::Open => Err(Unsafe::OpenPath),
         }
     }
 }
@@ -182,7 +237,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::Path;
     use std::process::{Command, Stdio};
+
+    use crate::tree::Tree;
 
     /// The arguments that a program gets when a line is pasted into a shell.
     fn run(line: &str) -> Vec<Vec<u8>> {
@@ -203,7 +261,7 @@ mod tests {
 
     /// Prints its operands, each with a NUL behind it.
     fn show(word: &OsStr) -> ShellCommand {
-        ShellCommand::new(&["printf", "--", "%s\\0"]).arg(word)
+        ShellCommand::new(&["printf", "--", "%s\\0"]).operand(word)
     }
 
     #[test]
@@ -217,13 +275,34 @@ mod tests {
         );
         let command = ShellCommand::new(&["systemctl", "stop"]).arg("-.socket");
         assert_eq!(command.line().unwrap(), "systemctl stop -- -.socket");
-        let command = ShellCommand::append(["[Socket]"], Path::new("/etc/a b"));
+        let own = |path| OwnPath::real(Path::new("/"), Path::new(path));
+        let command = ShellCommand::append(["[Socket]"], own("/etc/a b"));
         assert_eq!(
             command.line().unwrap(),
             r"printf '%s\n' '[Socket]' >>'/etc/a b'"
         );
-        let command = ShellCommand::new(&["sockunit", "list"]).option("--root", "-x $y");
-        assert_eq!(command.line().unwrap(), "sockunit list '--root=-x $y'");
+        let command = ShellCommand::new(&["sockunit", "list"]).path_option("--root", own("/x $y"));
+        assert_eq!(command.line().unwrap(), "sockunit list '--root=/x $y'");
+    }
+
+    #[test]
+    fn a_path_that_others_can_change_withholds_every_command_of_the_hint() {
+        let commands = [
+            ShellCommand::new(&["rm"]).path(None),
+            ShellCommand::new(&["useradd"]).path_option("--root", None),
+            ShellCommand::append(["x"], None),
+        ];
+        for command in commands {
+            assert_eq!(command.line(), Err(Unsafe::OpenPath));
+            let hint = Hint::new("do it")
+                .command(ShellCommand::new(&["mkdir"]).arg("/x"))
+                .command(command);
+            assert_eq!(hint.lines(), Err(Unsafe::OpenPath));
+            assert_eq!(
+                hint.to_string(),
+                "hint: do it\n    (no command is printed: others can change the path)"
+            );
+        }
     }
 
     #[test]
@@ -240,17 +319,18 @@ mod tests {
             "\u{2028}",
         ] {
             let command = ShellCommand::new(&["rm"]).arg(word);
-            assert_eq!(command.line(), None, "{word:?}");
+            assert_eq!(command.line(), Err(Unsafe::Characters), "{word:?}");
             let hint = Hint::new("do it")
                 .command(ShellCommand::new(&["mkdir"]).arg("/x"))
                 .command(command);
-            assert_eq!(hint.lines(), None);
+            assert_eq!(hint.lines(), Err(Unsafe::Characters));
             assert_eq!(
                 hint.to_string(),
                 "hint: do it\n    (no command is printed: a name in it has characters that are not safe to paste)"
             );
         }
-        assert_eq!(show(OsStr::from_bytes(b"\xff")).line(), None);
+        let bytes = show(OsStr::from_bytes(b"\xff"));
+        assert_eq!(bytes.line(), Err(Unsafe::Characters));
     }
 
     proptest! {
@@ -272,8 +352,9 @@ mod tests {
         ) {
             let mut words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
             words.push(OsString::from_vec(bytes));
-            let command = words[1..].iter().fold(show(&words[0]), ShellCommand::arg);
-            if let Some(line) = command.line() {
+            let add = |command: ShellCommand, word: &OsString| command.operand(word);
+            let command = words[1..].iter().fold(show(&words[0]), add);
+            if let Ok(line) = command.line() {
                 prop_assert_eq!(line.lines().count(), 1);
                 let expected: Vec<Vec<u8>> = words.iter().map(|w| w.as_bytes().to_vec()).collect();
                 prop_assert_eq!(run(&line), expected);
@@ -282,12 +363,11 @@ mod tests {
 
         #[test]
         fn text_that_is_appended_to_a_file_is_never_a_format(text in "[ -~&&[^\\\\]]{0,20}") {
-            let file = std::env::temp_dir().join(format!("sockunit-{}-'a b'$x", std::process::id()));
-            let _ = std::fs::remove_file(&file);
-            let command = ShellCommand::append([text.as_str()], &file);
+            let tree = Tree::new("append");
+            let file = Path::new("/etc/'a b'$x");
+            let command = ShellCommand::append([text.as_str()], OwnPath::real(tree.root(), file));
             run(&command.line().unwrap());
-            prop_assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{text}\n"));
-            std::fs::remove_file(&file).unwrap();
+            prop_assert_eq!(tree.read("/etc/'a b'$x"), format!("{text}\n"));
         }
     }
 }

@@ -5,6 +5,7 @@
 //! directory is opened before something in it is changed.
 
 mod attributes;
+mod own_path;
 mod replacement;
 
 use std::collections::VecDeque;
@@ -12,7 +13,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::unistd::Uid;
 
+pub use self::own_path::{OwnPath, is_open_to_others, is_own};
 pub use self::replacement::{Replaceable, remove_temporary, replace_file};
 
 use crate::systemd;
@@ -48,6 +50,8 @@ pub struct Way {
     pub stations: Vec<PathBuf>,
     /// The metadata of the file.
     pub end: Metadata,
+    /// Only root and the caller can change the directories and links that are passed.
+    is_own: bool,
 }
 
 impl Way {
@@ -70,6 +74,8 @@ pub struct Stop {
     pub directories: Vec<(PathBuf, Metadata)>,
     /// The path after the last symbolic link.
     station: PathBuf,
+    /// Only root and the caller can change what was passed before.
+    is_own: bool,
 }
 
 /// Follows an absolute path of the system below `root`, as a program in that system would: an absolute
@@ -84,24 +90,35 @@ pub fn walk(root: &Path, path: &Path) -> Result<Way, Stop> {
     let mut rest: VecDeque<OsString> = names(path).collect();
     let mut at = PathBuf::from("/");
     let mut links = 0;
-    let failed = |why, at, directories, stations: Vec<PathBuf>| Stop {
+    let mut is_own = true;
+    let failed = |why, at, directories, stations: Vec<PathBuf>, is_own| Stop {
         at,
         why,
         directories,
         station: stations.last().cloned().unwrap_or_default(),
+        is_own,
     };
     loop {
         let here = below(root, &at);
         let stat = match fs::symlink_metadata(&here) {
             Ok(stat) => stat,
-            Err(why) => return Err(failed(why, at, directories, stations)),
+            Err(why) => return Err(failed(why, at, directories, stations, is_own)),
         };
         if stat.is_symlink() {
+            is_own &= self::is_own(stat.uid());
             links += 1;
             let target = match fs::read_link(&here) {
                 Ok(target) if links <= MAX_LINKS => target,
-                Ok(_) => return Err(failed(Errno::ELOOP.into(), at, directories, stations)),
-                Err(why) => return Err(failed(why, at, directories, stations)),
+                Ok(_) => {
+                    return Err(failed(
+                        Errno::ELOOP.into(),
+                        at,
+                        directories,
+                        stations,
+                        is_own,
+                    ));
+                }
+                Err(why) => return Err(failed(why, at, directories, stations, is_own)),
             };
             at.pop();
             let mut next: VecDeque<OsString> = names(&target).collect();
@@ -122,11 +139,19 @@ pub fn walk(root: &Path, path: &Path) -> Result<Way, Stop> {
                 directories,
                 stations,
                 end: stat,
+                is_own,
             });
         }
         if !stat.is_dir() {
-            return Err(failed(Errno::ENOTDIR.into(), at, directories, stations));
+            return Err(failed(
+                Errno::ENOTDIR.into(),
+                at,
+                directories,
+                stations,
+                is_own,
+            ));
         }
+        is_own &= !is_open_to_others(&stat);
         if !directories.iter().any(|(passed, _)| *passed == at) {
             directories.push((at.clone(), stat));
         }
@@ -183,7 +208,7 @@ pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
 }
 
 /// A path for this process as one of the system below `root`.
-fn inside(root: &Path, path: &Path) -> PathBuf {
+pub fn inside(root: &Path, path: &Path) -> PathBuf {
     Path::new("/").join(path.strip_prefix(root).unwrap_or(path))
 }
 

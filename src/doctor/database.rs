@@ -86,7 +86,7 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
     .command(
         ShellCommand::new(&["sed", "-i"])
             .arg(format!("{}s,{port}/tcp,{right}/tcp,", entry.number))
-            .arg(path),
+            .path(subject.place.own_path(&path)),
     ))
 }
 

@@ -9,6 +9,7 @@ use super::subject::Subject;
 use super::{Problem, Report, verify};
 use crate::hint::ShellCommand;
 use crate::log::reason;
+use crate::root::{inside, walk};
 use crate::systemd::{Manager, Place, Properties, State, SyntaxProblemKind, Unit, UnitName};
 
 /// What clients see if nothing listens.
@@ -188,7 +189,8 @@ fn masked(place: &Place, unit: &Unit) -> Problem {
             fixer.systemctl(&["unmask", "--runtime"]).arg(&unit.name)
         }
         true => fixer.systemctl(&["unmask"]).arg(&unit.name),
-        false => ShellCommand::new(&["rm"]).arg(path),
+        // The link, and not the file that it leads to.
+        false => ShellCommand::new(&["rm"]).path(place.own_entry(path)),
     })
 }
 
@@ -220,25 +222,31 @@ fn no_socket(place: &Place, name: &str, socket: &Unit) -> Problem {
         None => format!("there is no {} in any unit directory", socket.name),
     };
     let strays = [own.join(name), own.join(format!("{name}.socket.conf"))];
-    let stray: Option<&PathBuf> = strays.iter().find(|path| path.is_file());
+    let is_file = |path: &Path| {
+        walk(&place.root, &inside(&place.root, path)).is_ok_and(|way| way.end.is_file())
+    };
+    let stray: Option<&PathBuf> = strays.iter().find(|path| is_file(path));
     if let Some(stray) = stray {
         let rename = ShellCommand::new(&["mv"])
-            .arg(stray)
-            .arg(own.join(&socket.name));
+            .path(place.own_entry(stray))
+            .path(place.own_entry(&own.join(&socket.name)));
         return Problem::new(what, "rename the file, whose name has to end in its type")
             .evidence([stray.display().to_string()])
             .command(rename);
     }
     let xinetd = place.path(format!("/etc/xinetd.d/{name}"));
-    if xinetd.is_file() {
+    if is_file(&xinetd) {
+        let import = ShellCommand::new(&["sockunit", "import", "--apply", "--disable-old"]);
+        let import = match place.live() {
+            true => import,
+            false => import.path_option("--root", place.own_path(&place.root)),
+        };
         return Problem::new(
             what,
             "if xinetd serves it, this has systemd serve it instead",
         )
         .evidence([format!("{} exists", xinetd.display())])
-        .command(
-            ShellCommand::new(&["sockunit", "import", "--apply", "--disable-old"]).arg(&xinetd),
-        );
+        .command(import.path(place.own_path(&xinetd)));
     }
     let services: BTreeSet<String> = Unit::names(place, "service").unwrap_or_default();
     let own = [format!("{name}.service"), format!("{name}@.service")];

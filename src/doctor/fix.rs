@@ -50,8 +50,8 @@ impl Fixer<'_> {
         let section = format!("[{section}]");
         let lines = [section.as_str()].into_iter().chain(lines.iter().copied());
         let problem = problem
-            .command(ShellCommand::new(&["mkdir", "-p"]).arg(&directory))
-            .command(ShellCommand::append(lines, &file));
+            .command(ShellCommand::new(&["mkdir", "-p"]).path(self.place.own_path(&directory)))
+            .command(ShellCommand::append(lines, self.place.own_path(&file)));
         self.by_reload(problem)
     }
 
@@ -74,18 +74,27 @@ impl Fixer<'_> {
     /// that directory, or by a copy.
     pub fn by_name(&self, problem: Problem, file: &Path, name: &str) -> Problem {
         let own = self.place.own_folder();
-        let command = match file.starts_with(&own) {
-            true => ShellCommand::new(&["mv"]),
-            false => ShellCommand::new(&["cp"]),
+        let is_move = file.starts_with(&own);
+        let own = own.join(name);
+        let place = self.place;
+        let command = match is_move {
+            true => {
+                let command = ShellCommand::new(&["mv"]).path(place.own_entry(file));
+                command.path(place.own_entry(&own))
+            }
+            false => {
+                let command = ShellCommand::new(&["cp"]).path(place.own_path(file));
+                command.path(place.own_path(&own))
+            }
         };
-        self.by_reload(problem.command(command.arg(file).arg(own.join(name))))
+        self.by_reload(problem.command(command))
     }
 
     /// Inserts an empty assignment before a line of a unit file, which removes the earlier values.
     pub fn by_reset(&self, problem: Problem, key: &str, line: usize, file: &Path) -> Problem {
         let command = ShellCommand::new(&["sed", "-i"])
             .arg(format!("{line}i {key}="))
-            .arg(file);
+            .path(self.place.own_path(file));
         self.by_reload(problem.command(command))
     }
 

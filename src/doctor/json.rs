@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::CheckResult;
 
-/// A check result as an object. `commands` is null if a command is not safe to paste.
+/// A check result as an object. `commands` is null if a command is not
+/// safe to paste.
 pub fn json(result: &CheckResult) -> Value {
     match result {
         CheckResult::Ok(text) => json!({"verdict": "ok", "text": text}),
@@ -16,7 +17,7 @@ pub fn json(result: &CheckResult) -> Value {
             "evidence": problem.evidence,
             "impact": problem.impact,
             "hint": problem.hint.text,
-            "commands": problem.hint.lines(),
+            "commands": problem.hint.lines().ok(),
         }),
     }
 }

@@ -58,7 +58,12 @@ fn exist(
         };
         let create = match subject.place.live() {
             true => create,
-            false => create.option("--root", &subject.place.root),
+            false => {
+                let place = subject.place;
+                let database = place.own_path(&place.path("/etc/passwd"));
+                let root = place.own_path(&place.root);
+                create.path_option("--root", database.and(root))
+            }
         };
         let problem = Problem::new(
             format!(

@@ -10,7 +10,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use super::run_as::{Access, RunAs};
 use crate::hint::{Hint, ShellCommand};
 use crate::log::{Plain, reason};
-use crate::root::{Stop, Way, below, open_file, walk};
+use crate::root::{OwnPath, Stop, Way, below, open_file, walk};
 
 /// Where systemd looks for a program that is named without a path, and `env` in a service.
 pub(crate) const PATH: [&str; 6] = [
@@ -105,7 +105,7 @@ pub fn check(
         user,
         visible,
     };
-    check.program(program, 0)
+    check.program(program, Chain::default())
 }
 
 pub(super) struct Check<'a> {
@@ -114,11 +114,20 @@ pub(super) struct Check<'a> {
     pub(super) visible: Visibility,
 }
 
+/// The scripts whose interpreter is checked.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Chain {
+    /// How many they are.
+    pub(super) depth: usize,
+    /// Others can change one, and so choose the file that is checked.
+    pub(super) is_open: bool,
+}
+
 impl Check<'_> {
     pub(super) fn program(
         &self,
         program: &Path,
-        depth: usize,
+        chain: Chain,
     ) -> Result<Executable, NotExecutable> {
         let shown = program.display();
         if !program.is_absolute() {
@@ -133,14 +142,20 @@ impl Check<'_> {
                 "remove the slash",
             );
         }
-        let way = walk(self.root, program).map_err(|stop| self.stopped(program, stop))?;
-        let bind = self.hidden(&way, depth)?;
+        let way = walk(self.root, program).map_err(|stop| self.stopped(program, stop, chain))?;
+        let bind = self.hidden(&way, chain.depth)?;
         // A bind mount needs no access to the homes above it, which are replaced by empty ones.
         let in_home = |directory: &Path| HOMES.iter().any(|home| directory.starts_with(home));
         let directories = way.directories.iter();
-        self.searchable(directories.filter(|(path, _)| bind.is_none() || !in_home(path)))?;
-        self.runnable(program, &way)?;
-        self.content(program, &way, depth)?;
+        self.searchable(
+            directories.filter(|(path, _)| bind.is_none() || !in_home(path)),
+            |path| {
+                way.own_directory(self.root, path)
+                    .filter(|_| !chain.is_open)
+            },
+        )?;
+        self.runnable(program, &way, chain)?;
+        self.content(program, &way, chain)?;
         Ok(Executable { bind })
     }
 
@@ -171,14 +186,14 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn stopped(&self, program: &Path, stop: Stop) -> NotExecutable {
-        let Stop {
-            at,
-            why,
-            directories,
-            ..
-        } = stop;
-        if let Err(error) = self.searchable(&directories) {
+    pub(super) fn stopped(&self, program: &Path, stop: Stop, chain: Chain) -> NotExecutable {
+        let own = |path: &Path| {
+            stop.own_directory(self.root, path)
+                .filter(|_| !chain.is_open)
+        };
+        let searchable = self.searchable(&stop.directories, own);
+        let Stop { at, why, .. } = stop;
+        if let Err(error) = searchable {
             // The same directory may hide from the caller what is in it.
             if why.kind() == io::ErrorKind::PermissionDenied {
                 return error;
@@ -216,10 +231,11 @@ impl Check<'_> {
         }
     }
 
-    /// Checks that the user can pass the directories.
+    /// Checks that the user can pass the directories. `own` has the path of one for a command.
     pub(super) fn searchable<'f>(
         &self,
         directories: impl IntoIterator<Item = &'f (PathBuf, Metadata)>,
+        own: impl Fn(&Path) -> Option<OwnPath>,
     ) -> Result<(), NotExecutable> {
         for (path, stat) in directories {
             if !self.may(Access::Execute, path, stat) {
@@ -230,18 +246,26 @@ impl Check<'_> {
                         path.display(),
                         self.user
                     ),
-                    hint.command(self.chmod(stat, "x", path)),
+                    hint.command(self.chmod(stat, "x", own(path))),
                 );
             }
         }
         Ok(())
     }
 
-    pub(super) fn chmod(&self, stat: &Metadata, permissions: &str, path: &Path) -> ShellCommand {
+    pub(super) fn chmod(
+        &self,
+        stat: &Metadata,
+        permissions: &str,
+        path: Option<OwnPath>,
+    ) -> ShellCommand {
         let mode = format!("{}+{permissions}", self.user.class(stat));
-        ShellCommand::new(&["chmod"])
-            .arg(mode)
-            .arg(below(self.root, path))
+        ShellCommand::new(&["chmod"]).arg(mode).path(path)
+    }
+
+    /// The file's path for a command.
+    pub(super) fn own(&self, way: &Way, chain: Chain) -> Option<OwnPath> {
+        way.own(self.root).filter(|_| !chain.is_open)
     }
 
     pub(super) fn may(&self, access: Access, path: &Path, stat: &Metadata) -> bool {
@@ -252,7 +276,7 @@ impl Check<'_> {
     }
 
     /// Checks the file's type and permissions.
-    fn runnable(&self, program: &Path, way: &Way) -> Result<(), NotExecutable> {
+    fn runnable(&self, program: &Path, way: &Way, chain: Chain) -> Result<(), NotExecutable> {
         let shown = program.display();
         if way.end.is_dir() {
             return failed(format!("{shown} is a directory"), "name a program in it");
@@ -264,7 +288,7 @@ impl Check<'_> {
             let hint = Hint::new("give that user execute permission");
             return failed_with(
                 format!("{shown} cannot be executed by {}", self.user),
-                hint.command(self.chmod(&way.end, "rx", program)),
+                hint.command(self.chmod(&way.end, "rx", self.own(way, chain))),
             );
         }
         let real = below(self.root, way.real());

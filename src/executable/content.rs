@@ -5,13 +5,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::check::{Check, NotExecutable, PATH, failed, failed_with, find_in_path};
+use super::check::{Chain, Check, NotExecutable, PATH, failed, failed_with, find_in_path};
 use super::elf::{self, Elf};
 use super::run_as::Access;
 use super::shebang::{self, Shebang};
 use crate::hint::{Hint, ShellCommand};
 use crate::log::reason;
-use crate::root::{Way, below, walk};
+use crate::root::{OwnPath, Way, walk};
 
 /// The kernel follows interpreters that are scripts themselves this deep.
 const MAX_DEPTH: usize = 4;
@@ -22,7 +22,7 @@ impl Check<'_> {
         &self,
         program: &Path,
         way: &Way,
-        depth: usize,
+        chain: Chain,
     ) -> Result<(), NotExecutable> {
         let shown = program.display();
         let mut start = Vec::new();
@@ -45,28 +45,32 @@ impl Check<'_> {
             return failed(format!("{shown} is empty"), "write the program");
         }
         if start.starts_with(elf::MAGIC) {
-            return self.elf(program, &file, &start, depth);
+            return self.elf(program, &file, &start, chain.depth);
         }
         let Some(shebang) = shebang::read(&start) else {
-            return self.unknown_format(program, &start);
+            return self.unknown_format(program, &start, self.own(way, chain));
         };
         // The interpreter opens the script.
         if !self.may(Access::Read, way.real(), &way.end) {
             let hint = Hint::new("give that user read permission");
             return failed_with(
                 format!("{shown} is a script that {} cannot read", self.user),
-                hint.command(self.chmod(&way.end, "r", program)),
+                hint.command(self.chmod(&way.end, "r", self.own(way, chain))),
             );
         }
         match shebang {
             Shebang::Interpreter(path, argument) => {
-                self.interpreter(program, Path::new(&path), &argument, depth)
+                let next = Chain {
+                    depth: chain.depth + 1,
+                    is_open: self.own(way, chain).is_none(),
+                };
+                self.interpreter(program, Path::new(&path), &argument, next)
             }
             Shebang::CarriageReturn => failed_with(
                 format!(
                     "{shown}:1: the #! line ends in CR LF, and the CR becomes part of the interpreter's name"
                 ),
-                self.sed("remove the CR characters", "s/\\r$//", program),
+                sed("remove the CR characters", "s/\\r$//", self.own(way, chain)),
             ),
             Shebang::Nothing => failed(
                 format!("{shown}:1: the #! line names no interpreter"),
@@ -82,18 +86,12 @@ impl Check<'_> {
         }
     }
 
-    /// An edit of the program.
-    fn sed(&self, text: &str, script: &'static str, program: &Path) -> Hint {
-        let command = ShellCommand::new(&["sed", "-i"]).literals(&[script]);
-        Hint::new(text).command(command.arg(below(self.root, program)))
-    }
-
     fn interpreter(
         &self,
         script: &Path,
         path: &Path,
         argument: &str,
-        depth: usize,
+        chain: Chain,
     ) -> Result<(), NotExecutable> {
         let (shown, name) = (script.display(), path.display());
         if !path.is_absolute() {
@@ -102,22 +100,22 @@ impl Check<'_> {
                 format!("write #!/usr/bin/env {name}, or the absolute path"),
             );
         }
-        if depth == MAX_DEPTH {
+        if chain.depth > MAX_DEPTH {
             return failed(
                 format!("{shown}:1: too many interpreters are scripts themselves"),
                 "name an interpreter that is not a script",
             );
         }
-        self.program(path, depth + 1)
+        self.program(path, chain)
             .map_err(|error| error.of_interpreter(script))?;
         if path.file_name() == Some("env".as_ref()) {
-            return self.by_env(script, argument, depth);
+            return self.by_env(script, argument, chain);
         }
         Ok(())
     }
 
     /// Checks the program that `env` would find in the service's PATH.
-    fn by_env(&self, script: &Path, argument: &str, depth: usize) -> Result<(), NotExecutable> {
+    fn by_env(&self, script: &Path, argument: &str, chain: Chain) -> Result<(), NotExecutable> {
         let shown = script.display();
         let Some(program) = shebang::env_program(argument) else {
             return failed(
@@ -127,14 +125,14 @@ impl Check<'_> {
         };
         if program.contains('/') {
             return self
-                .program(Path::new(program), depth + 1)
+                .program(Path::new(program), chain)
                 .map(drop)
                 .map_err(|error| error.of_interpreter(script));
         }
         let found = find_in_path(self.root, program);
         match found {
             Some(path) => self
-                .program(&path, depth + 1)
+                .program(&path, chain)
                 .map(drop)
                 .map_err(|error| error.of_interpreter(script)),
             None if program.contains(' ') => failed(
@@ -223,17 +221,18 @@ impl Check<'_> {
     }
 
     /// The error for a file that is neither a script nor an ELF file.
-    fn unknown_format(&self, program: &Path, start: &[u8]) -> Result<(), NotExecutable> {
+    fn unknown_format(
+        &self,
+        program: &Path,
+        start: &[u8],
+        own: Option<OwnPath>,
+    ) -> Result<(), NotExecutable> {
         const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
         let shown = program.display();
         if start.starts_with(BYTE_ORDER_MARK) {
             return failed_with(
                 format!("{shown}:1: a byte order mark precedes the #!"),
-                self.sed(
-                    "remove the byte order mark",
-                    "1s/^\\xEF\\xBB\\xBF//",
-                    program,
-                ),
+                sed("remove the byte order mark", "1s/^\\xEF\\xBB\\xBF//", own),
             );
         }
         if start.contains(&0) {
@@ -249,13 +248,19 @@ impl Check<'_> {
                 "{shown}:1: the first line does not begin with #!, and the kernel cannot run the file without an \
                  interpreter (a shell does)"
             ),
-            self.sed(
+            sed(
                 "if it is a shell script, name the shell",
                 "1i #!/bin/sh",
-                program,
+                own,
             ),
         )
     }
+}
+
+/// An edit of the program.
+fn sed(text: &str, script: &'static str, program: Option<OwnPath>) -> Hint {
+    let command = ShellCommand::new(&["sed", "-i"]).literals(&[script]);
+    Hint::new(text).command(command.path(program))
 }
 
 /// The path of the dynamic loader that an ELF file names.

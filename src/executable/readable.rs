@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::check::{Check, HOMES, TEMPORARY, failed, failed_with};
+use super::check::{Chain, Check, HOMES, TEMPORARY, failed, failed_with};
 use super::run_as::Access;
 use super::{NotExecutable, RunAs, Visibility};
 use crate::hint::Hint;
@@ -31,7 +31,7 @@ pub fn check_readable(
             "give the path from the root directory on",
         );
     }
-    let way = walk(root, file).map_err(|stop| check.stopped(file, stop))?;
+    let way = walk(root, file).map_err(|stop| check.stopped(file, stop, Chain::default()))?;
     let in_any = |list: &[&str]| {
         let mut stations = way.stations.iter();
         stations.any(|path| list.iter().any(|directory| path.starts_with(directory)))
@@ -42,7 +42,7 @@ pub fn check_readable(
             "copy the file to /etc",
         );
     }
-    check.searchable(&way.directories)?;
+    check.searchable(&way.directories, |path| way.own_directory(root, path))?;
     if !way.end.is_file() {
         return failed(format!("{shown}: not a regular file"), "name a file");
     }
@@ -50,7 +50,7 @@ pub fn check_readable(
         let hint = Hint::new("give that user read permission");
         return failed_with(
             format!("{shown}: cannot be read by {user}"),
-            hint.command(check.chmod(&way.end, "r", file)),
+            hint.command(check.chmod(&way.end, "r", way.own(root))),
         );
     }
     Ok(way.end.len())

@@ -11,6 +11,7 @@ use crate::attach::ListenAddress;
 use crate::clock::{duration, duration_word};
 use crate::hint::{Hint, ShellCommand};
 use crate::log::{Plain, escape};
+use crate::root::OwnPath;
 use crate::server::admission::{
     Network, Rate, Refusal, RefusalMessage, RefusalMessages, SourcePrefix, TimeRange,
 };
@@ -24,17 +25,23 @@ pub fn commands(mut data: &[u8]) {
         .split(|byte| *byte == 0)
         .map(OsStr::from_bytes)
         .collect();
+    // Which of them exist does not matter.
+    let path = OwnPath::real(Path::new("/"), Path::new(words[0]));
+    let shown = path.as_ref().map_or(OsStr::new(""), OwnPath::as_os_str);
+    let shown = shown.as_bytes().to_vec();
     let (command, expected) = match kind % 3 {
         0 => {
-            let command = ShellCommand::new(&["rm", "--"]);
-            let command = words.iter().fold(command, ShellCommand::arg);
-            let mut expected = vec![b"rm".to_vec(), b"--".to_vec()];
-            expected.extend(words.iter().map(|word| word.as_bytes().to_vec()));
+            let texts = words[1..].iter().map(|word| word.to_string_lossy());
+            let texts: Vec<_> = texts.collect();
+            let command = ShellCommand::new(&["rm", "--"]).path(path);
+            let command = texts.iter().fold(command, ShellCommand::arg);
+            let mut expected = vec![b"rm".to_vec(), b"--".to_vec(), shown];
+            expected.extend(texts.iter().map(|text| text.as_bytes().to_vec()));
             (command, expected)
         }
         1 => {
-            let command = ShellCommand::new(&["sockunit", "list"]).option("--root", words[0]);
-            let option = [b"--root=", words[0].as_bytes()].concat();
+            let command = ShellCommand::new(&["sockunit", "list"]).path_option("--root", path);
+            let option = [b"--root=".to_vec(), shown].concat();
             (
                 command,
                 vec![b"sockunit".to_vec(), b"list".to_vec(), option],
@@ -46,16 +53,16 @@ pub fn commands(mut data: &[u8]) {
                 .map(|word| word.to_string_lossy())
                 .collect();
             let lines = lines.iter().map(AsRef::as_ref);
-            let command = ShellCommand::append(lines.clone(), Path::new(words[0]));
+            let command = ShellCommand::append(lines.clone(), path);
             let mut expected = vec![b"printf".to_vec(), b"%s\\n".to_vec()];
             expected.extend(lines.map(|line: &str| line.as_bytes().to_vec()));
             expected.push(b">>".to_vec());
-            expected.push(words[0].as_bytes().to_vec());
+            expected.push(shown);
             (command, expected)
         }
     };
     let line = command.line();
-    if let Some(line) = &line {
+    if let Ok(line) = &line {
         expect_printable(line);
         assert_eq!(shell_words(line.as_bytes()), expected, "{line}");
     }

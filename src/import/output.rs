@@ -1,21 +1,21 @@
 //! Writes units to a directory.
 
 use std::fmt;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fstatat};
-use nix::unistd::{Gid, Uid};
 
 use super::Converted;
 use crate::attach::RenderedUnit;
 use crate::hint::Hint;
 use crate::log::{Plain, reason};
-use crate::root::{open_directory, remove_temporary, temporary_name, walk};
+use crate::root::{
+    is_open_to_others, is_own, open_directory, remove_temporary, temporary_name, walk,
+};
 
 /// Why units were not written.
 #[derive(Debug)]
@@ -77,18 +77,6 @@ pub(crate) fn output(directory: &Path, converted: &Converted) -> Result<(), Outp
         })?;
     }
     Ok(())
-}
-
-/// Whether another user can replace what is in a directory.
-fn is_open_to_others(directory: &Metadata) -> bool {
-    let may = |bits: u32| directory.mode() & bits == bits;
-    let is_of_group = may(0o020) && ![0, Gid::effective().as_raw()].contains(&directory.gid());
-    // In a sticky directory, such as /tmp, each user can replace only what is theirs.
-    !is_own(directory.uid()) || ((is_of_group || may(0o002)) && !may(0o1000))
-}
-
-fn is_own(uid: u32) -> bool {
-    [0, Uid::effective().as_raw()].contains(&uid)
 }
 
 /// Writes a file in one step. The error is `None` if another user has a file of its name.

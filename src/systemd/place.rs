@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User};
 
-use crate::root::walk;
+use crate::root::{OwnPath, inside, walk};
 
 /// Which service manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,16 @@ impl Place {
     pub(crate) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// The real path of a file of this place, such as a unit, for a command; `None` if others can change it.
+    pub(crate) fn own_path(&self, path: &Path) -> Option<OwnPath> {
+        OwnPath::real(&self.root, &inside(&self.root, path))
+    }
+
+    /// The same for a directory entry, which may be a symbolic link.
+    pub(crate) fn own_entry(&self, path: &Path) -> Option<OwnPath> {
+        OwnPath::entry(&self.root, &inside(&self.root, path))
     }
 
     /// The directory for units of the administrator or the user. sockunit adds units there.

@@ -262,7 +262,7 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
         next.push(("it starts when you log in; to start it at boot", linger));
     }
     for (what, command) in next {
-        if let Some(line) = command.line() {
+        if let Ok(line) = command.line() {
             let _ = writeln!(text, "{what}: {line}");
         }
     }

@@ -4,7 +4,10 @@ use super::{Case, Report, attach, examine};
 use crate::machine::{Machine, Release};
 use crate::support::Mode;
 
-on_both_releases!(journal_text_is_quoted_and_makes_no_verdict_and_no_command);
+on_both_releases!(
+    journal_text_is_quoted_and_makes_no_verdict_and_no_command,
+    no_command_for_root_names_a_file_that_its_user_can_replace,
+);
 
 /// What a client can have logged, and what an attached program can write.
 const HOSTILE: &str = "/var/lib/dpkg/status: Permission denied";
@@ -68,5 +71,50 @@ fn journal_text_is_quoted_and_makes_no_verdict_and_no_command(release: Release) 
         fails["commands"],
         serde_json::json!(["systemctl reset-failed 'evil@*.service'"]),
         "{fails:#}"
+    );
+}
+
+/// A user has a program in their home, and replaces it by a link to a file that only root can read.
+fn no_command_for_root_names_a_file_that_its_user_can_replace(release: Release) {
+    let machine = Machine::installed(release);
+    machine.run(
+        "useradd --create-home you && chmod 755 /home/you
+         printf '#!/bin/sh\\necho here\\n' >/home/you/prog && chmod 755 /home/you/prog && chown -R you: /home/you",
+    );
+    let add = "sockunit add --sandbox standard evil 4000 -- /home/you/prog";
+    machine.run(add);
+    machine.run("runuser -u you -- ln -sf /etc/shadow /home/you/prog");
+    let case = Case {
+        name: "evil".into(),
+        port: 4000,
+    };
+    let found = examine(&machine, &case).problem.unwrap();
+    assert_eq!(
+        (found["text"].as_str().unwrap(), &found["commands"]),
+        (
+            "/home/you/prog cannot be executed by the service's user",
+            &serde_json::Value::Null
+        ),
+        "{found:#}"
+    );
+    machine.run("sockunit remove evil");
+    let output = machine.output(add);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.ends_with(
+            "hint: give that user execute permission\n    (no command is printed: others can change the path)\n"
+        ),
+        "{said}"
+    );
+    // The user's own service is theirs to mend.
+    machine.run("systemctl start user@$(id -u you).service");
+    machine.run("rm /home/you/prog && runuser -u you -- sh -c 'echo x >/home/you/prog'");
+    let output = machine.output(
+        "runuser -u you -- env XDG_RUNTIME_DIR=/run/user/$(id -u you) sockunit add --user evil 4000 -- /home/you/prog",
+    );
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.ends_with("\n    chmod u+rx /home/you/prog\n"),
+        "{said}"
     );
 }

@@ -3,6 +3,7 @@
 mod addresses;
 mod golden;
 mod list;
+mod pasted;
 mod refused;
 mod remove;
 mod services_file;

@@ -1,6 +1,7 @@
 //! `sockunit doctor` on trees of the tests' own: what files alone can tell.
 
 mod commands;
+mod pasted;
 mod program;
 mod report;
 mod units;

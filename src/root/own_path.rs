@@ -1,0 +1,256 @@
+//! Paths that only root and the caller can change.
+//!
+//! A command that is printed now is pasted later. If another user can replace a directory or a link on the
+//! way to a file meanwhile, or chose where the links lead, root's command would change a file of their
+//! choice. Commands therefore take no other paths than these.
+
+use std::ffi::OsStr;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{self, Path, PathBuf};
+
+use nix::unistd::{Gid, Uid};
+
+use super::{Stop, Way, below, walk};
+
+/// A path for this process whose every directory and whose file only root and the caller can change. It
+/// contains no symbolic links, apart from its last part in [`OwnPath::entry`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnPath(PathBuf);
+
+impl OwnPath {
+    /// The real path of a file or directory of the system below `root`, which may be missing. `None` if
+    /// others can change it, or it cannot be followed.
+    pub fn real(root: &Path, path: &Path) -> Option<OwnPath> {
+        match walk(root, path) {
+            Ok(way) => way.own(root),
+            Err(stop) => stop.own_missing(root),
+        }
+    }
+
+    /// The path of a directory entry itself, whatever it is. It may be missing.
+    pub fn entry(root: &Path, path: &Path) -> Option<OwnPath> {
+        let (directory, name) = (path.parent()?, path.file_name()?);
+        let way = walk(root, directory).ok()?;
+        let path = way.real().join(name);
+        if !way.is_own {
+            return None;
+        }
+        match fs::symlink_metadata(below(root, &path)) {
+            // The mode of a link is that of no file.
+            Ok(stat) if stat.is_symlink() => {
+                let is_own = !is_open_to_others(&way.end) && is_own(stat.uid());
+                is_own.then(|| own(root, &path))?
+            }
+            Ok(stat) => {
+                let is_own = !is_open_to_others(&way.end) && is_own_file(&stat, &way.end);
+                is_own.then(|| own(root, &path))?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                (!others_create_in(&way.end)).then(|| own(root, &path))?
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// As a word of a command.
+    pub fn as_os_str(&self) -> &OsStr {
+        self.0.as_os_str()
+    }
+}
+
+impl Way {
+    /// The real path of the file, if only root and the caller can change what is on the way to it.
+    pub fn own(&self, root: &Path) -> Option<OwnPath> {
+        let parent = self.real().parent();
+        let mut directories = self.directories.iter();
+        let parent = directories.find(|(path, _)| Some(path.as_path()) == parent);
+        let is_own = match parent {
+            Some((_, parent)) => is_own_file(&self.end, parent),
+            None => !is_open_to_others(&self.end),
+        };
+        (self.is_own && is_own).then(|| own(root, self.real()))?
+    }
+
+    /// The path of a directory that was passed, if only root and the caller can change the way to the file.
+    pub fn own_directory(&self, root: &Path, directory: &Path) -> Option<OwnPath> {
+        self.is_own.then(|| own(root, directory))?
+    }
+}
+
+impl Stop {
+    /// The path of a directory that was passed, if only root and the caller can change the way.
+    pub fn own_directory(&self, root: &Path, directory: &Path) -> Option<OwnPath> {
+        self.is_own.then(|| own(root, directory))?
+    }
+
+    /// The path that is missing, with its links followed as far as they exist.
+    fn own_missing(&self, root: &Path) -> Option<OwnPath> {
+        let parent = self.at.parent()?;
+        let mut directories = self.directories.iter();
+        let (_, parent) = directories.find(|(path, _)| path == parent)?;
+        let is_own =
+            self.is_own && self.why.kind() == io::ErrorKind::NotFound && !others_create_in(parent);
+        is_own.then(|| own(root, &self.station))?
+    }
+}
+
+/// The path for this process of one below `root`, if only root and the caller can change `root` itself.
+fn own(root: &Path, path: &Path) -> Option<OwnPath> {
+    let live = Path::new("/");
+    if root != live {
+        let way = walk(live, &path::absolute(root).ok()?).ok()?;
+        if !way.is_own || is_open_to_others(&way.end) {
+            return None;
+        }
+    }
+    Some(OwnPath(match path == live {
+        true => root.into(),
+        false => below(root, path),
+    }))
+}
+
+/// Whether another user can replace what is in a directory.
+pub fn is_open_to_others(directory: &Metadata) -> bool {
+    // In a sticky directory, such as /tmp, each user can replace only what is theirs.
+    !is_own(directory.uid()) || (others_write(directory) && directory.mode() & 0o1000 == 0)
+}
+
+/// Whether a user ID is root's or the caller's.
+pub fn is_own(uid: u32) -> bool {
+    [0, Uid::effective().as_raw()].contains(&uid)
+}
+
+fn others_write(file: &Metadata) -> bool {
+    let may = |bits: u32| file.mode() & bits == bits;
+    let is_of_group = may(0o020) && ![0, Gid::effective().as_raw()].contains(&file.gid());
+    is_of_group || may(0o002)
+}
+
+/// Whether another user can create what is missing in a directory.
+fn others_create_in(directory: &Metadata) -> bool {
+    !is_own(directory.uid()) || others_write(directory)
+}
+
+/// Whether only root and the caller can change a file, and it is the one that they put there: in a directory
+/// where others can create files, it can be a second name of any file.
+fn is_own_file(file: &Metadata, directory: &Metadata) -> bool {
+    if file.is_dir() {
+        return !is_open_to_others(file);
+    }
+    let is_second_name = file.nlink() > 1 && others_create_in(directory);
+    is_own(file.uid()) && !others_write(file) && !is_second_name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Tree;
+
+    fn real(tree: &Tree, path: &str) -> Option<PathBuf> {
+        OwnPath::real(tree.root(), Path::new(path)).map(|path| path.0)
+    }
+
+    fn entry(tree: &Tree, path: &str) -> Option<PathBuf> {
+        OwnPath::entry(tree.root(), Path::new(path)).map(|path| path.0)
+    }
+
+    #[test]
+    fn a_real_path_stays_below_its_root_and_may_be_missing() {
+        let tree = Tree::new("own-path");
+        tree.write("usr/bin/sh", "x")
+            .link("bin", "/usr/bin")
+            .link("etc/dangling", "/srv/none/file")
+            .link("etc/mask", "/dev/null");
+        assert_eq!(real(&tree, "/bin/sh"), Some(tree.path("usr/bin/sh")));
+        assert_eq!(real(&tree, "/"), Some(tree.root().into()));
+        let missing = [
+            ("/bin/a/b", "usr/bin/a/b"),
+            ("/etc/dangling", "srv/none/file"),
+            ("/bin/../a", "usr/a"),
+        ];
+        for (path, there) in missing {
+            assert_eq!(real(&tree, path), Some(tree.path(there)), "{path}");
+        }
+        assert_eq!(real(&tree, "/bin/sh/x"), None);
+        assert_eq!(entry(&tree, "/etc/mask"), Some(tree.path("etc/mask")));
+        assert_eq!(entry(&tree, "/bin/none"), Some(tree.path("usr/bin/none")));
+    }
+
+    #[test]
+    fn a_path_that_others_can_change_is_not_named() {
+        let tree = Tree::new("own-path-open");
+        for path in [
+            "open/sh",
+            "open/in/sh",
+            "sticky/sh",
+            "sticky/in/sh",
+            "closed/sh",
+        ] {
+            tree.write(path, "x");
+        }
+        tree.link("closed/link", "/open/to")
+            .link("open/to", "/closed/sh")
+            .set_mode("open", 0o777)
+            .set_mode("sticky", 0o1777);
+        for path in [
+            "/open/sh",
+            "/open/in/sh",
+            "/open/none",
+            "/closed/link",
+            "/sticky/none",
+        ] {
+            assert_eq!(real(&tree, path), None, "{path}");
+        }
+        for path in ["/open/to", "/open/none", "/sticky/none"] {
+            assert_eq!(entry(&tree, path), None, "{path}");
+        }
+        for path in ["/sticky/sh", "/sticky/in/sh", "/closed/sh", "/closed/none"] {
+            assert!(real(&tree, path).is_some(), "{path}");
+        }
+        tree.set_mode("closed/sh", 0o666);
+        assert_eq!(real(&tree, "/closed/sh"), None);
+        fs::hard_link(tree.path("sticky/in/sh"), tree.path("sticky/second")).unwrap();
+        assert_eq!(real(&tree, "/sticky/second"), None);
+        // The root directory itself, and what is above it.
+        tree.set_mode("", 0o777);
+        assert_eq!(real(&tree, "/sticky/in/sh"), None);
+        tree.set_mode("", 0o755);
+        let inner = tree.path("open");
+        assert_eq!(OwnPath::real(&inner, Path::new("/in")), None);
+    }
+
+    #[test]
+    fn only_root_and_the_caller_own_such_a_path() {
+        let tree = Tree::new("own-path-owner");
+        tree.write("home/you/sh", "x")
+            .write("home/you/x/sh", "x")
+            .write("etc/secret", "x")
+            .link("tmp/link", "/etc/secret");
+        assert!(real(&tree, "/home/you/sh").is_some());
+        if !Uid::effective().is_root() {
+            return;
+        }
+        let give = |path: &str| {
+            std::os::unix::fs::lchown(tree.path(path), Some(4711), Some(4711)).unwrap();
+        };
+        tree.set_mode("tmp", 0o1777);
+        assert!(real(&tree, "/tmp/link").is_some());
+        for path in ["home/you", "tmp/link"] {
+            give(path);
+        }
+        for path in [
+            "/home/you",
+            "/home/you/sh",
+            "/home/you/x/sh",
+            "/home/you/x/none",
+            "/tmp/link",
+        ] {
+            assert_eq!(real(&tree, path), None, "{path}");
+        }
+        assert_eq!(entry(&tree, "/tmp/link"), None);
+        give("etc/secret");
+        assert_eq!(real(&tree, "/etc/secret"), None);
+    }
+}
