@@ -42,7 +42,7 @@ pub struct Answer {
     pub first: First,
     /// What followed.
     pub then: Then,
-    /// The program's journal entries, if the connection was closed without a byte.
+    /// The program's journal entries, if the connection was closed without a byte, quoted.
     pub entries: Vec<String>,
     /// Why there is no connection. An address may exist only later.
     pub unreachable: Option<String>,
@@ -102,7 +102,7 @@ impl fmt::Display for Answer {
             write!(f, "\n    {}", escape(line.as_bytes()))?;
         }
         for line in self.entries.iter().take(MAX_LINES) {
-            write!(f, "\n    {}", escape(line.as_bytes()))?;
+            write!(f, "\n    {line}")?;
         }
         let more = text.lines().count().max(self.entries.len()) > MAX_LINES;
         match *then == Then::GoesOn || more {
@@ -150,8 +150,7 @@ pub fn connect_once(place: &Place, attachment: &Attachment, since: &str) -> Resu
     answer.bytes = conversation.bytes;
     if unheard {
         let name = attachment.name.to_string();
-        // A forged entry can make this fail, and nothing else.
-        let failed = journalctl::last(place, Filter::Fields(&[NOT_STARTED]), Some(since));
+        let failed = journalctl::last(place, Filter::OfManager(NOT_STARTED), Some(since));
         let mut failed = failed.messages().rev();
         if let Some(line) = failed.find(|line| is_about_unit(line, &name)) {
             return Err(Error::NoAnswer(format!(
@@ -160,7 +159,7 @@ pub fn connect_once(place: &Place, attachment: &Attachment, since: &str) -> Resu
             )));
         }
         let entries = journalctl::last(place, Filter::Identifier(&name), Some(since));
-        answer.entries = entries.messages().map(str::to_string).collect();
+        answer.entries = entries.quoted();
     }
     Ok(answer)
 }

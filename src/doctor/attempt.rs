@@ -106,7 +106,7 @@ fn complained(subject: &Subject<'_>, entries: Entries, since: &str, report: &mut
     if complaints.list.is_empty() {
         return;
     }
-    complaints.unreadable = false;
+    complaints.unread = None;
     let quoted = complaints.quoted().join(", ");
     report.note(match advice {
         None => format!("since then the journal has errors or warnings of the program: {quoted}"),

@@ -1,6 +1,7 @@
 //! The classes of error messages, as a table: what they mean, and which directives can cause them.
 
 use super::sandbox::{Restriction, any, switch};
+use crate::systemd::journalctl::Entry;
 
 /// A class of errors.
 #[derive(Debug, Clone, Copy)]
@@ -326,8 +327,9 @@ pub const CLASSES: &[Class] = &[
 ];
 
 impl Class {
-    /// Whether a message is of this class. Some programs, sockunit among them, write the reasons of errors in lower case.
-    pub fn has(&self, message: &str) -> bool {
+    /// Whether an entry is of this class. Some programs, sockunit among them, write the reasons of errors in lower case.
+    pub fn has(&self, entry: &Entry) -> bool {
+        let message = entry.message.as_deref().unwrap_or_default();
         let message = message.to_ascii_lowercase();
         let has = |text: &&str| message.contains(&text.to_ascii_lowercase());
         let any = |texts: &[&str]| texts.iter().any(has);

@@ -25,7 +25,7 @@ pub fn advice(subject: &Subject<'_>, entries: &Entries) -> Option<Advice> {
         .iter()
         .rev()
         .filter(|entry| is_of_program(subject, entry));
-    own.flat_map(|entry| CLASSES.iter().filter(|class| class.has(&entry.message)))
+    own.flat_map(|entry| CLASSES.iter().filter(|class| class.has(entry)))
         .find_map(|class| class.advice(subject))
 }
 
@@ -51,12 +51,12 @@ fn is_of_program(subject: &Subject<'_>, entry: &Entry) -> bool {
 /// The complaints among the entries: warnings and what is worse, and messages of a known class.
 pub fn complaints(subject: &Subject<'_>, entries: Entries) -> Entries {
     let list = entries.list.into_iter().filter(|entry| {
-        let has_class = || CLASSES.iter().any(|class| class.has(&entry.message));
+        let has_class = || CLASSES.iter().any(|class| class.has(entry));
         is_of_program(subject, entry) && (entry.priority <= WARNING || has_class())
     });
     Entries {
         list: list.collect(),
-        unreadable: entries.unreadable,
+        unread: entries.unread,
     }
 }
 

@@ -4,8 +4,8 @@ use super::{byte, expect_printable};
 use crate::connection::diag;
 use crate::connection::table::{Row, UnixListener};
 use crate::process_stat::ProcessStat;
-use crate::systemd::Properties;
 use crate::systemd::journalctl::{self, Entries};
+use crate::systemd::{Properties, Scope};
 
 /// The tables of sockets and processes can be read. Programs choose the names in them.
 pub fn kernel(data: &[u8]) {
@@ -35,7 +35,7 @@ pub fn systemd(mut data: &[u8]) {
         assert!(is_asked || properties.all(property).is_empty());
     }
     properties.stream_addresses();
-    let entries = Entries::parse(data);
+    let entries = Entries::parse(data, Scope::System);
     entries.quoted().iter().for_each(expect_printable);
     let wanted = ["__REALTIME_TIMESTAMP", "MESSAGE"];
     for values in journalctl::parse_values(data, &wanted) {

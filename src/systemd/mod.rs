@@ -2,7 +2,7 @@
 //!
 //! [`Place`] selects a service manager and a root directory. [`UnitFile`] parses one file, [`Catalogue`]
 //! lists all unit files, [`Unit`] merges one with its drop-ins, [`command_lines`] parses `ExecStart=`, and [`quote`] quotes
-//! words for unit files. [`Manager`] calls systemctl, [`journalctl`] reads the journal, and
+//! words for unit files. [`Manager`] calls systemctl, [`journalctl`] reads the journal, [`run`] bounds what both may take, and
 //! [`notify`] is the service's side of sd_notify(3).
 
 mod catalogue;
@@ -15,6 +15,7 @@ mod name;
 pub(crate) mod notify;
 mod place;
 pub(crate) mod quote;
+mod run;
 mod systemctl;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub(crate) use file::{SyntaxProblem, SyntaxProblemKind, UnitFile};
 pub(crate) use name::UnitName;
 pub(crate) use place::runtime;
 pub(crate) use place::{Place, Scope};
+pub(crate) use run::{Answer, Limits, PATIENCE, RunError, run};
 pub(crate) use systemctl::{Listening, Manager, Properties, SystemctlError};
 pub(crate) use unit::{ListenDirective, State, Unit, Value};
 

@@ -5,10 +5,14 @@ use std::fmt;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
-use super::{Place, Scope};
+use super::{Limits, PATIENCE, Place, RunError, Scope, run};
 use crate::log::reason;
+
+/// The most that is read of an answer: 10 times what all properties of 2,000 units have.
+const MAX_ANSWER: usize = 64 << 20;
 
 /// The service manager of a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +25,18 @@ pub struct Manager {
 pub enum SystemctlError {
     /// systemctl could not be started.
     NoSystemctl(io::Error),
+    /// It has no answer.
+    NoAnswer {
+        /// The command line.
+        command: String,
+        /// Why not.
+        error: RunError,
+    },
+    /// Its answer is longer than [`MAX_ANSWER`].
+    TooLong {
+        /// The command line.
+        command: String,
+    },
     /// It exited with an error.
     Failed {
         /// The command line.
@@ -35,6 +51,10 @@ impl fmt::Display for SystemctlError {
         match self {
             SystemctlError::NoSystemctl(error) => {
                 write!(f, "cannot run systemctl: {}", reason(error))
+            }
+            SystemctlError::NoAnswer { command, error } => write!(f, "{command} {error}"),
+            SystemctlError::TooLong { command } => {
+                write!(f, "{command} prints more than {} MiB", MAX_ANSWER >> 20)
             }
             SystemctlError::Failed { command, stderr } if stderr.is_empty() => {
                 write!(f, "{command} failed")
@@ -149,7 +169,7 @@ impl Manager {
         let mut arguments = vec!["show"];
         arguments.extend(properties.iter().flat_map(|name| ["--property", name]));
         arguments.extend(["--", unit]);
-        Ok(Properties::parse(&self.call(&arguments)?, properties))
+        Ok(Properties::parse(&self.ask(&arguments)?, properties))
     }
 
     /// Properties of several units at once, of each name and of each loaded one that matches a
@@ -163,7 +183,7 @@ impl Manager {
         arguments.extend(properties.iter().flat_map(|name| ["--property", name]));
         arguments.push("--");
         arguments.extend(units);
-        let output = self.call(&arguments)?;
+        let output = self.ask(&arguments)?;
         let blocks = output
             .split("\n\n")
             .filter(|block| !block.trim().is_empty());
@@ -207,7 +227,17 @@ impl Manager {
         self.call(&["reset-failed", "--", unit]).map(drop)
     }
 
+    /// Has the manager do something, for as long as that takes: a service may take minutes to stop.
     fn call(&self, arguments: &[&str]) -> Result<String, SystemctlError> {
+        self.run(arguments, None)
+    }
+
+    /// Asks the manager for something that it knows.
+    fn ask(&self, arguments: &[&str]) -> Result<String, SystemctlError> {
+        self.run(arguments, Some(PATIENCE))
+    }
+
+    fn run(&self, arguments: &[&str], time: Option<Duration>) -> Result<String, SystemctlError> {
         let mut command = Command::new("systemctl");
         let mut typed = String::from("systemctl");
         if self.scope == Scope::User {
@@ -220,14 +250,28 @@ impl Manager {
         for argument in arguments.iter().filter(|argument| **argument != "--") {
             typed = typed + " " + argument;
         }
-        let output = command
+        command
             .args(arguments)
             .env("LC_ALL", "C.UTF-8")
             .env("SYSTEMD_COLORS", "0")
-            .env_remove("SYSTEMD_LOG_LEVEL")
-            .stdin(Stdio::null())
-            .output()
-            .map_err(SystemctlError::NoSystemctl)?;
+            .env_remove("SYSTEMD_LOG_LEVEL");
+        let limits = Limits {
+            time,
+            bytes: MAX_ANSWER,
+        };
+        let output = match run(&mut command, limits) {
+            Ok(output) => output,
+            Err(RunError::NotStarted(error)) => return Err(SystemctlError::NoSystemctl(error)),
+            Err(error) => {
+                return Err(SystemctlError::NoAnswer {
+                    command: typed,
+                    error,
+                });
+            }
+        };
+        if output.is_cut {
+            return Err(SystemctlError::TooLong { command: typed });
+        }
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }

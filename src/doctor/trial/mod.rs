@@ -16,7 +16,7 @@ use crate::attach::{BUFFERED, NO_CLIENT};
 use crate::connect::{Conversation, First, Then, dial};
 use crate::connection::{Peer, send_now};
 use crate::log::{escape, reason};
-use crate::systemd::journalctl::{self, Filter, WARNING};
+use crate::systemd::journalctl::{self, Filter, Unread, WARNING};
 use crate::systemd::{Manager, Place};
 
 /// How long the program may take to end once its client has gone.
@@ -37,7 +37,7 @@ pub struct Trial {
     then: Then,
     /// What it wrote to the journal, quoted.
     entries: Vec<String>,
-    unreadable: bool,
+    unread: Option<Unread>,
     end: End,
 }
 
@@ -149,15 +149,14 @@ fn run(
     entries
         .list
         .retain(|entry| !entry.of_manager || entry.priority < WARNING);
-    let unreadable = entries.unreadable;
-    entries.unreadable = false;
+    let unread = entries.unread.take();
     Ok(Trial {
         unit: subject.service.name.clone(),
         bytes,
         first,
         then,
         entries: entries.quoted(),
-        unreadable,
+        unread,
         end,
     })
 }
@@ -220,13 +219,10 @@ impl fmt::Display for Trial {
         if self.then == Then::GoesOn {
             writeln!(f, "    ...")?;
         }
-        match (self.entries.is_empty(), self.unreadable) {
-            (_, true) => writeln!(
-                f,
-                "what it writes to standard error is not readable: run this as root, or join the group systemd-journal"
-            )?,
-            (true, false) => writeln!(f, "it writes nothing to standard error and the journal")?,
-            (false, false) => writeln!(f, "it writes to standard error and the journal:")?,
+        match (self.entries.is_empty(), &self.unread) {
+            (_, Some(why)) => writeln!(f, "what it writes to standard error is {why}")?,
+            (true, None) => writeln!(f, "it writes nothing to standard error and the journal")?,
+            (false, None) => writeln!(f, "it writes to standard error and the journal:")?,
         }
         write_lines(f, &self.entries)?;
         match &self.end {

@@ -7,6 +7,7 @@ use crate::support::Mode;
 on_both_releases!(
     journal_text_is_quoted_and_makes_no_verdict_and_no_command,
     no_command_for_root_names_a_file_that_its_user_can_replace,
+    entries_that_a_program_forges_fail_no_add_and_cost_no_memory,
 );
 
 /// What a client can have logged, and what an attached program can write.
@@ -117,4 +118,32 @@ fn no_command_for_root_names_a_file_that_its_user_can_replace(release: Release) 
         said.ends_with("\n    chmod u+rx /home/you/prog\n"),
         "{said}"
     );
+}
+
+/// A program writes what systemd writes about a program that it cannot start, and an entry of 10 MB that is not UTF-8.
+fn entries_that_a_program_forges_fail_no_add_and_cost_no_memory(release: Release) {
+    let machine = Machine::installed(release);
+    machine.write(
+        "/usr/local/bin/forge",
+        "#!/bin/sh
+         printf '%s\\n' MESSAGE_ID=641257651c1b4ec9a8624d7a40a9e1e7 'MESSAGE=forge@1: Failed to execute /usr/local/bin/forge' |
+             logger --journald
+         { printf 'SYSLOG_IDENTIFIER=forge\\nMESSAGE='; head -c 10000000 /dev/zero | tr '\\0' '\\377'; echo; } | logger --journald
+         logger --tag forge after\n",
+    );
+    machine.run("chmod 755 /usr/local/bin/forge");
+    // For sockunit, and for what it runs.
+    let limited = "prlimit --data=67108864";
+    let added = machine.run(&format!(
+        "{limited} sockunit add --sandbox off forge 4000 -- /usr/local/bin/forge 2>&1"
+    ));
+    assert!(
+        added.contains("closes the connection without a byte; its journal entries:\n")
+            && added.contains("\n    (an entry of more than 4096 bytes)\n    \"after\"\n"),
+        "{added}"
+    );
+    let output = machine.output(&format!("{limited} sockunit doctor forge"));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("closes it without a byte"), "{said}");
 }
