@@ -1,11 +1,17 @@
 //! Signals that would end the process between two changes that belong together.
 
 use std::fs;
+use std::io;
 use std::os::fd::AsFd;
+use std::panic::resume_unwind;
+use std::thread;
 
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::pipe2;
 
 /// Blocks SIGINT, SIGTERM and SIGHUP. Once it is dropped, one that came meanwhile ends the process.
 #[derive(Debug)]
@@ -25,7 +31,8 @@ impl Interrupts {
         let signals = signals.into_iter();
         let signals = signals.filter(|signal| ignored & (1 << (*signal as u32 - 1)) == 0);
         let blocked: SigSet = signals.collect();
-        let pending = SignalFd::with_flags(&blocked, SfdFlags::SFD_CLOEXEC)?;
+        let pending =
+            SignalFd::with_flags(&blocked, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         blocked.thread_block()?;
         Ok(Interrupts { blocked, pending })
     }
@@ -34,6 +41,41 @@ impl Interrupts {
     pub(crate) fn has_come(&self) -> bool {
         let mut files = [PollFd::new(self.pending.as_fd(), PollFlags::POLLIN)];
         poll(&mut files, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Takes those that have come, which then do not end the process.
+    pub(crate) fn take(&self) {
+        while let Ok(Some(_)) = self.pending.read_signal() {}
+    }
+
+    /// Does something that may take long. `None` if one has come before it was done: it goes on in a thread of its
+    /// own, as long as this process lives.
+    ///
+    /// # Errors
+    ///
+    /// There is no free file descriptor, or no thread can be started.
+    pub(crate) fn unless_one_comes<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<Option<T>> {
+        let (done, end) = pipe2(OFlag::O_CLOEXEC)?;
+        let worker = thread::Builder::new().spawn(move || {
+            // It is closed even if the work panics.
+            let _end = end;
+            work()
+        })?;
+        let mut files = [
+            PollFd::new(self.pending.as_fd(), PollFlags::POLLIN),
+            PollFd::new(done.as_fd(), PollFlags::POLLIN),
+        ];
+        // The signals are blocked, so that none of them interrupts it.
+        while let Err(Errno::EINTR) = poll(&mut files, PollTimeout::NONE) {}
+        match files[1].any() {
+            Some(true) => Ok(Some(
+                worker.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            )),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -65,7 +107,21 @@ mod tests {
         assert!(interrupts.has_come());
         assert!(interrupts.has_come());
         // Else it would end the tests.
-        interrupts.pending.read_signal().unwrap();
+        interrupts.take();
         assert!(!interrupts.has_come());
+    }
+
+    #[test]
+    fn work_ends_or_is_left_behind_when_a_signal_comes() {
+        let interrupts = Interrupts::block().unwrap();
+        assert_eq!(interrupts.unless_one_comes(|| 1).unwrap(), Some(1));
+        let (release, wait) = std::sync::mpsc::channel::<()>();
+        raise(Signal::SIGTERM).unwrap();
+        assert_eq!(
+            interrupts.unless_one_comes(move || wait.recv()).unwrap(),
+            None
+        );
+        interrupts.take();
+        drop(release);
     }
 }

@@ -31,8 +31,8 @@ pub fn hint(command: &clap::Command, arguments: &[OsString], error: &clap::Error
     let hint = Hint::new("put -- before the program");
     let meant = ShellCommand::new(&["sockunit"]).typed(&words[1..]);
     Some(match meant.line() {
-        Some(_) => hint.command(meant),
-        None => hint,
+        Ok(_) => hint.command(meant),
+        Err(_) => hint,
     })
 }
 

@@ -2,14 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+use super::failure::{Failure, Left};
 use super::listen::endpoints;
+use super::mark::UNFINISHED;
 use super::probe::{self, Answer};
 use super::remove::Attached;
 use super::render::{self, Found, RenderedUnit, dynamic_user};
 use super::store::{Content, Store};
-use super::{Attachment, Error, SERVE, Variable, free, remove, replace, rules};
+use super::{
+    Attachment, Error, Kind, SERVE, Variable, free, remove, replace, rules, socket_path, stop,
+};
 use crate::executable::{self, NotExecutable, RunAs, Visibility, group_id, user_exists};
 use crate::hint::{Hint, ShellCommand};
+use crate::interrupts::Interrupts;
 use crate::log::Plain;
 use crate::root;
 use crate::services::{self, Entry, Run};
@@ -41,6 +46,17 @@ pub struct Added {
     pub change: Change,
     /// The service's answer to the first connection; `None` if no service manager runs.
     pub answer: Option<Answer>,
+    /// What an unchanged service does not do.
+    pub pending: Pending,
+}
+
+/// What the administrator may have left for later.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// The socket is not active.
+    pub is_inactive: bool,
+    /// A unit file or a drop-in has changed since systemd read it.
+    pub is_unread: bool,
 }
 
 /// What `add` has changed.
@@ -52,6 +68,8 @@ pub enum Change {
     Unchanged,
     /// The service was attached with other options.
     Replaced,
+    /// An earlier run was killed when it had written the files.
+    Finished,
 }
 
 /// Checks everything that can be checked before something is changed.
@@ -96,6 +114,7 @@ pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
     let line = free::check(place, attachment, attached.as_ref())?;
     let line = line.filter(|_| attachment.services_entry);
     check_directory(place, attachment)?;
+    socket_path::check(place, attachment)?;
     let found = Found {
         bind: bind.as_deref(),
         services_line: line.is_some(),
@@ -289,57 +308,204 @@ fn run_as(place: &Place, attachment: &Attachment) -> Result<RunAs, Error> {
 ///
 /// # Errors
 ///
-/// See [`Error`]; what was done before the error is undone.
-pub fn add(place: &Place, attachment: &Attachment, replace: bool) -> Result<Added, Error> {
+/// See [`Error`]; what was done before the error is undone. A signal is such an error too, if it comes before all is
+/// done.
+pub fn add(
+    place: &Place,
+    attachment: &Attachment,
+    replace: bool,
+    interrupts: &Interrupts,
+) -> Result<Added, Failure> {
     let store = Store::open(place)?;
     let manager = Manager::of(place);
     if manager.is_none() && place.live() && place.scope == Scope::User {
-        return Err(Error::NoUserManager);
+        return Err(Error::NoUserManager.into());
     }
     remove::recover(place, &store, &attachment.name)?;
     let plan = plan(place, attachment)?;
+    let change = Changing {
+        place,
+        store: &store,
+        manager,
+        attachment,
+        interrupts,
+    };
     let Some(attached) = &plan.attached else {
-        let done = write(place, &store, &plan).and_then(|()| match &manager {
-            Some(manager) => start(place, manager, attachment).map(Some),
-            None => Ok(None),
-        });
-        return match done {
-            Ok(answer) => Ok(Added {
-                plan,
-                change: Change::New,
-                answer,
-            }),
-            Err(error) => {
-                // The first error is the one to report; undoing often fails for the same reason.
-                let _ = remove::dismantle(place, &store, &attachment.name);
-                Err(error)
-            }
-        };
+        let answer = change.attach(&plan)?;
+        return Ok(Added::new(plan, Change::New, answer));
     };
     let difference = replace::difference(&store, &plan, attached, &attachment.name);
     if difference.is_empty() {
-        return Ok(Added {
-            plan,
-            change: Change::Unchanged,
-            answer: None,
+        return Ok(match (manager, change.is_unfinished()) {
+            (Some(manager), true) => {
+                let answer = change.finish(manager, attached)?;
+                Added::new(plan, Change::Finished, Some(answer))
+            }
+            (Some(manager), false) => {
+                let pending = Pending::of(&manager, attachment)?;
+                Added {
+                    pending,
+                    ..Added::new(plan, Change::Unchanged, None)
+                }
+            }
+            (None, _) => Added::new(plan, Change::Unchanged, None),
         });
     }
     if !replace {
-        return Err(Error::Differs(difference));
+        return Err(Error::Differs(difference).into());
     }
     if !attached.changed.is_empty() {
-        return Err(Error::changed(
-            place,
-            &attachment.name,
-            attached.changed.clone(),
-        ));
+        return Err(Error::changed(place, &attachment.name, attached.changed.clone()).into());
     }
-    let answer = replace::replace(place, &store, manager.as_ref(), &plan, attached, attachment)?;
-    Ok(Added {
-        plan,
-        change: Change::Replaced,
-        answer,
-    })
+    let answer = replace::replace(&change, &plan, attached)?;
+    Ok(Added::new(plan, Change::Replaced, answer))
+}
+
+impl Added {
+    fn new(plan: Plan, change: Change, answer: Option<Answer>) -> Added {
+        Added {
+            plan,
+            change,
+            answer,
+            pending: Pending::default(),
+        }
+    }
+}
+
+impl Pending {
+    fn of(manager: &Manager, attachment: &Attachment) -> Result<Pending, Error> {
+        let name = &attachment.name;
+        let properties = ["ActiveState", "NeedDaemonReload"];
+        let socket = manager.show(&format!("{name}.socket"), &properties)?;
+        let mut is_unread = socket.get("NeedDaemonReload") == "yes";
+        if attachment.kind == Kind::Shared {
+            let service = manager.show(&attachment.kind.service(name), &properties)?;
+            is_unread |= service.get("NeedDaemonReload") == "yes";
+        }
+        Ok(Pending {
+            is_inactive: matches!(socket.get("ActiveState"), "inactive" | "failed"),
+            is_unread,
+        })
+    }
+}
+
+/// A change of a service that `add` makes.
+pub(super) struct Changing<'a> {
+    pub(super) place: &'a Place,
+    pub(super) store: &'a Store,
+    pub(super) manager: Option<Manager>,
+    pub(super) attachment: &'a Attachment,
+    pub(super) interrupts: &'a Interrupts,
+}
+
+impl Changing<'_> {
+    fn attach(&self, plan: &Plan) -> Result<Option<Answer>, Failure> {
+        let done = self.begin().and_then(|()| {
+            write(self.place, self.store, plan)?;
+            self.manager.map(|manager| self.start(manager)).transpose()
+        });
+        self.end(done, "nothing was attached", || {
+            remove::undo(self.place, self.store, &self.attachment.name)
+        })
+    }
+
+    fn start(&self, manager: Manager) -> Result<Answer, Error> {
+        stop::check(self.interrupts)?;
+        manager.daemon_reload()?;
+        let socket = format!("{}.socket", self.attachment.name);
+        let since = journalctl::now();
+        let unit = socket.clone();
+        if let Err(error) = self.patiently(move || manager.start(&unit))? {
+            let entries = journalctl::last(self.place, Filter::Unit(&socket), Some(&since));
+            return Err(match entries.messages().last() {
+                Some(line) => Error::NoAnswer(format!("{socket} does not start: {}", Plain(line))),
+                None => error.into(),
+            });
+        }
+        self.probe(since)
+    }
+
+    /// Has systemd use the files, which a killed run has written. Which of its steps were done is not known.
+    fn finish(&self, manager: Manager, attached: &Attached) -> Result<Answer, Failure> {
+        let own = attached.names();
+        let name = &self.attachment.name;
+        let done = stop::check(self.interrupts).and_then(|()| {
+            stop::stop(self.place, &manager, name, &own, Some(self.interrupts))?;
+            self.start(manager)
+        });
+        match done {
+            Ok(answer) => {
+                self.set_unfinished(false);
+                Ok(answer)
+            }
+            // It is still not finished.
+            Err(error) => {
+                let error = self.cause(error);
+                self.interrupts.take();
+                Err(Failure {
+                    kept: "run the same command again to finish it",
+                    ..error.into()
+                })
+            }
+        }
+    }
+
+    /// The error to report: systemctl fails because of a signal that it gets too.
+    fn cause(&self, error: Error) -> Error {
+        match self.interrupts.has_come() {
+            true => Error::Interrupted,
+            false => error,
+        }
+    }
+
+    pub(super) fn probe(&self, since: String) -> Result<Answer, Error> {
+        let (place, attachment) = (self.place.clone(), self.attachment.clone());
+        self.patiently(move || probe::connect_once(&place, &attachment, &since))?
+    }
+
+    pub(super) fn patiently<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        stop::patiently(self.interrupts, work)
+    }
+
+    pub(super) fn begin(&self) -> Result<(), Error> {
+        stop::check(self.interrupts)?;
+        self.set_unfinished(true);
+        Ok(())
+    }
+
+    /// Undoes the change if it has failed.
+    pub(super) fn end<T>(
+        &self,
+        done: Result<T, Error>,
+        kept: &'static str,
+        undo: impl FnOnce() -> Vec<Left>,
+    ) -> Result<T, Failure> {
+        let done = done.map_err(|error| Failure {
+            error: self.cause(error),
+            kept,
+            left: undo(),
+        });
+        self.set_unfinished(false);
+        if done.is_err() {
+            // The error says that it came.
+            self.interrupts.take();
+        }
+        done
+    }
+
+    pub(super) fn is_unfinished(&self) -> bool {
+        UNFINISHED.is_set(self.place, &self.attachment.name)
+    }
+
+    fn set_unfinished(&self, unfinished: bool) {
+        if self.manager.is_some() {
+            // Without the mark, a killed run is not noticed.
+            let _ = UNFINISHED.set(self.place, &self.attachment.name, unfinished);
+        }
+    }
 }
 
 /// Writes the service unit first, because it records what `remove` has to remove, and the socket unit
@@ -354,18 +520,4 @@ pub(super) fn write(place: &Place, store: &Store, plan: &Plan) -> Result<(), Err
         store.put(path, Content::Link(target))?;
     }
     store.put(&socket.name, Content::Text(&socket.text))
-}
-
-fn start(place: &Place, manager: &Manager, attachment: &Attachment) -> Result<Answer, Error> {
-    manager.daemon_reload()?;
-    let socket = format!("{}.socket", attachment.name);
-    let since = journalctl::now();
-    if let Err(error) = manager.start(&socket) {
-        let entries = journalctl::last(place, Filter::Unit(&socket), Some(&since));
-        return Err(match entries.messages().last() {
-            Some(line) => Error::NoAnswer(format!("{socket} does not start: {}", Plain(line))),
-            None => error.into(),
-        });
-    }
-    probe::connect_once(place, attachment, &since)
 }

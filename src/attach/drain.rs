@@ -1,19 +1,11 @@
 //! Services that get no new connections from a load balancer, and what an agent check tells it.
 
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, unlinkat};
-
-use super::store::own_directory;
+use super::mark::DRAINING;
 use super::{Error, Kind};
-use crate::root::open_directory;
 use crate::services::ServiceName;
-use crate::systemd::{self, Manager, Place, Scope, State, Unit};
+use crate::systemd::{Manager, Place, State, Unit};
 
 /// What the agent of a service tells the load balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,29 +35,7 @@ impl fmt::Display for Health {
 ///
 /// The mark cannot be made or removed, or root would do so below a directory of another user.
 pub fn set_draining(place: &Place, name: &ServiceName, draining: bool) -> Result<bool, Error> {
-    let path = directory(place);
-    own_directory(place, &path)?;
-    set_mark(place, &path, &name.to_string(), draining).map_err(|error| Error::Io(path, error))
-}
-
-fn set_mark(place: &Place, path: &Path, name: &str, draining: bool) -> io::Result<bool> {
-    let directory = match open_directory(&place.root, path, draining) {
-        Err(error) if !draining && error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        directory => directory?,
-    };
-    let changed = match draining {
-        true => {
-            let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-            openat(&directory, name, flags, Mode::from_bits_truncate(0o644)).map(drop)
-        }
-        false => unlinkat(&directory, name, UnlinkatFlags::NoRemoveDir),
-    };
-    match changed {
-        Ok(()) => Ok(true),
-        Err(Errno::EEXIST) if draining => Ok(false),
-        Err(Errno::ENOENT) if !draining => Ok(false),
-        Err(errno) => Err(errno.into()),
-    }
+    DRAINING.set(place, name, draining)
 }
 
 /// Whether a service can be drained: its socket unit has a file, or is loaded.
@@ -80,15 +50,6 @@ pub fn has_socket(place: &Place, name: &ServiceName) -> Result<bool, Error> {
     }
     let shown = Manager::of(place).map(|manager| manager.show(&unit, &["LoadState"]));
     Ok(matches!(shown, Some(Ok(shown)) if shown.get("LoadState") == "loaded"))
-}
-
-/// Where the marks are.
-fn directory(place: &Place) -> PathBuf {
-    match place.scope {
-        Scope::System => PathBuf::from("/run"),
-        Scope::User => systemd::runtime(),
-    }
-    .join("sockunit/draining")
 }
 
 const SOCKET_PROPERTIES: [&str; 5] = [
@@ -135,8 +96,7 @@ pub fn health(place: &Place, manager: &Manager, name: &ServiceName) -> Result<He
             }
         }
     }
-    let mark = directory(place).join(name.to_string());
-    Ok(match place.path(mark).exists() {
+    Ok(match DRAINING.is_set(place, name) {
         true => Health::Draining,
         false => Health::Ready,
     })

@@ -51,6 +51,8 @@ pub enum Error {
     Systemctl(SystemctlError),
     /// The socket does not start, or the program does not answer.
     NoAnswer(String),
+    /// A signal came before it was done.
+    Interrupted,
 }
 
 impl Error {
@@ -68,7 +70,7 @@ impl Error {
             remove = remove.literals(&["--user"]);
         }
         if !place.live() {
-            remove = remove.option("--root", &place.root);
+            remove = remove.path_option("--root", place.own_path(&place.root));
         }
         let hint = Hint::new(format!(
             "move your changes to a drop-in (systemctl edit {name}.socket); then remove the service, and add it again"
@@ -124,9 +126,11 @@ impl Error {
             }
             Error::Units(error) => error.hint()?.into(),
             Error::Services(error) => error.hint()?,
-            Error::NoSystemManager | Error::Io(..) | Error::Systemctl(_) | Error::NoAnswer(_) => {
-                return None;
-            }
+            Error::NoSystemManager
+            | Error::Io(..)
+            | Error::Systemctl(_)
+            | Error::NoAnswer(_)
+            | Error::Interrupted => return None,
         })
     }
 }
@@ -175,6 +179,7 @@ impl fmt::Display for Error {
             Error::Units(error) => error.fmt(f),
             Error::Services(error) => error.fmt(f),
             Error::Systemctl(error) => error.fmt(f),
+            Error::Interrupted => f.write_str("interrupted"),
         }
     }
 }

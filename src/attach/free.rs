@@ -4,7 +4,7 @@ use std::fs;
 
 use super::listen::endpoints;
 use super::remove::Attached;
-use super::{Attachment, Error, Kind};
+use super::{Attachment, Error};
 use crate::conflicts::{self, Finding, FindingKind, Requested};
 use crate::services::Entry;
 use crate::systemd::{Place, Scope};
@@ -42,10 +42,10 @@ pub fn check(
     }
     findings.retain(|finding| {
         let own = match &finding.kind {
-            FindingKind::Unit(unit) => attached.is_some() && is_own(&entry, &unit.unit),
+            FindingKind::Unit(unit) => is_own(attached, &unit.unit),
             FindingKind::Listener {
                 unit: Some(unit), ..
-            } => attached.is_some() && is_own(&entry, unit),
+            } => is_own(attached, unit),
             _ => false,
         };
         finding.is_conflict() && !own
@@ -74,10 +74,7 @@ fn is_registered(findings: &[Finding], entry: &Entry, attached: Option<&Attached
     })
 }
 
-/// Whether a unit is one of the service's.
-fn is_own(entry: &Entry, unit: &str) -> bool {
-    let name = &entry.name;
-    [Kind::PerConnection, Kind::Shared]
-        .iter()
-        .any(|kind| kind.units(name).iter().any(|own| own == unit))
+/// Whether a unit is one of the service's. A unit of the other kind of service can be another one's.
+fn is_own(attached: Option<&Attached>, unit: &str) -> bool {
+    attached.is_some_and(|attached| attached.files.iter().any(|(own, _)| own == unit))
 }

@@ -6,10 +6,12 @@
 mod add;
 mod drain;
 mod error;
+mod failure;
 mod free;
 mod list;
 mod listen;
 mod lookup;
+mod mark;
 mod probe;
 mod remove;
 mod render;
@@ -17,7 +19,9 @@ mod replace;
 mod rules;
 mod sandbox;
 pub(crate) mod signature;
+mod socket_path;
 mod status;
+mod stop;
 mod store;
 
 use std::fmt;
@@ -40,6 +44,7 @@ pub use render::{RECORD, RenderedUnit, confinement, render_imported, serve_comma
 pub use sandbox::Level;
 pub use signature::{Maker, sign};
 pub use status::{Connection, Penalised, Remote, Status, Totals, penalties, status};
+pub(crate) use stop::stop_shared;
 pub use store::{Content, Store};
 
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};

@@ -4,11 +4,15 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::failure::{Failure, Left};
+use super::mark::UNFINISHED;
 use super::render::RECORD;
 use super::signature::{Author, author, is_imported};
 use super::status::status;
+use super::stop::{self, stop};
 use super::store::{Store, read_unit};
 use super::{Error, Kind, unit_files};
+use crate::interrupts::Interrupts;
 use crate::root::read;
 use crate::services::{self, Entry, Outcome, Run, ServiceName};
 use crate::systemd::{Manager, Place, Scope, UnitFile};
@@ -31,14 +35,15 @@ pub struct Removed {
 ///
 /// # Errors
 ///
-/// See [`Error`]. If its files were changed or cannot be removed, nothing is removed, and the service runs
-/// on. That there is no such service is no error.
+/// See [`Error`]. If its files were changed or cannot be removed, or a signal comes before the service has stopped,
+/// nothing is removed, and the service runs on. That there is no such service is no error.
 pub fn remove(
     place: &Place,
     name: &ServiceName,
     force: bool,
+    interrupts: &Interrupts,
     stopping: impl FnOnce(Stopping),
-) -> Result<Removed, Error> {
+) -> Result<Removed, Failure> {
     let store = Store::open(place)?;
     let own = Own::find(place, name)?;
     if own.files.is_empty() {
@@ -53,8 +58,29 @@ pub fn remove(
     own.check_removal(place, &store, name)?;
     if let Some(manager) = Manager::of(place) {
         Stopping::of(place, &manager, name).map(stopping);
+        let socket = format!("{name}.socket");
+        let state = manager
+            .show(&socket, &["ActiveState"])
+            .map_err(Error::from)?;
+        let stopped = stop(place, &manager, name, &own.names(), Some(interrupts))
+            .and_then(|()| stop::check(interrupts));
+        if let Err(error) = stopped {
+            let mut left = Vec::new();
+            if state.get("ActiveState") == "active" {
+                // It is not waited for: a service that stops ends its connections first.
+                let started = manager.change("start", &socket, false);
+                left.extend(started.err().map(|error| Left::Stopped(error.into())));
+            }
+            // The error says that it came.
+            interrupts.take();
+            return Err(Failure {
+                error,
+                kept: "it stays attached",
+                left,
+            });
+        }
     }
-    dismantle(place, &store, name)
+    Ok(own.take(place, &store, name)?)
 }
 
 /// Checks that [`dismantle`] could remove a service, and would remove nothing that was changed since it was written.
@@ -113,6 +139,13 @@ pub struct Attached {
     pub changed: Vec<PathBuf>,
     /// The entry in /etc/services that `add` wrote with them.
     pub line: Option<Entry>,
+}
+
+impl Attached {
+    /// The names of its unit files.
+    pub fn names(&self) -> Vec<String> {
+        self.files.iter().map(|(name, _)| name.clone()).collect()
+    }
 }
 
 /// The service of this name, if `add` has attached one.
@@ -229,6 +262,54 @@ impl Own {
         }
     }
 
+    fn names(&self) -> Vec<String> {
+        self.files.iter().map(|file| file.name.clone()).collect()
+    }
+
+    /// Removes the files, and the entry in /etc/services.
+    fn take(self, place: &Place, store: &Store, name: &ServiceName) -> Result<Removed, Error> {
+        let mut removed = Removed::default();
+        let link = link(&name.to_string());
+        if has_link(store, name) && store.take(&link)? {
+            removed.files.push(store.folder().join(&link));
+        }
+        let mut line = self.line();
+        for file in &self.files {
+            // The entry goes before the file that records it.
+            if !file.name.ends_with(".socket") {
+                if let Some(entry) = &line {
+                    // On a full file system it succeeds once the units are gone.
+                    if let Ok(done) = remove_line(place, entry, Run::Real) {
+                        removed.line = line.take().filter(|_| done);
+                    }
+                }
+            }
+            if store.take(&file.name)? {
+                removed.files.push(store.folder().join(&file.name));
+            }
+        }
+        // The units are removed all the same: half of them could not be removed later.
+        let failed = line.and_then(|entry| match remove_line(place, &entry, Run::Real) {
+            Ok(done) => {
+                removed.line = done.then_some(entry);
+                None
+            }
+            Err(error) => Some(error),
+        });
+        recover_temporary(store, name)?;
+        removed.kept = drop_ins(store.folder(), name);
+        if let Some(manager) = Manager::of(place) {
+            // If this fails, it stays for nobody.
+            let _ = UNFINISHED.set(place, name, false);
+            manager.daemon_reload()?;
+            forget(place, &manager, name, &self.names());
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(removed),
+        }
+    }
+
     /// Checks that all files can be removed, before the service is stopped.
     fn check_removal(&self, place: &Place, store: &Store, name: &ServiceName) -> Result<(), Error> {
         if has_link(store, name) {
@@ -295,78 +376,47 @@ fn has_link(store: &Store, name: &ServiceName) -> bool {
 /// Stops the service and removes all that `add` made under this name.
 pub fn dismantle(place: &Place, store: &Store, name: &ServiceName) -> Result<Removed, Error> {
     let own = Own::find(place, name)?;
-    let manager = Manager::of(place);
-    if let Some(manager) = &manager {
-        stop(place, manager, name)?;
+    if let Some(manager) = Manager::of(place) {
+        stop(place, &manager, name, &own.names(), None)?;
     }
-    let mut removed = Removed::default();
-    let link = link(&name.to_string());
-    if has_link(store, name) && store.take(&link)? {
-        removed.files.push(store.folder().join(&link));
-    }
-    let mut line = own.line();
-    for file in &own.files {
-        // The entry goes before the file that records it.
-        if !file.name.ends_with(".socket") {
-            if let Some(entry) = &line {
-                // On a full file system it succeeds once the units are gone.
-                if let Ok(done) = remove_line(place, entry, Run::Real) {
-                    removed.line = line.take().filter(|_| done);
-                }
-            }
-        }
-        if store.take(&file.name)? {
-            removed.files.push(store.folder().join(&file.name));
-        }
-    }
-    // The units are removed all the same: half of them could not be removed later.
-    let failed = line.and_then(|entry| match remove_line(place, &entry, Run::Real) {
-        Ok(done) => {
-            removed.line = done.then_some(entry);
-            None
-        }
-        Err(error) => Some(error),
-    });
-    recover_temporary(store, name)?;
-    removed.kept = drop_ins(store.folder(), name);
-    if let Some(manager) = &manager {
-        manager.daemon_reload()?;
-        forget(place, manager, name);
-    }
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(removed),
-    }
+    own.take(place, store, name)
 }
 
-/// Stops the socket first, so that no connection is accepted in between.
-pub fn stop(place: &Place, manager: &Manager, name: &ServiceName) -> Result<(), Error> {
-    let socket = format!("{name}.socket");
-    // systemctl cannot stop a unit that is not loaded.
-    let state = manager.show(&socket, &["ActiveState"])?;
-    if !matches!(state.get("ActiveState"), "inactive" | "") {
-        manager.stop(&socket)?;
-    }
-    let _ = manager.stop(&Kind::Shared.service(name));
-    let _ = manager.stop(&format!("{name}@*.service"));
-    let slice = match place.scope {
-        Scope::System => "system",
-        Scope::User => "app",
+/// Undoes what a failed `add` has done for a new service. Its files are removed even if systemctl fails: another run
+/// would take them for those of an attached service, and the next boot would start it.
+pub fn undo(place: &Place, store: &Store, name: &ServiceName) -> Vec<Left> {
+    let own = match Own::find(place, name) {
+        Ok(own) => own,
+        Err(error) => return vec![Left::Files(error)],
     };
-    let escaped = name.to_string().replace('-', "\\x2d");
-    let _ = manager.stop(&format!("{slice}-{escaped}.slice"));
-    Ok(())
+    let mut left = Vec::new();
+    if let Some(manager) = Manager::of(place) {
+        if let Err(error) = stop(place, &manager, name, &own.names(), None) {
+            left.push(Left::Running(error));
+        }
+    }
+    match own.take(place, store, name) {
+        Ok(_) => {}
+        // systemctl fails, which is said already, or keeps the names of units that do not run.
+        Err(Error::Systemctl(_)) => {}
+        Err(error) => left.push(Left::Files(error)),
+    }
+    left
 }
 
-/// Removes what systemd keeps about units that no longer exist.
-fn forget(place: &Place, manager: &Manager, name: &ServiceName) {
-    for unit in [
-        format!("{name}.socket"),
-        Kind::Shared.service(name),
-        format!("{name}@*.service"),
-    ] {
-        let _ = manager.reset_failed(&unit);
+/// Removes what systemd keeps about units that no longer exist. `own` are the files that there were.
+fn forget(place: &Place, manager: &Manager, name: &ServiceName, own: &[String]) {
+    let [socket, shared, template] = names(name);
+    for file in [&socket, &shared]
+        .into_iter()
+        .filter(|file| own.contains(file))
+    {
+        let _ = manager.reset_failed(file);
     }
+    if !own.contains(&template) {
+        return;
+    }
+    let _ = manager.reset_failed(&format!("{name}@*.service"));
     if place.scope == Scope::System {
         // sockunit-sweep does this only for templates that exist.
         let begin = format!("log-extra-fields:{name}@");

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::add::{Plan, write};
-use super::probe::{self, Answer};
+use super::add::{Changing, Plan, write};
+use super::failure::{Failure, Left};
+use super::probe::Answer;
 use super::remove::{self, Attached};
 use super::store::{Content, Store, read_unit};
-use super::{Attachment, Error, Kind};
+use super::{Error, Kind, stop};
 use crate::services::{self, Run, ServiceName};
 use crate::systemd::{Manager, Place, UnitFile, journalctl};
 
@@ -63,29 +64,34 @@ pub fn difference(
 ///
 /// # Errors
 ///
-/// See [`Error`]; the files of today are written again.
+/// See [`Error`]; the files of today are written again, and systemd uses them.
 pub fn replace(
-    place: &Place,
-    store: &Store,
-    manager: Option<&Manager>,
+    change: &Changing<'_>,
     plan: &Plan,
     attached: &Attached,
-    attachment: &Attachment,
-) -> Result<Option<Answer>, Error> {
-    let link = remove::link(&attachment.name.to_string());
-    let had_link = store.exists(&link);
-    // The first error is the one to report.
-    let restore = || restore(place, store, plan, attached, &link, had_link);
-    exchange(place, store, plan, attached).inspect_err(|_| restore())?;
-    let Some(manager) = manager else {
-        return Ok(None);
-    };
-    let answer = apply(place, manager, plan, attached, attachment).inspect_err(|_| {
-        restore();
-        let _ = manager.daemon_reload();
-        let _ = manager.restart(&format!("{}.socket", attachment.name));
-    })?;
-    Ok(Some(answer))
+) -> Result<Option<Answer>, Failure> {
+    let link = remove::link(&change.attachment.name.to_string());
+    let had_link = change.store.exists(&link);
+    // What runs may not be what the files say.
+    let unfinished = change.is_unfinished();
+    let mut applying = change
+        .manager
+        .map(|manager| Applying::new(change, manager, plan, attached, !unfinished))
+        .transpose()?;
+    let done = change.begin().and_then(|()| {
+        exchange(change.place, change.store, plan, attached)?;
+        applying.as_mut().map(Applying::apply).transpose()
+    });
+    change.end(done, "it goes on with its former options", || {
+        let mut left = Vec::new();
+        if let Err(error) = restore(change.place, change.store, plan, attached, &link, had_link) {
+            left.push(Left::Former(error));
+        }
+        if let Some(Err(error)) = applying.as_ref().map(Applying::undo) {
+            left.push(Left::Stopped(error));
+        }
+        left
+    })
 }
 
 fn exchange(place: &Place, store: &Store, plan: &Plan, attached: &Attached) -> Result<(), Error> {
@@ -105,7 +111,7 @@ fn exchange(place: &Place, store: &Store, plan: &Plan, attached: &Attached) -> R
     Ok(())
 }
 
-/// Writes the files of before, as far as it can.
+/// Writes the files of before, as far as it can. Returns the first error.
 fn restore(
     place: &Place,
     store: &Store,
@@ -113,57 +119,120 @@ fn restore(
     attached: &Attached,
     link: &str,
     had_link: bool,
-) {
+) -> Result<(), Error> {
+    let mut done = Vec::new();
     for unit in &plan.units {
         if !attached.files.iter().any(|(name, _)| *name == unit.name) {
-            let _ = store.take(&unit.name);
+            done.push(store.take(&unit.name).map(drop));
         }
     }
     for (name, text) in &attached.files {
         let current = read_unit(&place.root, store.folder(), name);
         if !current.is_ok_and(|current| current.as_deref() == Some(text.as_bytes())) {
-            let _ = store.put(name, Content::Text(text));
+            done.push(store.put(name, Content::Text(text)));
         }
     }
     if plan.link.is_some() && !had_link {
-        let _ = store.take(link);
+        done.push(store.take(link).map(drop));
     }
     if attached.line != plan.line {
-        if let Some(entry) = &plan.line {
-            let _ = services::remove(&place.root, entry, Run::Real);
-        }
-        if let Some(entry) = &attached.line {
-            let _ = services::add(&place.root, entry, Run::Real);
-        }
+        let new = plan.line.iter();
+        done.extend(
+            new.map(|entry| Ok(services::remove(&place.root, entry, Run::Real).map(drop)?)),
+        );
+        let old = attached.line.iter();
+        done.extend(old.map(|entry| Ok(services::add(&place.root, entry, Run::Real).map(drop)?)));
     }
+    done.into_iter().collect()
 }
 
-fn apply(
-    place: &Place,
-    manager: &Manager,
-    plan: &Plan,
-    attached: &Attached,
-    attachment: &Attachment,
-) -> Result<Answer, Error> {
-    let socket = format!("{}.socket", attachment.name);
-    let since = journalctl::now();
-    let [_, new] = &plan.units;
-    let old = attached.files.iter().find(|(name, _)| *name == socket);
-    let same = old.is_some_and(|(_, text)| listening(text) == listening(&new.text));
-    if !same {
-        // While the old service runs, systemd does not start the socket with the new one.
-        remove::stop(place, manager, &attachment.name)?;
+/// Has systemd use the new files.
+struct Applying<'a> {
+    change: &'a Changing<'a>,
+    manager: Manager,
+    own: Vec<String>,
+    socket: String,
+    /// Whether the socket goes on listening.
+    same: bool,
+    /// Whether the socket listened.
+    was_active: bool,
+    /// systemd may use the new files.
+    begun: bool,
+}
+
+impl<'a> Applying<'a> {
+    fn new(
+        change: &'a Changing<'_>,
+        manager: Manager,
+        plan: &Plan,
+        attached: &Attached,
+        known: bool,
+    ) -> Result<Applying<'a>, Error> {
+        let socket = format!("{}.socket", change.attachment.name);
+        let [_, new] = &plan.units;
+        let old = attached.files.iter().find(|(name, _)| *name == socket);
+        let same = old.is_some_and(|(_, text)| listening(text) == listening(&new.text));
+        let state = manager.show(&socket, &["ActiveState"])?;
+        Ok(Applying {
+            change,
+            manager,
+            own: attached.names(),
+            same: same && known,
+            was_active: state.get("ActiveState") == "active" || !known,
+            begun: false,
+            socket,
+        })
     }
-    manager.daemon_reload()?;
-    match (same, attachment.kind) {
-        (false, _) => manager.restart(&socket)?,
-        (true, Kind::Shared) => {
-            manager.start(&socket)?;
-            manager.try_restart(&attachment.kind.service(&attachment.name))?;
+
+    fn apply(&mut self) -> Result<Answer, Error> {
+        let Changing {
+            place,
+            attachment,
+            interrupts,
+            ..
+        } = *self.change;
+        let name = &attachment.name;
+        let since = journalctl::now();
+        stop::check(interrupts)?;
+        if !self.same {
+            // While the old service runs, systemd does not start the socket with the new one.
+            stop::stop(place, &self.manager, name, &self.own, Some(interrupts))?;
         }
-        (true, Kind::PerConnection) => manager.start(&socket)?,
+        self.begun = true;
+        self.manager.daemon_reload()?;
+        stop::check(interrupts)?;
+        let (manager, socket, same) = (self.manager, self.socket.clone(), self.same);
+        let service = attachment.kind.service(name);
+        let shared = attachment.kind == Kind::Shared;
+        self.change.patiently(move || match (same, shared) {
+            (false, _) => manager.restart(&socket),
+            (true, true) => manager
+                .start(&socket)
+                .and_then(|()| manager.try_restart(&service)),
+            (true, false) => manager.start(&socket),
+        })??;
+        self.change.probe(since)
     }
-    probe::connect_once(place, attachment, &since)
+
+    /// Has systemd use the former files, which are there again. After a signal, it is not waited for: a service that
+    /// stops ends its connections first.
+    fn undo(&self) -> Result<(), Error> {
+        self.manager.daemon_reload()?;
+        let call = |verb| {
+            let waits = !self.change.interrupts.has_come();
+            move |unit: &str| self.manager.change(verb, unit, waits)
+        };
+        match (self.was_active, self.same, self.begun) {
+            (false, ..) => call("stop")(&self.socket)?,
+            (true, false, true) => call("restart")(&self.socket)?,
+            (true, ..) => call("start")(&self.socket)?,
+        }
+        let attachment = self.change.attachment;
+        if self.same && self.begun && attachment.kind == Kind::Shared {
+            call("try-restart")(&attachment.kind.service(&attachment.name))?;
+        }
+        Ok(())
+    }
 }
 
 /// The directives of a socket unit that systemd applies only when it opens the socket.

@@ -104,7 +104,12 @@ impl UnitSearch<'_> {
             return;
         };
         for name in names {
-            let state = loaded.as_ref().map(|loaded| loaded.get(&name));
+            let state = loaded
+                .as_ref()
+                .map(|loaded| match name.ends_with("@.service") {
+                    true => self.running_instance(loaded),
+                    false => loaded.get(&name),
+                });
             match self.unit(&catalogue, &name, state) {
                 Ok(finding) => findings.extend(finding),
                 Err(error) => findings.push(unread(&error)),
@@ -132,6 +137,19 @@ impl UnitSearch<'_> {
             .into_iter()
             .map(|shown| (shown.get("Id").to_string(), shown))
             .collect())
+    }
+
+    /// An instance of the template that runs: a template is not loaded itself.
+    fn running_instance<'p>(
+        &self,
+        loaded: &'p BTreeMap<String, Properties>,
+    ) -> Option<&'p Properties> {
+        let prefix = format!("{}@", self.query.name);
+        let mut instances = loaded
+            .iter()
+            .filter(|(name, _)| name.starts_with(&prefix) && name.ends_with(".service"));
+        let runs = |shown: &Properties| shown.get("ActiveState") != "inactive";
+        instances.find_map(|(_, shown)| runs(shown).then_some(shown))
     }
 
     /// The finding of one unit. `loaded` is `None` without a service manager, and `Some(None)` if the

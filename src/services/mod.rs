@@ -18,6 +18,7 @@ pub(crate) use text::EntryConflict;
 
 use crate::hint::{Hint, ShellCommand};
 use crate::log::reason;
+use crate::root::OwnPath;
 
 /// The path of the database, below the root directory.
 pub(crate) const FILE: &str = "etc/services";
@@ -110,7 +111,7 @@ fn remove_hint(path: &Path, own: &Entry) -> Hint {
     let command = ShellCommand::new(&["sockunit", "services", "remove"]);
     let root = path.ancestors().nth(Path::new(FILE).components().count());
     let command = match root.filter(|root| *root != Path::new("/")) {
-        Some(root) => command.option("--root", root),
+        Some(root) => command.path_option("--root", OwnPath::real(root, Path::new("/"))),
         None => command,
     };
     let command = command.arg(own.name.to_string()).arg(own.port.to_string());

@@ -212,6 +212,15 @@ impl Manager {
         self.call(&["try-restart", "--", unit]).map(drop)
     }
 
+    /// Starts, stops or restarts a unit. If it is not to be waited for, systemd does so when it can.
+    pub(crate) fn change(&self, verb: &str, unit: &str, waits: bool) -> Result<(), SystemctlError> {
+        let arguments = match waits {
+            true => vec![verb, "--", unit],
+            false => vec![verb, "--no-block", "--", unit],
+        };
+        self.call(&arguments).map(drop)
+    }
+
     /// Has a unit read its configuration again, and does not wait for it.
     pub(crate) fn reload(&self, unit: &str) -> Result<(), SystemctlError> {
         self.call(&["reload", "--no-block", "--", unit]).map(drop)

@@ -12,6 +12,7 @@ use super::place::PlaceOptions;
 use super::{say, with_hint};
 use crate::attach::{self, Added, Attachment, Change, Kind, Level, ListenAddress, Plan, Variable};
 use crate::hint::ShellCommand;
+use crate::interrupts::Interrupts;
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits, at_least_one};
 use crate::services::ServiceName;
 use crate::systemd::{Place, Scope};
@@ -161,14 +162,21 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         let plan = attach::plan(&place, &attachment).map_err(not_attached(&attachment.name))?;
         return say(&planned(&place, &plan));
     }
-    let added = attach::add(&place, &attachment, options.replace).map_err(|error| {
-        if let attach::Error::Differs(lines) = &error {
+    // They last until it is said what was done.
+    let interrupts = Interrupts::block()?;
+    let added = attach::add(&place, &attachment, options.replace, &interrupts);
+    let added = added.map_err(|failure| {
+        if let attach::Error::Differs(lines) = &failure.error {
             let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
             if let Err(error) = say(&lines) {
                 return error;
             }
         }
-        not_attached(&attachment.name)(error)
+        let hint = failure.hint(&place, &attachment.name);
+        with_hint(
+            format!("cannot attach {}: {failure}", attachment.name),
+            hint,
+        )
     })?;
     say(&done(&place, &attachment, &added))
 }
@@ -210,11 +218,14 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
     let mut text = String::new();
     let Attachment { name, port, .. } = attachment;
     let folder = place.own_folder();
-    if added.change == Change::Unchanged {
-        return format!("unchanged: {name} is attached with these options already\n");
-    }
-    for unit in &added.plan.units {
-        let _ = writeln!(text, "{}: written", folder.join(&unit.name).display());
+    match added.change {
+        Change::Unchanged => return unchanged(place, name, added),
+        Change::Finished => text += "finished what an interrupted sockunit add had begun\n",
+        Change::New | Change::Replaced => {
+            for unit in &added.plan.units {
+                let _ = writeln!(text, "{}: written", folder.join(&unit.name).display());
+            }
+        }
     }
     let attached = added.plan.attached.as_ref();
     let before = attached.and_then(|attached| attached.line.as_ref());
@@ -223,10 +234,7 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
         let _ = writeln!(text, "{}: added {name} {port}/tcp", path.display());
     }
     let name = name.to_string();
-    let user: &[&str] = match place.scope {
-        Scope::System => &[],
-        Scope::User => &["--user"],
-    };
+    let user = of_manager(place);
     let systemctl = ShellCommand::new(&["systemctl"]).literals(user);
     let socket = format!("{name}.socket");
     let mut next: Vec<(&str, ShellCommand)> = Vec::new();
@@ -261,8 +269,41 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
         let linger = ShellCommand::new(&["loginctl", "enable-linger"]);
         next.push(("it starts when you log in; to start it at boot", linger));
     }
+    text + &commands(next)
+}
+
+/// What an unchanged service does not do.
+fn unchanged(place: &Place, name: &ServiceName, added: &Added) -> String {
+    let systemctl = ShellCommand::new(&["systemctl"]).literals(of_manager(place));
+    let mut next = Vec::new();
+    if added.pending.is_unread {
+        let reload = systemctl.clone().literals(&["daemon-reload"]);
+        next.push((
+            "its files have changed since systemd read them; to have it read them",
+            reload,
+        ));
+    }
+    if added.pending.is_inactive {
+        let start = systemctl.literals(&["start"]).arg(format!("{name}.socket"));
+        next.push(("its socket is not active; to start it", start));
+    }
+    format!("unchanged: {name} is attached with these options already\n") + &commands(next)
+}
+
+/// The option for the service manager.
+fn of_manager(place: &Place) -> &'static [&'static str] {
+    match place.scope {
+        Scope::System => &[],
+        Scope::User => &["--user"],
+    }
+}
+
+/// Commands, each on a line after what it does.
+fn commands(next: Vec<(&str, ShellCommand)>) -> String {
+    let mut text = String::new();
     for (what, command) in next {
         if let Ok(line) = command.line() {
+            // Writing to a String does not fail.
             let _ = writeln!(text, "{what}: {line}");
         }
     }

@@ -11,6 +11,7 @@ use crate::SHIPPED;
 use crate::attach::{self, Stopping};
 use crate::hint::{Hint, ShellCommand};
 use crate::import;
+use crate::interrupts::Interrupts;
 use crate::log::Count;
 use crate::services::ServiceName;
 use crate::superserver::switch::Entry;
@@ -30,12 +31,15 @@ pub struct Options {
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let place = options.place.place();
     let disabled = import::disabled(&place, &options.name);
-    let removed = attach::remove(&place, &options.name, options.force, |stopping| {
+    // They last until it is said what was done.
+    let interrupts = Interrupts::block()?;
+    let stopping = |stopping| {
         // If nobody can read it, the service is removed all the same.
         let _ = say(&waiting(&options.name, &stopping));
-    });
+    };
+    let removed = attach::remove(&place, &options.name, options.force, &interrupts, stopping);
     let removed = removed.map_err(|error| {
-        let hint = error.hint();
+        let hint = error.hint(&place, &options.name);
         with_hint(format!("cannot remove {}: {error}", options.name), hint)
     })?;
     let mut text = String::new();

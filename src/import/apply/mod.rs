@@ -262,7 +262,11 @@ impl Applier<'_> {
         }
         for socket in &active {
             manager.stop(socket)?;
-            let _ = manager.stop(&format!("{}.service", service_name(socket)));
+            if let Ok(name) = service_name(socket).parse() {
+                let units = step.services.iter().flat_map(|service| &service.units);
+                let own: Vec<String> = units.map(|unit| unit.name.clone()).collect();
+                let _ = attach::stop_shared(self.place, &manager, &name, &own);
+            }
         }
         if !changed.is_empty() {
             // Nothing else comes after it, because clients are refused until the socket of systemd listens.

@@ -455,6 +455,90 @@ fn every_port_and_path_has_to_be_free() {
 }
 
 #[test]
+fn a_socket_whose_directories_another_user_can_change_is_refused() {
+    let tree = Tree::new("socket-path");
+    for (directory, mode) in [
+        ("run/own", 0o755),
+        ("run/of-all", 0o777),
+        ("run/of-all/own", 0o755),
+        ("tmp", 0o1777),
+        ("tmp/own", 0o755),
+    ] {
+        fs::create_dir_all(tree.0.join(directory)).unwrap();
+        tree.mode(directory, mode);
+    }
+    tree.0.link("run/link", "of-all/own");
+    let add = |path: &str, options: &[&str]| {
+        let words = [
+            "--listen",
+            path,
+            "--dry-run",
+            "greeter",
+            "4000",
+            "--",
+            "/bin/sh",
+        ];
+        tree.run("add", &[options, &words].concat())
+    };
+    for (path, directory) in [
+        ("/run/of-all/x", "/run/of-all"),
+        ("/run/of-all/own/x", "/run/of-all"),
+        ("/run/of-all/missing/x", "/run/of-all"),
+        ("/run/link/x", "/run/of-all"),
+        ("/tmp/own/x", "/tmp"),
+        ("/tmp/missing/x", "/tmp"),
+    ] {
+        let done = add(path, &[]);
+        assert_eq!(
+            done.stderr,
+            format!(
+                "sockunit: cannot attach greeter: --listen {path}: another user can change the directory {directory}\n\
+                 hint: name a path that nobody else can change, such as /run/greeter.sock\n"
+            )
+        );
+        assert_eq!(done.status, Some(1));
+        assert_eq!(add(path, &["--user"]).status, Some(1));
+    }
+    // In a sticky directory, nobody else can replace the socket.
+    for path in [
+        "/run/greeter.sock",
+        "/run/own/x",
+        "/run/missing/x",
+        "/tmp/x",
+    ] {
+        for options in [&[][..], &["--user-name", "ann"], &["--user"]] {
+            let done = add(path, options);
+            assert_eq!((done.status, done.stderr.as_str()), (Some(0), ""), "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_unit_of_another_is_not_replaced_when_the_kind_of_service_changes() {
+    for (kinds, unit) in [
+        ([&["--shared"][..], &[]], "greeter@.service"),
+        ([&[], &["--shared"]], "greeter.service"),
+    ] {
+        for folder in ["etc/systemd/system", "usr/lib/systemd/system"] {
+            let tree = Tree::new("other-kind");
+            let path = format!("{folder}/{unit}");
+            tree.write(&path, 0o644, "[Service]\nExecStart=/bin/sh\n");
+            let words = ["greeter", "4000", "--", "/bin/sh"];
+            tree.add(&[kinds[0], &words].concat());
+            let before = tree.snapshot();
+            let done = tree.run("add", &[&["--replace"], kinds[1], &words].concat());
+            let taken = format!("{path}: {unit} uses the name greeter");
+            assert!(done.stderr.contains(&taken), "{}", done.stderr);
+            assert_eq!(done.status, Some(1));
+            assert_eq!(tree.snapshot(), before);
+            tree.add(&[&["--replace", "--env", "A=1"], kinds[0], &words].concat());
+            tree.remove(&["greeter"]);
+            assert!(tree.0.join(&path).exists());
+        }
+    }
+}
+
+#[test]
 fn a_hostile_program_file_costs_no_memory_and_does_not_control_the_terminal() {
     let tree = Tree::new("hostile");
     tree.write("usr/local/bin/steer", 0o755, "#!\x1b[2Jfoo\nx\n");

@@ -1,0 +1,99 @@
+//! Why a service was not attached or removed, and what could not be undone.
+
+use std::fmt;
+
+use super::Error;
+use crate::hint::{Hint, ShellCommand};
+use crate::services::ServiceName;
+use crate::systemd::{Place, Scope};
+
+/// A service was not attached, replaced or removed, and is as it was before, but for what is left.
+#[derive(Debug)]
+pub struct Failure {
+    /// The reason.
+    pub error: Error,
+    /// What a signal has left as it was, if that is the reason.
+    pub kept: &'static str,
+    /// What could not be undone.
+    pub left: Vec<Left>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure {
+            error,
+            kept: "nothing was changed",
+            left: Vec::new(),
+        }
+    }
+}
+
+/// What could not be undone, and why.
+#[derive(Debug)]
+pub enum Left {
+    /// Files of a new service.
+    Files(Error),
+    /// The units of a new service may run.
+    Running(Error),
+    /// The former files of a service could not be written again.
+    Former(Error),
+    /// The socket that listened before does not.
+    Stopped(Error),
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Left::Files(error) => write!(f, "its files are not all removed: {error}"),
+            Left::Running(error) => write!(f, "its units may still run: {error}"),
+            Left::Former(error) => write!(f, "its former files are not all back: {error}"),
+            Left::Stopped(error) => write!(f, "its socket may not listen: {error}"),
+        }
+    }
+}
+
+impl Left {
+    /// The command that does it.
+    fn hint(&self, place: &Place, name: &ServiceName) -> Hint {
+        let user: &[&str] = match place.scope {
+            Scope::User => &["--user"],
+            Scope::System => &[],
+        };
+        let mut remove = ShellCommand::new(&["sockunit", "remove"]).literals(user);
+        if !place.live() {
+            remove = remove.path_option("--root", place.own_path(&place.root));
+        }
+        let systemctl = ShellCommand::new(&["systemctl"]).literals(user);
+        let socket = format!("{name}.socket");
+        match self {
+            Left::Files(_) => Hint::new("this removes them").command(remove.arg(name.to_string())),
+            Left::Running(_) => {
+                Hint::new("this stops them").command(systemctl.literals(&["stop"]).arg(socket))
+            }
+            Left::Former(_) => Hint::new("run sockunit add --replace with its former options"),
+            Left::Stopped(_) => {
+                Hint::new("this starts it").command(systemctl.literals(&["restart"]).arg(socket))
+            }
+        }
+    }
+}
+
+impl Failure {
+    /// How to go on.
+    pub fn hint(&self, place: &Place, name: &ServiceName) -> Option<Hint> {
+        match self.left.first() {
+            Some(left) => Some(left.hint(place, name)),
+            None => self.error.hint(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)?;
+        if matches!(self.error, Error::Interrupted) && self.left.is_empty() {
+            write!(f, "; {}", self.kept)?;
+        }
+        self.left.iter().try_for_each(|left| write!(f, "; {left}"))
+    }
+}
