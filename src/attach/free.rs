@@ -42,7 +42,13 @@ pub fn check(
     }
     findings.retain(|finding| {
         let own = match &finding.kind {
-            FindingKind::Unit(unit) => is_own(attached, &unit.unit),
+            FindingKind::Unit(unit) => {
+                // A unit of the other kind of service keeps no service from having the name that it has.
+                let is_of_other_kind = finding.claim.port.is_none()
+                    && finding.claim.path.is_none()
+                    && !units.contains(&unit.unit);
+                is_own(attached, &unit.unit) || attached.is_some() && is_of_other_kind
+            }
             FindingKind::Listener {
                 unit: Some(unit), ..
             } => is_own(attached, unit),

@@ -52,6 +52,7 @@ mod attached;
 mod attack;
 #[path = "../support/attack.rs"]
 mod attacker;
+mod changes;
 mod check;
 mod client;
 mod cluster;
