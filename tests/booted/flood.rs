@@ -1,14 +1,15 @@
 //! Clients and programs that write much to the log.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 
 use crate::machine::{CELEBS, Machine, Release};
-use crate::support::{PROMPT, expect, rest};
+use crate::support::{PROMPT, expect, rest, wait_for};
 
 on_both_releases!(
     a_flood_on_standard_error_suppresses_no_entry_of_a_connection,
     no_byte_on_standard_error_begins_an_entry_of_another_priority,
+    starts_for_a_datagram_that_nothing_reads_are_summed_up,
     connections_that_systemd_refuses_are_not_logged,
 );
 
@@ -64,6 +65,51 @@ print "done\n";
         let forged = machine.journal("-t bytes -o cat -p 3 || :");
         assert_eq!(forged, "", "{kind}");
     }
+}
+
+fn starts_for_a_datagram_that_nothing_reads_are_summed_up(release: Release) {
+    let machine = Machine::serving(release);
+    machine.write(
+        "/usr/local/bin/lazy",
+        "#!/bin/sh\necho start >>/run/starts\n",
+    );
+    machine.write(
+        "/etc/systemd/system/lazy.socket",
+        "[Socket]\nListenDatagram=127.0.0.1:4000\n",
+    );
+    machine.write(
+        "/etc/systemd/system/lazy.service",
+        "[Service]
+ExecStart=/usr/libexec/sockunit/serve --wait --name lazy -- /usr/local/bin/lazy
+StandardInput=socket
+StandardOutput=socket
+StandardError=journal
+",
+    );
+    machine
+        .run("chmod 755 /usr/local/bin/lazy; systemctl daemon-reload; systemctl start lazy.socket");
+    let client = machine.in_network(|| UdpSocket::bind("127.0.0.1:0").unwrap());
+    client.send_to(b"one", "127.0.0.1:4000").unwrap();
+    let starts = || -> u64 {
+        let starts = machine.run("cat /run/starts 2>/dev/null | wc -l");
+        starts.trim().parse().unwrap()
+    };
+    wait_for("the program is started again and again", || starts() > 100);
+    machine.run("systemctl stop lazy.socket lazy.service");
+    let log = machine.journal("-t lazy -o cat");
+    let singly = log.matches(": pid ").count() as u64;
+    let sums = log.lines().filter_map(|line| {
+        let sum = line.strip_prefix("not logged singly: ")?;
+        sum.split(' ').next()?.parse::<u64>().ok()
+    });
+    let starts = starts();
+    assert!(singly < starts / 2, "{singly} of {starts}");
+    // The last one may have been stopped before it counted itself.
+    let logged = singly + sums.sum::<u64>();
+    assert!(
+        logged == starts || logged == starts + 1,
+        "{logged} of {starts}: {log}"
+    );
 }
 
 fn connections_that_systemd_refuses_are_not_logged(release: Release) {
