@@ -11,7 +11,7 @@ use crate::systemd::{Place, Scope};
 #[derive(Debug)]
 pub struct Failure {
     /// The reason.
-    pub error: Error,
+    pub error: Box<Error>,
     /// What a signal has left as it was, if that is the reason.
     pub kept: &'static str,
     /// What could not be undone.
@@ -21,7 +21,7 @@ pub struct Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         Failure {
-            error,
+            error: error.into(),
             kept: "nothing was changed",
             left: Vec::new(),
         }
@@ -91,7 +91,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)?;
-        if matches!(self.error, Error::Interrupted) && self.left.is_empty() {
+        if matches!(*self.error, Error::Interrupted) && self.left.is_empty() {
             write!(f, "; {}", self.kept)?;
         }
         self.left.iter().try_for_each(|left| write!(f, "; {left}"))

@@ -166,7 +166,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let interrupts = Interrupts::block()?;
     let added = attach::add(&place, &attachment, options.replace, &interrupts);
     let added = added.map_err(|failure| {
-        if let attach::Error::Differs(lines) = &failure.error {
+        if let attach::Error::Differs(lines) = &*failure.error {
             let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
             if let Err(error) = say(&lines) {
                 return error;
