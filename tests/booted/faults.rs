@@ -226,13 +226,13 @@ fn without_descriptors_clients_wait_and_are_served_once_there_are_some(release: 
         });
         let entries = format!("-u {unit} -o cat --since '{since}'");
         machine.journal_until(&entries, "what is missing", |text| {
-            text.contains("Too many open files")
+            text.contains("too many open files")
         });
         drop(held);
         expect_answer(&machine, service, address, "after");
         assert_eq!(machine.property(&unit, "MainPID"), pid, "{service}");
         let log = machine.journal(&entries);
-        let errors = log.matches("Too many open files").count();
+        let errors = log.matches("too many open files").count();
         assert!(errors <= 10, "{service}: {log}");
     }
     expect_whole(&machine, "last");
@@ -275,7 +275,7 @@ fn what_cannot_be_written_to_etc_changes_nothing_and_stops_nothing(release: Rele
     ] {
         let error = fails(command);
         assert!(
-            error.contains("Read-only file system"),
+            error.contains("read-only file system"),
             "{command}: {error}"
         );
         assert!(error.contains("/etc/"), "{command}: {error}");
