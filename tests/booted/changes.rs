@@ -123,7 +123,7 @@ fn started(machine: &Machine, command: &str) -> (Child, String) {
     let mut pid = String::new();
     let mut byte = [0];
     while byte != *b"\n" {
-        pid += str::from_utf8(&byte).unwrap().trim_matches('\0');
+        pid += std::str::from_utf8(&byte).unwrap().trim_matches('\0');
         child
             .stdout
             .as_mut()
