@@ -127,7 +127,7 @@ pub enum Filter<'a> {
 pub fn last(place: &Place, filter: Filter<'_>, since: Option<&str>) -> Entries {
     let user = place.scope == Scope::User;
     // So that the newest entries are there too. Only root may do this; for others it fails.
-    let _ = journalctl(place, &["--sync"], SYNC_TIME, MAX_ENTRIES);
+    let synced = journalctl(place, &["--sync"], SYNC_TIME, MAX_ENTRIES);
     // Without --all, journalctl leaves out the values of fields that have more than 4096 bytes.
     let mut arguments = vec!["--no-pager", "--boot", "--quiet", "--output=json"];
     // systemd 252 would print the first entries since a moment, not the last ones.
@@ -161,7 +161,11 @@ pub fn last(place: &Place, filter: Filter<'_>, since: Option<&str>) -> Entries {
     };
     let mut entries = Entries::parse(&answer.stdout, place.scope);
     entries.list.reverse();
-    entries.unread = (!user && !is_readable()).then_some(Unread::Denied);
+    entries.unread = match synced {
+        _ if !user && !is_readable() => Some(Unread::Denied),
+        Err(error) => Some(Unread::NoAnswer(format!("--sync {error}"))),
+        Ok(_) => None,
+    };
     entries
 }
 
