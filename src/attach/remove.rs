@@ -399,7 +399,13 @@ pub fn undo(place: &Place, store: &Store, name: &ServiceName) -> Vec<Left> {
         Ok(_) => {}
         // systemctl fails, which is said already, or keeps the names of units that do not run.
         Err(Error::Systemctl(_)) => {}
-        Err(error) => left.push(Left::Files(error)),
+        Err(error) => {
+            let is_gone = Own::find(place, name).is_ok_and(|own| own.files.is_empty());
+            // On a read-only file system, removing what does not exist fails too.
+            if !is_gone || has_link(store, name) || matches!(error, Error::Services(_)) {
+                left.push(Left::Files(error));
+            }
+        }
     }
     left
 }

@@ -121,19 +121,23 @@ fn restore(
     had_link: bool,
 ) -> Result<(), Error> {
     let mut done = Vec::new();
-    for unit in &plan.units {
-        if !attached.files.iter().any(|(name, _)| *name == unit.name) {
-            done.push(store.take(&unit.name).map(drop));
-        }
+    let is_new = |name: &String| !attached.files.iter().any(|(old, _)| old == name);
+    let units = plan.units.iter().map(|unit| &unit.name);
+    let mut new: Vec<&str> = units
+        .filter(|name| is_new(name))
+        .map(String::as_str)
+        .collect();
+    if plan.link.is_some() && !had_link {
+        new.push(link);
     }
+    // On a read-only file system, removing what does not exist fails too.
+    let new = new.into_iter().filter(|name| store.exists(name));
+    done.extend(new.map(|name| store.take(name).map(drop)));
     for (name, text) in &attached.files {
         let current = read_unit(&place.root, store.folder(), name);
         if !current.is_ok_and(|current| current.as_deref() == Some(text.as_bytes())) {
             done.push(store.put(name, Content::Text(text)));
         }
-    }
-    if plan.link.is_some() && !had_link {
-        done.push(store.take(link).map(drop));
     }
     if attached.line != plan.line {
         let new = plan.line.iter();

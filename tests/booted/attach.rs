@@ -347,8 +347,9 @@ fn a_user_attaches_programs_without_root(release: Release) {
     );
 }
 
-/// Kills add, and then remove, at the N-th system call of each name, for all N. The calls change a file or wait for a
-/// child process. An architecture has renameat, renameat2 or both; strace ignores the one that does not exist.
+/// Kills add, and then remove, at the N-th system call of each name, for all N. The calls change a file or wait, for
+/// a child process or a connection. An architecture has one or both of renameat and renameat2, and of poll and ppoll;
+/// strace ignores the one that does not exist.
 const KILL: &str = r#"
 tree() {
     find $watched -printf '%p %M %u %g %l\n' | sort
@@ -438,8 +439,13 @@ fn after_add_or_remove_is_killed_at_any_call_remove_restores_the_tree(release: R
             "--root /root/tree",
             "write renameat renameat2 unlinkat symlinkat fchmod",
         ),
-        ("root", "/etc", "", "renameat renameat2 wait4"),
-        ("you", "/home/you", "--user", "renameat renameat2 wait4"),
+        ("root", "/etc", "", "renameat renameat2 poll ppoll"),
+        (
+            "you",
+            "/home/you",
+            "--user",
+            "renameat renameat2 poll ppoll",
+        ),
     ] {
         machine.write(
             "/usr/local/bin/kill-everywhere",
