@@ -484,7 +484,7 @@ impl Changing<'_> {
         undo: impl FnOnce() -> Vec<Left>,
     ) -> Result<T, Failure> {
         let done = done.map_err(|error| Failure {
-            error: self.cause(error).into(),
+            error: Box::new(self.cause(error)),
             kept,
             left: undo(),
         });

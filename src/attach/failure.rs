@@ -21,7 +21,7 @@ pub struct Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         Failure {
-            error: error.into(),
+            error: Box::new(error),
             kept: "nothing was changed",
             left: Vec::new(),
         }

@@ -74,7 +74,7 @@ pub fn remove(
             // The error says that it came.
             interrupts.take();
             return Err(Failure {
-                error: error.into(),
+                error: Box::new(error),
                 kept: "it stays attached",
                 left,
             });

@@ -120,17 +120,13 @@ fn units_of_others_with_the_name_are_never_stopped(release: Release) {
 /// A command in a process group of its own, as a shell starts it at a terminal. The first line is its process ID.
 fn started(machine: &Machine, command: &str) -> (Child, String) {
     let mut child = machine.spawn(&format!("exec setsid sh -c 'echo $$; exec {command}'"));
-    let mut pid = String::new();
+    let mut pid = Vec::new();
     let mut byte = [0];
-    while byte != *b"\n" {
-        pid += std::str::from_utf8(&byte).unwrap().trim_matches('\0');
-        child
-            .stdout
-            .as_mut()
-            .unwrap()
-            .read_exact(&mut byte)
-            .unwrap();
+    let output = child.stdout.as_mut().unwrap();
+    while output.read_exact(&mut byte).is_ok() && byte != *b"\n" {
+        pid.extend(byte);
     }
+    let pid = String::from_utf8(pid).unwrap();
     (child, pid)
 }
 
