@@ -5,6 +5,8 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::unistd::Uid;
+
 use super::listen::{Endpoint, endpoints};
 use super::{Attachment, Error};
 use crate::clock::duration_word;
@@ -150,7 +152,11 @@ pub fn connect_once(place: &Place, attachment: &Attachment, since: &str) -> Resu
     answer.bytes = conversation.bytes;
     if unheard {
         let name = attachment.name.to_string();
-        let failed = journalctl::last(place, Filter::OfManager(NOT_STARTED), Some(since));
+        // The process that was to become the program writes it while it is still root's or, with --user, the caller's.
+        // It is often gone before journald looks for anything else about it.
+        let writer = format!("_UID={}", Uid::effective());
+        let filter = Filter::Fields(&[NOT_STARTED, &writer]);
+        let failed = journalctl::last(place, filter, Some(since));
         let mut failed = failed.messages().rev();
         if let Some(line) = failed.find(|line| is_about_unit(line, &name)) {
             return Err(Error::NoAnswer(format!(

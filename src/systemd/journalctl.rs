@@ -119,8 +119,6 @@ pub enum Filter<'a> {
     Identifier(&'a str),
     /// Those with all of these fields, each as `FIELD=value`.
     Fields(&'a [&'a str]),
-    /// Those of the service manager with a field, `FIELD=value`. No other process can write them.
-    OfManager(&'a str),
 }
 
 /// The last entries, of this boot or since a moment.
@@ -141,14 +139,11 @@ pub fn last(place: &Place, filter: Filter<'_>, since: Option<&str>) -> Entries {
     if let Filter::Warnings(_) = filter {
         arguments.push("--priority=warning");
     }
+    let of_unit = if user { "--user-unit" } else { "--unit" };
     match filter {
-        Filter::Unit(unit) | Filter::Warnings(unit) if user => {
-            arguments.extend(["--user-unit", unit])
-        }
-        Filter::Unit(unit) | Filter::Warnings(unit) => arguments.extend(["--unit", unit]),
+        Filter::Unit(unit) | Filter::Warnings(unit) => arguments.extend([of_unit, unit]),
         Filter::Identifier(name) => arguments.extend(["--identifier", name]),
         Filter::Fields(fields) => arguments.extend(fields),
-        Filter::OfManager(field) => arguments.extend([field, by_manager(place.scope)]),
     }
     let answer = match journalctl(place, &arguments, PATIENCE, MAX_ENTRIES) {
         Ok(answer) => answer,
