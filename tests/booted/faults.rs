@@ -460,7 +460,7 @@ fn sixteen_hundred_sockets_are_checked_in_a_second(release: Release) {
         .min()
         .unwrap();
     assert!(
-        said.contains("s1600.socket listens on 11600 (enabled"),
+        said.contains("s1600.socket is configured to listen on 11600 (enabled"),
         "{said}"
     );
     assert!(taken < 1000, "{taken} ms");
