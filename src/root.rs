@@ -23,7 +23,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::unistd::Uid;
 
-pub use self::own_path::{OwnPath, is_open_to_others, is_own};
+pub use self::own_path::{OwnPath, is_open_to_others, is_own, others_write};
 pub use self::replacement::{Replaceable, remove_temporary, replace_file};
 
 use crate::systemd;

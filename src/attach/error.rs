@@ -65,13 +65,8 @@ impl Error {
 
     /// Unit files of a service were changed since they were written.
     pub(super) fn changed(place: &Place, name: &ServiceName, paths: Vec<PathBuf>) -> Error {
-        let mut remove = ShellCommand::new(&["sockunit", "remove", "--force"]);
-        if place.scope == Scope::User {
-            remove = remove.literals(&["--user"]);
-        }
-        if !place.live() {
-            remove = remove.path_option("--root", place.own_path(&place.root));
-        }
+        let remove = ShellCommand::new(&["sockunit", "remove", "--force"]);
+        let remove = place.with_root(remove.literals(place.scope.option()));
         let hint = Hint::new(format!(
             "move your changes to a drop-in (systemctl edit {name}.socket); then remove the service, and add it again"
         ));

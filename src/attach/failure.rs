@@ -5,7 +5,7 @@ use std::fmt;
 use super::Error;
 use crate::hint::{Hint, ShellCommand};
 use crate::services::ServiceName;
-use crate::systemd::{Place, Scope};
+use crate::systemd::Place;
 
 /// A service was not attached, replaced or removed, and is as it was before, but for what is left.
 #[derive(Debug)]
@@ -55,14 +55,9 @@ impl fmt::Display for Left {
 impl Left {
     /// The command that does it.
     fn hint(&self, place: &Place, name: &ServiceName) -> Hint {
-        let user: &[&str] = match place.scope {
-            Scope::User => &["--user"],
-            Scope::System => &[],
-        };
-        let mut remove = ShellCommand::new(&["sockunit", "remove"]).literals(user);
-        if !place.live() {
-            remove = remove.path_option("--root", place.own_path(&place.root));
-        }
+        let user = place.scope.option();
+        let remove = ShellCommand::new(&["sockunit", "remove"]).literals(user);
+        let remove = place.with_root(remove);
         let systemctl = ShellCommand::new(&["systemctl"]).literals(user);
         let socket = format!("{name}.socket");
         match self {

@@ -4,6 +4,7 @@
 //! undoes exactly that; [`list`] lists what is attached, and [`status`] the open connections.
 
 mod add;
+mod changing;
 mod drain;
 mod error;
 mod failure;

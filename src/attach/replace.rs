@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::add::{Changing, Plan, write};
+use super::add::{Plan, write};
+use super::changing::Changing;
 use super::failure::{Failure, Left};
 use super::probe::Answer;
 use super::remove::{self, Attached};

@@ -8,12 +8,12 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::unistd::{Gid, Uid};
+use nix::unistd::Uid;
 
 use super::listen::{Endpoint, endpoints};
 use super::{Attachment, Error};
 use crate::log::Plain;
-use crate::root::walk;
+use crate::root::{others_write, walk};
 use crate::systemd::{Place, Scope, runtime};
 
 /// Checks that nobody else can change what the paths of a service lead to.
@@ -63,9 +63,7 @@ fn changeable(place: &Place, directory: &Path) -> Option<String> {
 }
 
 fn is_changeable(place: &Place, stat: &Metadata) -> bool {
-    let may = |bits: u32| stat.mode() & bits == bits;
-    let is_own_group = [0, Gid::effective().as_raw()].contains(&stat.gid());
-    !is_own(place, stat.uid()) || may(0o002) || may(0o020) && !is_own_group
+    !is_own(place, stat.uid()) || others_write(stat)
 }
 
 /// Whether it is the user of the service manager, or root. An unpacked system can be the caller's.

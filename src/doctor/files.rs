@@ -237,16 +237,12 @@ fn no_socket(place: &Place, name: &str, socket: &Unit) -> Problem {
     let xinetd = place.path(format!("/etc/xinetd.d/{name}"));
     if is_file(&xinetd) {
         let import = ShellCommand::new(&["sockunit", "import", "--apply", "--disable-old"]);
-        let import = match place.live() {
-            true => import,
-            false => import.path_option("--root", place.own_path(&place.root)),
-        };
         return Problem::new(
             what,
             "if xinetd serves it, this has systemd serve it instead",
         )
         .evidence([format!("{} exists", xinetd.display())])
-        .command(import.path(place.own_path(&xinetd)));
+        .command(place.with_root(import).path(place.own_path(&xinetd)));
     }
     let services: BTreeSet<String> = Unit::names(place, "service").unwrap_or_default();
     let own = [format!("{name}.service"), format!("{name}@.service")];

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Problem;
 use crate::hint::ShellCommand;
-use crate::systemd::{Place, Scope, Unit};
+use crate::systemd::{Place, Unit};
 
 /// Fixes problems of the units of one socket.
 #[derive(Debug, Clone, Copy)]
@@ -21,20 +21,14 @@ pub struct Fixer<'a> {
 impl Fixer<'_> {
     /// A systemctl command for the units' service manager.
     pub fn systemctl(&self, words: &[&'static str]) -> ShellCommand {
-        let command = match self.place.scope {
-            Scope::System => ShellCommand::new(&["systemctl"]),
-            Scope::User => ShellCommand::new(&["systemctl", "--user"]),
-        };
-        command.literals(words)
+        let command = ShellCommand::new(&["systemctl"]);
+        command.literals(self.place.scope.option()).literals(words)
     }
 
     /// The command that runs the program of a service in its own sandbox.
     pub fn try_out(&self, name: &str) -> ShellCommand {
-        let command = match self.place.scope {
-            Scope::System => ShellCommand::new(&["sockunit", "try"]),
-            Scope::User => ShellCommand::new(&["sockunit", "try", "--user"]),
-        };
-        command.arg(name)
+        let command = ShellCommand::new(&["sockunit", "try"]);
+        command.literals(self.place.scope.option()).arg(name)
     }
 
     /// Adds lines to a section of a unit, in a drop-in.

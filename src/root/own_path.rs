@@ -34,24 +34,15 @@ impl OwnPath {
         let (directory, name) = (path.parent()?, path.file_name()?);
         let way = walk(root, directory).ok()?;
         let path = way.real().join(name);
-        if !way.is_own {
-            return None;
-        }
-        match fs::symlink_metadata(below(root, &path)) {
+        let is_own = match fs::symlink_metadata(below(root, &path)) {
+            Ok(_) if is_open_to_others(&way.end) => false,
             // The mode of a link is that of no file.
-            Ok(stat) if stat.is_symlink() => {
-                let is_own = !is_open_to_others(&way.end) && is_own(stat.uid());
-                is_own.then(|| own(root, &path))?
-            }
-            Ok(stat) => {
-                let is_own = !is_open_to_others(&way.end) && is_own_file(&stat, &way.end);
-                is_own.then(|| own(root, &path))?
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                (!others_create_in(&way.end)).then(|| own(root, &path))?
-            }
-            Err(_) => None,
-        }
+            Ok(stat) if stat.is_symlink() => is_own(stat.uid()),
+            Ok(stat) => is_own_file(&stat, &way.end),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => !others_create_in(&way.end),
+            Err(_) => false,
+        };
+        (way.is_own && is_own).then(|| own(root, &path))?
     }
 
     /// As a word of a command.
@@ -122,7 +113,8 @@ pub fn is_own(uid: u32) -> bool {
     [0, Uid::effective().as_raw()].contains(&uid)
 }
 
-fn others_write(file: &Metadata) -> bool {
+/// Whether a user can write to a file who is neither its owner nor, by way of the group, root or the caller.
+pub fn others_write(file: &Metadata) -> bool {
     let may = |bits: u32| file.mode() & bits == bits;
     let is_of_group = may(0o020) && ![0, Gid::effective().as_raw()].contains(&file.gid());
     is_of_group || may(0o002)

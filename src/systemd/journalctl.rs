@@ -164,15 +164,6 @@ pub fn last(place: &Place, filter: Filter<'_>, since: Option<&str>) -> Entries {
     entries
 }
 
-/// The field that journald gives to entries of the service manager.
-fn by_manager(scope: Scope) -> &'static str {
-    match scope {
-        Scope::System => "_PID=1",
-        // It runs in a unit of its own.
-        Scope::User => "_SYSTEMD_USER_UNIT=init.scope",
-    }
-}
-
 /// Runs journalctl(1). If its output has more bytes, those are read that come first.
 fn journalctl(
     place: &Place,
@@ -182,7 +173,7 @@ fn journalctl(
 ) -> Result<Answer, RunError> {
     let mut command = Command::new("journalctl");
     command
-        .args((place.scope == Scope::User).then_some("--user"))
+        .args(place.scope.option())
         .args(arguments)
         .env("LC_ALL", "C.UTF-8");
     let time = Some(time);
@@ -232,7 +223,11 @@ fn parse(line: &[u8], scope: Scope) -> Option<Entry> {
     }
     // Without a priority, journald has it as information.
     let priority = field("PRIORITY").and_then(|text| text.parse().ok());
-    let (name, value) = by_manager(scope).split_once('=')?;
+    let (name, value) = match scope {
+        Scope::System => ("_PID", "1"),
+        // The manager runs in a unit of its own.
+        Scope::User => ("_SYSTEMD_USER_UNIT", "init.scope"),
+    };
     Some(Entry {
         message,
         priority: priority.unwrap_or(6),

@@ -2,8 +2,8 @@
 //!
 //! [`Place`] selects a service manager and a root directory. [`UnitFile`] parses one file, [`Catalogue`]
 //! lists all unit files, [`Unit`] merges one with its drop-ins, [`command_lines`] parses `ExecStart=`, and [`quote`] quotes
-//! words for unit files. [`Manager`] calls systemctl, [`journalctl`] reads the journal, [`run`] bounds what both may take, and
-//! [`notify`] is the service's side of sd_notify(3).
+//! words for unit files. [`Manager`] calls systemctl, [`journalctl`] reads the journal, [`run()`] bounds what both may
+//! take, and [`notify`] is the service's side of sd_notify(3).
 
 mod catalogue;
 mod command;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User};
 
+use crate::hint::ShellCommand;
 use crate::root::{OwnPath, inside, walk};
 
 /// Which service manager.
@@ -16,6 +17,16 @@ pub(crate) enum Scope {
     System,
     /// A user manager (`--user`).
     User,
+}
+
+impl Scope {
+    /// The option that names it, of systemctl, journalctl and sockunit.
+    pub(crate) fn option(self) -> &'static [&'static str] {
+        match self {
+            Scope::System => &[],
+            Scope::User => &["--user"],
+        }
+    }
 }
 
 /// The XDG base directories of the calling user.
@@ -73,6 +84,14 @@ impl Place {
     /// The same for a directory entry, which may be a symbolic link.
     pub(crate) fn own_entry(&self, path: &Path) -> Option<OwnPath> {
         OwnPath::entry(&self.root, &inside(&self.root, path))
+    }
+
+    /// A command of sockunit with this root directory, unless it is the running system.
+    pub(crate) fn with_root(&self, command: ShellCommand) -> ShellCommand {
+        match self.live() {
+            true => command,
+            false => command.path_option("--root", self.own_path(&self.root)),
+        }
     }
 
     /// The directory for units of the administrator or the user. sockunit adds units there.

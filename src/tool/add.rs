@@ -234,7 +234,7 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
         let _ = writeln!(text, "{}: added {name} {port}/tcp", path.display());
     }
     let name = name.to_string();
-    let user = of_manager(place);
+    let user = place.scope.option();
     let systemctl = ShellCommand::new(&["systemctl"]).literals(user);
     let socket = format!("{name}.socket");
     let mut next: Vec<(&str, ShellCommand)> = Vec::new();
@@ -274,7 +274,7 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
 
 /// What an unchanged service does not do.
 fn unchanged(place: &Place, name: &ServiceName, added: &Added) -> String {
-    let systemctl = ShellCommand::new(&["systemctl"]).literals(of_manager(place));
+    let systemctl = ShellCommand::new(&["systemctl"]).literals(place.scope.option());
     let mut next = Vec::new();
     if added.pending.is_unread {
         let reload = systemctl.clone().literals(&["daemon-reload"]);
@@ -288,14 +288,6 @@ fn unchanged(place: &Place, name: &ServiceName, added: &Added) -> String {
         next.push(("its socket is not active; to start it", start));
     }
     format!("unchanged: {name} is attached with these options already\n") + &commands(next)
-}
-
-/// The option for the service manager.
-fn of_manager(place: &Place) -> &'static [&'static str] {
-    match place.scope {
-        Scope::System => &[],
-        Scope::User => &["--user"],
-    }
 }
 
 /// Commands, each on a line after what it does.

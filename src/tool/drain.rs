@@ -102,7 +102,7 @@ pub fn drain(options: &DrainOptions) -> anyhow::Result<()> {
             .timeout
             .is_some_and(|timeout| now >= begun + timeout)
         {
-            let user: &[&str] = if service.user { &["--user"] } else { &[] };
+            let user = place.scope.option();
             let status = ShellCommand::new(&["sockunit", "status"]).literals(user);
             let resume = ShellCommand::new(&["sockunit", "resume"]).literals(user);
             let hint = Hint::new("it is still draining; these show the connections, and end that")

@@ -34,7 +34,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
     let (change, texts, options): (fn(&_, &_, _) -> _, _, _) = match command {
         Command::Add(options) => (
             services::add,
-            ["added", "would add", "it has the line {} already"],
+            ["added", "would add", "it has the line", " already"],
             options,
         ),
         Command::Remove(options) => (
@@ -42,7 +42,8 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             [
                 "removed",
                 "would remove",
-                "it has no line {} that sockunit added",
+                "it has no line",
+                " that sockunit added",
             ],
             options,
         ),
@@ -57,7 +58,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
     let run = if dry_run { Run::Dry } else { Run::Real };
     let outcome =
         change(&root, &entry, run).map_err(|error| super::with_hint(&error, error.hint()))?;
-    let [done, would, unchanged] = texts;
+    let [done, would, before, after] = texts;
     let Entry { name, port } = &entry;
     let file = root.join(services::FILE);
     let file = file.display();
@@ -65,8 +66,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         (Outcome::Changed, Run::Real | Run::Trial) => format!("{file}: {done} {name} {port}/tcp\n"),
         (Outcome::Changed, Run::Dry) => format!("{file}: {would}\n{entry}\n"),
         (Outcome::Unchanged, _) => {
-            let line = format!("{name} {port}/tcp");
-            format!("{file}: unchanged: {}\n", unchanged.replace("{}", &line))
+            format!("{file}: unchanged: {before} {name} {port}/tcp{after}\n")
         }
     })
 }

@@ -53,8 +53,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let all = attach::status(&place, &manager, &[name.into()]).map_err(failed)?;
     let Some(status) = all.first() else {
         let list = ShellCommand::new(&["sockunit", "list"]);
-        let user: &[&str] = if options.user { &["--user"] } else { &[] };
-        let hint = Hint::new("this shows the names").command(list.literals(user));
+        let hint = Hint::new("this shows the names").command(list.literals(place.scope.option()));
         let message = format!("cannot show the status: {name}: there is no unit {name}.socket");
         return Err(with_hint(message, Some(hint)));
     };

@@ -107,7 +107,7 @@ fn no_command_for_root_names_a_file_that_its_user_can_replace(release: Release) 
         ),
         "{said}"
     );
-    // The user's own service is theirs to mend.
+    // A user can change the files of their own service.
     machine.run("systemctl start user@$(id -u you).service");
     machine.run("rm /home/you/prog && runuser -u you -- sh -c 'echo x >/home/you/prog'");
     let output = machine.output(
