@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::log::reason;
+
 /// How long a question may take that is answered at once on a system in order.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -52,9 +54,11 @@ pub(crate) enum RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RunError::NotStarted(error) => write!(f, "cannot be run: {error}"),
+            RunError::NotStarted(error) => write!(f, "cannot be run: {}", reason(error)),
             RunError::TimedOut(time) => write!(f, "did not answer within {} s", time.as_secs()),
-            RunError::Unreadable(error) => write!(f, "has an output that cannot be read: {error}"),
+            RunError::Unreadable(error) => {
+                write!(f, "has an output that cannot be read: {}", reason(error))
+            }
         }
     }
 }
@@ -241,7 +245,7 @@ mod tests {
         let error = run(&mut Command::new("/none"), LIMITS).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cannot be run: No such file or directory (os error 2)"
+            "cannot be run: no such file or directory"
         );
     }
 }

@@ -15,7 +15,7 @@ on_both_releases!(
     a_strict_user_service_cannot_read_the_files_of_the_user,
     memory_and_processes_are_limited,
     no_process_outlives_its_connection,
-    connections_of_a_shared_service_are_isolated,
+    connections_of_a_service_are_isolated_from_each_other,
 );
 
 const ADDRESS: &str = "127.0.0.1:4000";
@@ -304,7 +304,7 @@ echo started
     }
 }
 
-fn connections_of_a_shared_service_are_isolated(release: Release) {
+fn connections_of_a_service_are_isolated_from_each_other(release: Release) {
     let machine = Machine::serving(release);
     program(
         &machine,
@@ -324,26 +324,46 @@ while read -r pid; do
     taskset --pid 1 "$pid" && found+=' processors'
     ionice --class 3 --pid "$pid" && found+=' input and output'
     renice --priority 19 --user "$(id --user)" && found+=' user'
+    (echo 1000 >"/proc/$pid/oom_score_adj") && found+=' end-for-memory'
+    (echo 19 >"/proc/$pid/autogroup") && found+=' share-of-time'
+    [ -d "/proc/$pid" ] && found+=' see'
     echo "can:$found" >&3
 done
 "#,
     );
-    for sandbox in ["strict", "standard"] {
+    for (kind, sandbox) in [
+        ("--shared", "strict"),
+        ("--shared", "standard"),
+        ("", "strict"),
+        ("", "standard"),
+    ] {
         machine.run(&format!(
-            "sockunit add --shared --sandbox {sandbox} hostile 4000 -- /usr/local/bin/hostile"
+            "sockunit add {kind} --sandbox {sandbox} hostile 4000 -- /usr/local/bin/hostile"
         ));
         let (mut one, mut other) = (machine.connect(ADDRESS), machine.connect(ADDRESS));
         let (_, pid) = (read_line(&mut one), read_line(&mut other));
-        // Another connection's program, and sockunit serve.
-        for process in [pid.as_str(), ""] {
+        let mut can = |process: &str| {
             one.write_all(format!("{process}\n").as_bytes()).unwrap();
-            let can = if has_signal_scopes() {
-                "can:"
-            } else {
-                "can: signal"
-            };
-            assert_eq!(read_line(&mut one), can, "{sandbox} {process:?}");
-        }
+            read_line(&mut one)
+        };
+        let signal = if has_signal_scopes() { "" } else { " signal" };
+        // At this level, /proc shows all processes.
+        let (other_program, parent) = match sandbox {
+            "standard" => (" end-for-memory share-of-time see", " see"),
+            _ => ("", ""),
+        };
+        assert_eq!(
+            can(&pid),
+            format!("can:{signal}{other_program}"),
+            "{kind} {sandbox}"
+        );
+        // The parent is sockunit serve, or systemd.
+        let signal = if kind.is_empty() { "" } else { signal };
+        assert_eq!(
+            can(""),
+            format!("can:{signal}{parent}"),
+            "{kind} {sandbox}, parent"
+        );
         drop((one, other));
         machine.run("sockunit remove hostile");
     }
