@@ -4,6 +4,7 @@ mod addresses;
 mod golden;
 mod list;
 mod pasted;
+mod program_file;
 mod refused;
 mod remove;
 mod services_file;
