@@ -8,7 +8,8 @@ use std::path::Path;
 
 use super::unit::ActiveSockets;
 use super::{Finding, FindingKind, Location, Process, ProcessUnit, Query, Requested, Severity};
-use crate::connection::table::{self, Row, UnixListener};
+use crate::connection::diag::{self, UnixSocket};
+use crate::connection::table::{self, Row};
 use crate::systemd::Place;
 
 /// Adds the listening sockets with the port or path. `active` are the active socket units.
@@ -26,7 +27,9 @@ pub(super) fn find(
     }
     let sockets = match query.address {
         Requested::Port(port) => table::read().map(|rows| of_port(rows, port)),
-        Requested::Path(path) => table::read_unix().map(|rows| of_path(rows, path)),
+        Requested::Path(path) => diag::unix_listeners()
+            .map(|sockets| of_path(sockets, path))
+            .map_err(|error| ("sock_diag".into(), error)),
     };
     let sockets = match sockets {
         Ok(sockets) => sockets,
@@ -84,14 +87,16 @@ fn of_port(rows: Vec<Row>, port: u16) -> Vec<Socket> {
     rows.map(socket).collect()
 }
 
-fn of_path(rows: Vec<UnixListener>, path: &str) -> Vec<Socket> {
-    let rows = rows.iter().filter(|row| row.path == path);
-    let socket = |row: &UnixListener| Socket {
+fn of_path(sockets: Vec<UnixSocket>, path: &str) -> Vec<Socket> {
+    let sockets = sockets
+        .iter()
+        .filter(|socket| socket.name == path.as_bytes());
+    let socket = |socket: &UnixSocket| Socket {
         location: Location::File(path.into(), None),
         address: path.into(),
-        inode: row.inode,
+        inode: socket.inode,
     };
-    rows.map(socket).collect()
+    sockets.map(socket).collect()
 }
 
 /// Adds a file with the path that is no socket. systemd deletes it, as it deletes a socket on which

@@ -1,5 +1,4 @@
-//! The connected sockets of the network namespace, from the kernel (sock_diag(7)). No privilege is
-//! needed.
+//! The sockets of the network namespace, from the kernel (sock_diag(7)). No privilege is needed.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -26,10 +25,11 @@ pub struct TcpConnection {
     pub traffic: Option<Traffic>,
 }
 
-/// A connected AF_UNIX stream socket that belongs to a process.
+/// An AF_UNIX socket that belongs to a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnixConnection {
-    /// Its name: the path of the listener at the end that was accepted; empty if it has none.
+pub struct UnixSocket {
+    /// Its name: a path, or NUL and an abstract name; empty if it has none. The end of a connection that was accepted
+    /// has the name of the listener.
     pub name: Vec<u8>,
     /// The inode number of the socket.
     pub inode: u64,
@@ -42,6 +42,9 @@ pub struct UnixConnection {
 /// TCP states with data to come or to send, as the kernel numbers them: ESTABLISHED, FIN_WAIT1,
 /// FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING.
 const OPEN: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
+/// The states of AF_UNIX sockets have the same numbers: ESTABLISHED, LISTEN.
+const UNIX_CONNECTED: u32 = 1 << 1;
+const UNIX_LISTENING: u32 = 1 << 10;
 /// Requests struct tcp_info.
 const INET_DIAG_INFO: u16 = 2;
 const INET_DIAG_MSG: usize = 72;
@@ -84,16 +87,39 @@ pub fn tcp() -> io::Result<Vec<TcpConnection>> {
 /// # Errors
 ///
 /// As for [`tcp`].
-pub fn unix() -> io::Result<Vec<UnixConnection>> {
+pub fn unix_connections() -> io::Result<Vec<UnixSocket>> {
+    let mut all = Vec::new();
+    unix(UNIX_CONNECTED, |socket| {
+        let is_stream = socket.get(1).map(|kind| i32::from(*kind)) == Some(libc::SOCK_STREAM);
+        all.extend(UnixSocket::parse(socket).filter(|_| is_stream));
+    })?;
+    Ok(all)
+}
+
+/// All AF_UNIX sockets that listen.
+///
+/// /proc/net/unix has them too, but also the line ends in their names, and so lines of anybody's choice.
+///
+/// # Errors
+///
+/// As for [`tcp`].
+pub fn unix_listeners() -> io::Result<Vec<UnixSocket>> {
+    let mut all = Vec::new();
+    unix(UNIX_LISTENING, |socket| {
+        all.extend(UnixSocket::parse(socket))
+    })?;
+    Ok(all)
+}
+
+/// Passes each AF_UNIX socket in one of the states on.
+fn unix(states: u32, each: impl FnMut(&[u8])) -> io::Result<()> {
     // struct unix_diag_req
     let mut request = vec![libc::AF_UNIX as u8, 0, 0, 0];
-    request.extend((1u32 << 1).to_ne_bytes());
+    request.extend(states.to_ne_bytes());
     request.extend(0u32.to_ne_bytes());
     request.extend(UDIAG_SHOW.to_ne_bytes());
     request.extend([0; 8]);
-    let mut all = Vec::new();
-    dump(&request, |socket| all.extend(UnixConnection::parse(socket)))?;
-    Ok(all)
+    dump(&request, each)
 }
 
 impl TcpConnection {
@@ -118,10 +144,9 @@ impl TcpConnection {
     }
 }
 
-impl UnixConnection {
+impl UnixSocket {
     /// struct unix_diag_msg and its attributes.
-    fn parse(message: &[u8]) -> Option<UnixConnection> {
-        let stream = i32::from(*message.get(1)?) == libc::SOCK_STREAM;
+    fn parse(message: &[u8]) -> Option<UnixSocket> {
         let inode = u32::from_ne_bytes(array(message, 4)?);
         let attributes = message.get(UNIX_DIAG_MSG..)?;
         let number = |kind| attribute(attributes, kind).and_then(|bytes| array(bytes, 0));
@@ -130,7 +155,7 @@ impl UnixConnection {
         // The name of a file may or may not end in NUL; an abstract one begins with it.
         let end = name.iter().rposition(|byte| *byte != 0);
         let name = &name[..end.map_or(0, |end| end + 1)];
-        (stream && inode != 0).then(|| UnixConnection {
+        (inode != 0).then(|| UnixSocket {
             name: name.to_vec(),
             inode: inode.into(),
             peer: number(UNIX_DIAG_PEER)
@@ -191,11 +216,11 @@ fn messages(bytes: &[u8], each: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
 
 /// The sockets in an answer of the kernel, each read as one of either family.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn parse(bytes: &[u8]) -> (Vec<TcpConnection>, Vec<UnixConnection>) {
+pub(crate) fn parse(bytes: &[u8]) -> (Vec<TcpConnection>, Vec<UnixSocket>) {
     let (mut tcp, mut unix) = (Vec::new(), Vec::new());
     let _ = messages(bytes, &mut |socket| {
         tcp.extend(TcpConnection::parse(socket));
-        unix.extend(UnixConnection::parse(socket));
+        unix.extend(UnixSocket::parse(socket));
     });
     (tcp, unix)
 }
@@ -236,7 +261,8 @@ mod tests {
     use std::fs;
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
-    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 
     use proptest::prelude::*;
 
@@ -280,7 +306,7 @@ mod tests {
         let listener = UnixListener::bind(&path).unwrap();
         let client = UnixStream::connect(&path).unwrap();
         let (served, _) = listener.accept().unwrap();
-        let all = unix().unwrap();
+        let all = unix_connections().unwrap();
         let of = |socket: u64| all.iter().find(|c| c.inode == socket).unwrap();
         let (served, client) = (of(inode(&served)), of(inode(&client)));
         assert_eq!(served.name, path.as_os_str().as_encoded_bytes());
@@ -291,13 +317,40 @@ mod tests {
         fs::remove_file(&path).unwrap();
     }
 
+    #[test]
+    fn a_listener_has_its_own_name_and_none_that_it_pretends() {
+        let path = std::env::temp_dir().join(format!("sockunit-listens-{}", std::process::id()));
+        let _ = fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).unwrap();
+        let _client = UnixStream::connect(&path).unwrap();
+        // A line of /proc/net/unix.
+        let pretended = format!("/run/pretended-{}", std::process::id());
+        let name = format!("x\n0: 2 0 00010000 0001 01 5 {pretended}\n");
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let abstract_one = UnixListener::bind_addr(&address).unwrap();
+        let all = unix_listeners().unwrap();
+        let of = |socket: u64| all.iter().find(|c| c.inode == socket).unwrap();
+        assert_eq!(
+            of(inode(&listener)).name,
+            path.as_os_str().as_encoded_bytes()
+        );
+        let name = [b"\0", name.as_bytes()].concat();
+        assert_eq!(of(inode(&abstract_one)).name, name);
+        assert!(all.iter().all(|c| c.name != pretended.as_bytes()));
+        let named = all
+            .iter()
+            .filter(|c| c.name == path.as_os_str().as_encoded_bytes());
+        assert_eq!(named.count(), 1);
+        fs::remove_file(&path).unwrap();
+    }
+
     proptest! {
         #[test]
         fn any_bytes_can_be_parsed(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             parse(&bytes);
             attribute(&bytes, INET_DIAG_INFO);
             TcpConnection::parse(&bytes);
-            UnixConnection::parse(&bytes);
+            UnixSocket::parse(&bytes);
         }
     }
 }

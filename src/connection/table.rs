@@ -1,4 +1,4 @@
-//! The kernel's tables of sockets, /proc/net/tcp, /proc/net/tcp6 and /proc/net/unix.
+//! The kernel's tables of TCP sockets, /proc/net/tcp and /proc/net/tcp6.
 
 use std::fs;
 use std::io;
@@ -88,49 +88,6 @@ pub fn read() -> Result<Vec<Row>, (PathBuf, io::Error)> {
     Ok(rows)
 }
 
-/// A listening AF_UNIX socket with a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnixListener {
-    /// The path that it was bound to.
-    pub path: String,
-    /// The inode number of the socket, not of the file.
-    pub inode: u64,
-}
-
-/// SO_ACCEPTCON among the flags of the table.
-const ACCEPTS: u32 = 0x10000;
-
-impl UnixListener {
-    /// Parses a table.
-    pub(crate) fn parse_all(table: &[u8]) -> Vec<UnixListener> {
-        let table = String::from_utf8_lossy(table);
-        table.lines().filter_map(UnixListener::parse).collect()
-    }
-
-    /// Parses a line. `None` if it is another socket, or the first line.
-    fn parse(line: &str) -> Option<UnixListener> {
-        // The path comes last, and may have blanks.
-        let (fields, path) = line.split_once(" /")?;
-        let fields: Vec<_> = fields.split_ascii_whitespace().collect();
-        let flags = u32::from_str_radix(fields.get(3)?, 16).ok()?;
-        (flags & ACCEPTS != 0).then_some(UnixListener {
-            path: format!("/{path}"),
-            inode: fields.get(6)?.parse().ok()?,
-        })
-    }
-}
-
-/// Reads the listening AF_UNIX sockets of the network namespace.
-///
-/// # Errors
-///
-/// The table cannot be read; its path is returned too.
-pub fn read_unix() -> Result<Vec<UnixListener>, (PathBuf, io::Error)> {
-    let table = Path::new("/proc/net/unix");
-    let text = fs::read(table).map_err(|error| (table.to_owned(), error))?;
-    Ok(UnixListener::parse_all(&text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,23 +110,6 @@ mod tests {
         assert_eq!(rows[1].remote, "127.0.0.1:40000".parse().unwrap());
         assert!(rows[1].is_open() && !rows[1].listens());
         assert_eq!(rows[2].local, "[::1]:3333".parse().unwrap());
-    }
-
-    #[test]
-    fn only_listening_sockets_with_a_path_are_unix_listeners() {
-        let text = "\
-Num       RefCount Protocol Flags    Type St Inode Path
-0000000000000000: 00000002 00000000 00010000 0001 01 12345 /run/a b.sock
-0000000000000000: 00000002 00000000 00000000 0001 01 12346 /run/a b.sock
-0000000000000000: 00000002 00000000 00010000 0001 01 12347 @abstract
-0000000000000000: 00000003 00000000 00000000 0001 03 12348
-";
-        let listeners = UnixListener::parse_all(text.as_bytes());
-        let expected = UnixListener {
-            path: "/run/a b.sock".into(),
-            inode: 12345,
-        };
-        assert_eq!(listeners, [expected]);
     }
 
     proptest! {

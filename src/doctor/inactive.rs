@@ -1,7 +1,5 @@
 //! Why a socket is not active.
 
-use std::fs;
-
 use super::address::{self, Address};
 use super::attempt::must_accept;
 use super::files::REFUSED;
@@ -10,6 +8,7 @@ use super::socket::listening;
 use super::subject::Subject;
 use super::{Problem, Report, verify};
 use crate::conflicts::{FindingKind, Process, ProcessUnit};
+use crate::connection::diag;
 use crate::hint::ShellCommand;
 use crate::log::escape;
 use crate::systemd::journalctl::{self, Filter};
@@ -139,22 +138,13 @@ fn listens_itself(subject: &Subject<'_>) -> Option<String> {
         }
     }
     // The kernel does not say which process listens on a path.
-    let paths = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let listeners = diag::unix_listeners().unwrap_or_default();
     let listens = subject.socket.listen_directives();
-    let listened = listens
-        .iter()
-        .any(|listen| has_listener(&paths, listen.value.text));
+    let listened = listens.iter().any(|listen| {
+        let mut listeners = listeners.iter();
+        listeners.any(|listener| listener.name == listen.value.text.as_bytes())
+    });
     (listened && runs(subject)).then(|| subject.service.name.clone())
-}
-
-/// Whether the list of AF_UNIX sockets has one that listens on this path.
-fn has_listener(list: &str, path: &str) -> bool {
-    // Num RefCount Protocol Flags Type St Inode Path
-    list.lines().any(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let listens = fields.get(3).is_some_and(|flags| *flags == "00010000");
-        listens && fields.get(7) == Some(&path)
-    })
 }
 
 /// A condition of the unit that is not met.

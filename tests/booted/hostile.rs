@@ -16,6 +16,7 @@ on_both_releases!(
     memory_and_processes_are_limited,
     no_process_outlives_its_connection,
     connections_of_a_service_are_isolated_from_each_other,
+    a_program_with_an_endless_environment_does_not_harm_status_and_remove,
 );
 
 const ADDRESS: &str = "127.0.0.1:4000";
@@ -366,6 +367,37 @@ done
         );
         drop((one, other));
         machine.run("sockunit remove hostile");
+    }
+}
+
+fn a_program_with_an_endless_environment_does_not_harm_status_and_remove(release: Release) {
+    let machine = Machine::serving(release);
+    // struct prctl_mm_map: all of its addresses in a mapping of 1 TiB that has no memory, and no new executable file.
+    let endless = r#"#!/usr/bin/perl
+my $start = syscall(SYS_mmap, 0, 1 << 40, 1, 0x4022, -1, 0);
+my $map = pack("Q12LL", $start, $start + 1, ($start) x 8, $start + (1 << 40) - 1, 0, 0, 0xffffffff);
+syscall(SYS_prctl, 35, 14, $map, 104, 0) == 0 or die "prctl: $!";
+syswrite(STDOUT, "$$\n");
+sleep 1000;
+"#;
+    let endless = endless
+        .replace("SYS_mmap", &libc::SYS_mmap.to_string())
+        .replace("SYS_prctl", &libc::SYS_prctl.to_string());
+    program(&machine, &endless);
+    for kind in ["", "--shared"] {
+        machine.run(&format!(
+            "sockunit add {kind} hostile 4000 -- /usr/local/bin/hostile"
+        ));
+        let mut stream = machine.connect(ADDRESS);
+        let pid = read_line(&mut stream);
+        let read = format!("head -c 1G /proc/{pid}/environ | wc -c");
+        assert_eq!(machine.run(&read), "1073741824");
+        for command in ["status hostile", "list", "remove hostile"] {
+            // Without a limit of its own, it would read for more than a second of processor time.
+            machine.run(&format!(
+                "ulimit -v 8000000; ulimit -t 1; sockunit {command}"
+            ));
+        }
     }
 }
 

@@ -7,14 +7,14 @@ use super::process::{OwnUnits, Server};
 use super::{Connection, Error, Remote, Status, client};
 use crate::conflicts::{Process, SocketOwners};
 use crate::connection::Traffic;
-use crate::connection::diag::{self, TcpConnection, UnixConnection};
+use crate::connection::diag::{self, TcpConnection, UnixSocket};
 use crate::systemd::Listening;
 
 /// The connected sockets of this machine with the addresses of services.
 pub(super) struct Sockets {
     tcp: Vec<TcpConnection>,
     /// By inode number.
-    unix: HashMap<u64, UnixConnection>,
+    unix: HashMap<u64, UnixSocket>,
     owners: SocketOwners,
 }
 
@@ -28,7 +28,7 @@ impl Sockets {
         let mut wanted: Vec<u64> = tcp.iter().map(|c| c.inode).collect();
         let mut unix = HashMap::new();
         if !addresses.unix.is_empty() {
-            let all = diag::unix().map_err(failed)?;
+            let all = diag::unix_connections().map_err(failed)?;
             unix = all.into_iter().map(|c| (c.inode, c)).collect();
             let accepted = unix.values().filter(|c| addresses.unix.contains(&c.name));
             wanted.extend(accepted.flat_map(|c| [Some(c.inode), c.peer]).flatten());
