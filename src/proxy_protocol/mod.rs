@@ -25,6 +25,8 @@ pub enum HeaderError {
     Missing,
     /// The header breaks the rules of the protocol.
     Malformed,
+    /// The header is longer than [`v2::MAX_LENGTH`].
+    TooLong,
     /// The checksum (CRC32C) is wrong.
     Checksum,
     /// The proxy closed the connection before the header was complete.
@@ -38,6 +40,7 @@ impl fmt::Display for HeaderError {
         f.write_str(match self {
             HeaderError::Missing => "no PROXY header",
             HeaderError::Malformed => "malformed PROXY header",
+            HeaderError::TooLong => "PROXY header of more than 16 KiB",
             HeaderError::Checksum => "wrong checksum in the PROXY header",
             HeaderError::Incomplete => "connection closed in the PROXY header",
             HeaderError::TimedOut => "no complete PROXY header in time",

@@ -186,7 +186,7 @@ fn a_header_of_version_2_has_the_address_of_the_client() {
         (version2(0x20, 0x00, b""), Ok(Some(Client::Proxy))),
         // The rest of a LOCAL header is skipped, whatever it is.
         (
-            version2(0x20, 0xff, &[0xff; 65535]),
+            version2(0x20, 0xff, &[0xff; v2::MAX_LENGTH - 16]),
             Ok(Some(Client::Proxy)),
         ),
         (version2(0x21, family, &tcp4)[..27].to_vec(), Ok(None)),
@@ -225,6 +225,30 @@ fn a_header_of_version_2_that_breaks_the_rules_is_refused() {
     ] {
         assert_eq!(client(&header), Err(error), "{header:?}");
     }
+}
+
+#[test]
+fn a_header_with_two_checksums_is_malformed() {
+    let values = value(0x03, &[0; 4]).repeat(12);
+    // With this address of the client, each of these checksums is right.
+    let tcp4 = [&[0x66, 0xcc, 0xac, 0x20][..], &[0; 8], &values].concat();
+    assert_eq!(
+        client(&version2(0x21, 0x11, &tcp4)),
+        Err(HeaderError::Malformed)
+    );
+}
+
+#[test]
+fn a_header_that_is_too_long_is_refused_before_it_is_kept() {
+    let longest = version2(0x20, 0, &[0; v2::MAX_LENGTH - 16]);
+    let mut decoder = Decoder::default();
+    for piece in longest[..v2::MAX_LENGTH - 1].chunks(1000) {
+        assert_eq!(decoder.advance(piece).unwrap().client, None);
+    }
+    assert!(decoder.header.capacity() <= v2::MAX_LENGTH);
+    let longer = version2(0x20, 0, &[0; v2::MAX_LENGTH - 15]);
+    assert_eq!(client(&longer[..15]), Ok(None));
+    assert_eq!(client(&longer[..17]), Err(HeaderError::TooLong));
 }
 
 #[test]

@@ -7,6 +7,10 @@ use super::{Client, HeaderError, Progress};
 /// The length of the part that every header has, in bytes.
 const FIXED: usize = 16;
 
+/// The most bytes of a header. HAProxy writes it into a buffer of this size. A connection keeps its header until that is
+/// complete, so that a longer one would be a way to use up memory.
+pub const MAX_LENGTH: usize = 16 * 1024;
+
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Version and command.
@@ -32,6 +36,10 @@ const VALUE_HEADER: usize = 3;
 pub fn advance(header: &mut Vec<u8>, input: &[u8]) -> Result<Progress, HeaderError> {
     let mut rest = input;
     loop {
+        if length(header) > MAX_LENGTH {
+            return Err(HeaderError::TooLong);
+        }
+        header.reserve_exact(length(header) - header.len());
         let (more, next) = rest.split_at(rest.len().min(length(header) - header.len()));
         header.extend_from_slice(more);
         rest = next;
@@ -107,6 +115,7 @@ fn source(addresses: &[u8]) -> Option<SocketAddr> {
 /// Checks the values after the addresses: their lengths, and the checksum if there is one.
 fn check_values(header: &[u8], values: &[u8]) -> Result<(), HeaderError> {
     let mut rest = values;
+    let mut checksum = None;
     while let [kind, high, low, after @ ..] = rest {
         let length = usize::from(u16::from_be_bytes([*high, *low]));
         let (value, next) = after
@@ -114,19 +123,25 @@ fn check_values(header: &[u8], values: &[u8]) -> Result<(), HeaderError> {
             .ok_or(HeaderError::Malformed)?;
         if *kind == CRC32C {
             let value: [u8; 4] = value.try_into().map_err(|_| HeaderError::Malformed)?;
-            // The checksum is that of the header with a checksum of zero.
             let at = header.len() - rest.len() + VALUE_HEADER;
-            let parts = [&header[..at], &[0; 4], &header[at + 4..]];
-            if crc32c(parts.into_iter().flatten().copied()) != u32::from_be_bytes(value) {
-                return Err(HeaderError::Checksum);
+            // To check any number of them would take any time.
+            if checksum.replace((at, u32::from_be_bytes(value))).is_some() {
+                return Err(HeaderError::Malformed);
             }
         }
         rest = next;
     }
-    match rest.is_empty() {
-        true => Ok(()),
-        false => Err(HeaderError::Malformed),
+    if !rest.is_empty() {
+        return Err(HeaderError::Malformed);
     }
+    if let Some((at, checksum)) = checksum {
+        // It is that of the header with a checksum of zero.
+        let parts = [&header[..at], &[0; 4], &header[at + 4..]];
+        if crc32c(parts.into_iter().flatten().copied()) != checksum {
+            return Err(HeaderError::Checksum);
+        }
+    }
+    Ok(())
 }
 
 /// The checksum of RFC 3309, bit by bit: headers are short.

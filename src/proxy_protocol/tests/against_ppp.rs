@@ -17,17 +17,21 @@ enum Difference {
     NotStream,
     /// The values are cut off, or the checksum is wrong (2.2.3): `ppp` reads them only on demand.
     Values,
+    /// The header is longer than any that a proxy sends. This limit is our own.
+    TooLong,
     /// The line of an unknown protocol is skipped to its end (2.1): `ppp` refuses more than six words, and a CR alone.
     UnknownLine,
     /// A port is a number without a sign (2.1).
     SignedPort,
 }
 
-/// The difference that the specification makes between the decoders for this header; `None` if it makes none.
+/// The difference between the decoders that is right for this header; `None` if there is none.
 fn difference(input: &[u8]) -> Option<Difference> {
     if input.starts_with(SIGNATURE) {
         let stream = [0x00, 0x11, 0x21, 0x31].contains(&input[13]);
+        let length = 16 + usize::from(u16::from_be_bytes([input[14], input[15]]));
         return match (input[12], input[13]) {
+            _ if length > super::v2::MAX_LENGTH => Some(Difference::TooLong),
             (0x20, _) => Some(Difference::Local),
             (0x21, _) if !stream => Some(Difference::NotStream),
             (0x21, _) => Some(Difference::Values),
@@ -85,7 +89,12 @@ fn compare(input: &[u8]) -> Option<Difference> {
     let accepts = own.is_some();
     match difference {
         Some(Difference::Local | Difference::UnknownLine) if accepts => {}
-        Some(Difference::NotStream | Difference::Values | Difference::SignedPort) if !accepts => {}
+        Some(
+            Difference::NotStream
+            | Difference::Values
+            | Difference::TooLong
+            | Difference::SignedPort,
+        ) if !accepts => {}
         _ => panic!("{own:?} {other:?} {difference:?} {shown:?}"),
     }
     difference
@@ -121,6 +130,10 @@ fn the_decoder_differs_from_ppp_where_the_specification_says_so() {
         (
             b"PROXY TCP4 192.0.2.7 192.0.2.1 +1 80\r\n".to_vec(),
             Some(Difference::SignedPort),
+        ),
+        (
+            version2(0x20, 0x00, &[0; 16_369]),
+            Some(Difference::TooLong),
         ),
         (version2(0x21, 0x00, b"anything"), None),
         (with_checksum(0x21, 0x11, &tcp4), None),
