@@ -1,5 +1,5 @@
-//! Conversations with the service of packaging/cluster, short and long ones, while its servers are upgraded or killed:
-//! how many were held, lost and cut.
+//! Sessions with the service of packaging/cluster, short and long ones, while its servers are upgraded or killed: how
+//! many were served, refused and interrupted.
 //!
 //! The service sends a line with the name of its server, repeats each line of its client, and ends after `bye`.
 
@@ -21,22 +21,22 @@ const PRINTED: usize = 10;
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Hold at least this many short conversations, one after another from each client
+    /// Hold at least this many short sessions, one after another from each client
     #[arg(long)]
     short: usize,
-    /// Hold at least this many long conversations, one after another from each client
+    /// Hold at least this many long sessions, one after another from each client
     #[arg(long)]
     long: usize,
-    /// Number of clients with short conversations
+    /// Number of clients with short sessions
     #[arg(long, default_value_t = 8)]
     short_clients: usize,
-    /// Number of clients with long conversations
+    /// Number of clients with long sessions
     #[arg(long, default_value_t = 100)]
     long_clients: usize,
-    /// Lines of a long conversation, one per second
+    /// Lines of a long session, one per second
     #[arg(long, default_value_t = 20)]
     lines: usize,
-    /// Conversations that begin in this phase may be lost or cut
+    /// Sessions that begin in this phase may be refused or interrupted
     #[arg(long, value_name = "PHASE")]
     may_fail: Option<String>,
     /// Fail if the server's name takes longer than this, except in that phase
@@ -52,22 +52,22 @@ pub struct Options {
     server: SocketAddrV4,
 }
 
-/// Why a conversation failed.
+/// Why a session failed.
 enum Failure {
     /// The server did not send its name.
-    Lost(anyhow::Error),
-    /// The server sent its name, but the conversation ended early.
-    Cut(String, anyhow::Error),
+    Refused(anyhow::Error),
+    /// The server sent its name, but the session ended early.
+    Interrupted(String, anyhow::Error),
 }
 
-/// The conversations that began in one phase.
+/// The sessions that began in one phase.
 #[derive(Debug, Default)]
 struct Phase {
     name: String,
     short: usize,
     long: usize,
-    lost: usize,
-    cut: usize,
+    refused: usize,
+    interrupted: usize,
     /// The longest time from connect to the name of the server.
     slowest: Duration,
     servers: BTreeSet<String>,
@@ -77,7 +77,7 @@ struct Load<'o> {
     options: &'o Options,
     started: Instant,
     begun: AtomicUsize,
-    held: [AtomicUsize; 2],
+    served: [AtomicUsize; 2],
     ending: AtomicBool,
     phases: Mutex<Vec<Phase>>,
     /// The index of the present phase.
@@ -85,14 +85,14 @@ struct Load<'o> {
     failures: Mutex<Vec<String>>,
 }
 
-/// Each line of standard input begins a phase with this name. Prints a line as soon as enough conversations were held,
-/// and goes on until the end of the input.
+/// Each line of standard input begins a phase with this name. Prints a line as soon as enough sessions were served,
+/// and continues until the end of the input.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let load = Load {
         options,
         started: Instant::now(),
         begun: AtomicUsize::new(0),
-        held: [AtomicUsize::new(0), AtomicUsize::new(0)],
+        served: [AtomicUsize::new(0), AtomicUsize::new(0)],
         ending: AtomicBool::new(false),
         phases: Mutex::new(Vec::new()),
         phase: AtomicUsize::new(0),
@@ -105,7 +105,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             scope.spawn(|| load.repeat(false));
         }
         for number in 0..options.long_clients {
-            // The long conversations end at different times.
+            // The long sessions end at different times.
             let delay = Duration::from_secs(1) * number as u32 / options.long_clients as u32;
             let load = &load;
             scope.spawn(move || {
@@ -136,11 +136,11 @@ impl Load<'_> {
         self.phase.store(phase, Ordering::Relaxed);
     }
 
-    /// Prints that enough conversations were held.
+    /// Prints that enough sessions were served.
     fn announce(&self) {
         let enough = || {
-            self.held[0].load(Ordering::Relaxed) >= self.options.short
-                && self.held[1].load(Ordering::Relaxed) >= self.options.long
+            self.served[0].load(Ordering::Relaxed) >= self.options.short
+                && self.served[1].load(Ordering::Relaxed) >= self.options.long
         };
         while !enough() && !self.ending.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(100));
@@ -148,7 +148,7 @@ impl Load<'_> {
         println!("enough");
     }
 
-    /// Holds conversations until the load ends.
+    /// Holds sessions until the load ends.
     fn repeat(&self, long: bool) {
         while !self.ending.load(Ordering::Relaxed) {
             let phase = self.phase.load(Ordering::Relaxed);
@@ -158,7 +158,7 @@ impl Load<'_> {
             let phase = &mut phases[phase];
             match result {
                 Ok((server, waited)) => {
-                    self.held[usize::from(long)].fetch_add(1, Ordering::Relaxed);
+                    self.served[usize::from(long)].fetch_add(1, Ordering::Relaxed);
                     *(if long {
                         &mut phase.long
                     } else {
@@ -169,13 +169,13 @@ impl Load<'_> {
                 }
                 Err(failure) => {
                     let what = match failure {
-                        Failure::Lost(error) => {
-                            phase.lost += 1;
-                            format!("lost: {error:#}")
+                        Failure::Refused(error) => {
+                            phase.refused += 1;
+                            format!("refused: {error:#}")
                         }
-                        Failure::Cut(server, error) => {
-                            phase.cut += 1;
-                            format!("cut by {server}: {error:#}")
+                        Failure::Interrupted(server, error) => {
+                            phase.interrupted += 1;
+                            format!("interrupted by {server}: {error:#}")
                         }
                     };
                     let begun = start.duration_since(self.started).as_secs_f64();
@@ -205,63 +205,63 @@ impl Load<'_> {
                 }
                 Ok(stream)
             })
-            .map_err(Failure::Lost)?;
+            .map_err(Failure::Refused)?;
         let waited = start.elapsed();
         let server = server.trim_end().to_owned();
         let lines = if long { self.options.lines } else { 1 };
         match exchange(stream, lines, long) {
             Ok(()) => Ok((server, waited)),
-            Err(error) => Err(Failure::Cut(server, error)),
+            Err(error) => Err(Failure::Interrupted(server, error)),
         }
     }
 
     fn print(&self) -> anyhow::Result<()> {
         let phases = lock(&self.phases);
         println!(
-            "{:<40} {:>7} {:>6} {:>6} {:>6} {:>11}  served by",
-            "conversations that began", "short", "long", "lost", "cut", "slowest, ms"
+            "{:<40} {:>7} {:>6} {:>7} {:>11} {:>11}  served by",
+            "sessions that began", "short", "long", "refused", "interrupted", "slowest, ms"
         );
         let mut all = BTreeMap::new();
         for phase in phases.iter() {
             let servers: Vec<_> = phase.servers.iter().map(String::as_str).collect();
             println!(
-                "{:<40} {:>7} {:>6} {:>6} {:>6} {:>11.0}  {}",
+                "{:<40} {:>7} {:>6} {:>7} {:>11} {:>11.0}  {}",
                 phase.name,
                 phase.short,
                 phase.long,
-                phase.lost,
-                phase.cut,
+                phase.refused,
+                phase.interrupted,
                 millis(phase.slowest),
                 servers.join(", ")
             );
             for (what, count) in [
                 ("short", phase.short),
                 ("long", phase.long),
-                ("lost", phase.lost),
-                ("cut", phase.cut),
+                ("refused", phase.refused),
+                ("interrupted", phase.interrupted),
             ] {
                 *all.entry(what).or_insert(0) += count;
             }
         }
         println!(
-            "{} short and {} long conversations held in {:.0} s, {} lost, {} cut",
+            "{} short and {} long sessions served in {:.0} s, {} refused, {} interrupted",
             all["short"],
             all["long"],
             self.started.elapsed().as_secs_f64(),
-            all["lost"],
-            all["cut"]
+            all["refused"],
+            all["interrupted"]
         );
         for failure in lock(&self.failures).iter().take(PRINTED) {
             println!("{failure}");
         }
         let may_fail = |phase: &&Phase| Some(&phase.name) == self.options.may_fail.as_ref();
         let strict = || phases.iter().filter(|phase| !may_fail(phase));
-        if strict().any(|phase| phase.lost + phase.cut > 0) {
-            bail!("conversations were lost or cut");
+        if strict().any(|phase| phase.refused + phase.interrupted > 0) {
+            bail!("sessions were refused or interrupted");
         }
         let limit = self.options.slowest.map(Duration::from_millis);
         if strict().any(|phase| limit.is_some_and(|limit| phase.slowest > limit)) {
-            bail!("a conversation took too long to begin");
+            bail!("a session took too long to begin");
         }
         Ok(())
     }

@@ -39,7 +39,7 @@ enum Command {
     Sessions(sessions::Options),
     /// Attacks a service, and measures what other clients notice
     Attack(attack::Options),
-    /// Holds conversations with a service while its servers are upgraded or killed
+    /// Holds sessions with a service while its servers are upgraded or killed
     Conversations(conversations::Options),
     /// Reads the file that `hello --data` wrote from standard input, and prints an SVG chart
     Chart,

@@ -6,13 +6,15 @@ use crate::deb::deb;
 use crate::machine::{repository, stdout_of};
 
 #[test]
-fn no_conversation_is_lost_or_cut_while_two_servers_behind_haproxy_are_upgraded() {
+fn no_session_is_refused_or_interrupted_while_two_servers_behind_haproxy_are_upgraded() {
     let output = stdout_of(
         Command::new(repository().join("packaging/cluster"))
             .arg("--deb")
             .arg(deb()),
     );
     assert!(output.contains(": 198.51.100.7:"), "{output}");
-    let upgrade = output.lines().find(|line| line.ends_with(" 0 lost, 0 cut"));
+    let upgrade = output
+        .lines()
+        .find(|line| line.ends_with(" 0 refused, 0 interrupted"));
     assert!(upgrade.is_some(), "{output}");
 }
