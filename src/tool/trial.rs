@@ -13,7 +13,7 @@ pub struct Options {
     /// Send the line TEXT to the program [default: send nothing]
     #[arg(long, value_name = "TEXT")]
     send: Option<String>,
-    /// Add a line to the [Service] section for this time, such as PrivateTmp=yes; repeatable
+    /// Add a line to the [Service] section for this run, such as PrivateTmp=yes; repeatable
     #[arg(long = "property", value_name = "KEY=VALUE", value_parser = property)]
     properties: Vec<String>,
     /// Try a unit of the calling user's service manager
