@@ -171,7 +171,7 @@ pub fn how(result: &str, status: &str) -> String {
         ("signal" | "core-dump", _) => format!("its program was killed by signal {status}"),
         ("timeout", _) => "a timeout expired".to_string(),
         ("oom-kill", _) => {
-            "the kernel killed a process of it for lack of memory (MemoryMax= limits it)"
+            "the kernel killed one of its processes because memory ran out (MemoryMax= limits it)"
                 .to_string()
         }
         ("success", _) => "its program ended".to_string(),

@@ -84,7 +84,7 @@ pub const CLASSES: &[Class] = &[
             "can't",
             "unable",
         ],
-        means: "the program may not become another user or change its root directory",
+        means: "the program is not allowed to become another user or change its root directory",
         causes: &[
             any(
                 "CapabilityBoundingSet",
@@ -107,7 +107,7 @@ pub const CLASSES: &[Class] = &[
     Class {
         texts: &["Address family not supported"],
         with: &[],
-        means: "the program may not make sockets of this kind",
+        means: "the program is not allowed to create sockets of this address family",
         causes: &[any(
             "RestrictAddressFamilies",
             &[
@@ -116,12 +116,12 @@ pub const CLASSES: &[Class] = &[
             ],
         )],
         fix: Fix::Together,
-        otherwise: "the kernel does not have sockets of this kind, such as those of IPv6",
+        otherwise: "the kernel does not support this address family",
     },
     Class {
         texts: &["Connection refused"],
         with: &[],
-        means: "the program reaches no other service of this machine",
+        means: "the program cannot reach other services on this machine",
         causes: &[
             NO_NETWORK,
             any("IPAddressDeny", &["IPAddressAllow=localhost"]),
@@ -140,7 +140,7 @@ pub const CLASSES: &[Class] = &[
         means: "the program has no network besides its connection",
         causes: &[NO_NETWORK, any("IPAddressDeny", &["IPAddressDeny="])],
         fix: Fix::Together,
-        otherwise: "this machine has no way to the address that the program connects to",
+        otherwise: "this machine has no route to the address that the program connects to",
     },
     Class {
         texts: &[
@@ -175,7 +175,7 @@ pub const CLASSES: &[Class] = &[
     Class {
         texts: &["Read-only file system"],
         with: &["/tmp/"],
-        means: "the program may not write to /tmp and /var/tmp",
+        means: "the program cannot write to /tmp and /var/tmp",
         causes: &[
             Restriction::Paths {
                 key: "TemporaryFileSystem",
@@ -234,7 +234,7 @@ pub const CLASSES: &[Class] = &[
     Class {
         texts: &["Too many open files"],
         with: &[],
-        means: "the program may not open more files",
+        means: "the program cannot open more files",
         causes: &[any("LimitNOFILE", &["LimitNOFILE=65536"])],
         fix: Fix::Together,
         otherwise: "",
@@ -248,7 +248,7 @@ pub const CLASSES: &[Class] = &[
             "Resource temporarily unavailable",
         ],
         with: &[],
-        means: "the program may not start more processes or threads",
+        means: "the program cannot start more processes or threads",
         causes: &[
             any("TasksMax", &["TasksMax=4096"]),
             any("LimitNPROC", &["LimitNPROC=4096"]),
@@ -266,7 +266,7 @@ pub const CLASSES: &[Class] = &[
             "bad_alloc",
         ],
         with: &[],
-        means: "the program may not have more memory",
+        means: "the program cannot get more memory",
         causes: &[any("LimitAS", &[]), any("LimitDATA", &[])],
         fix: Fix::Words("a larger value in a drop-in allows it"),
         otherwise: "",
@@ -274,7 +274,7 @@ pub const CLASSES: &[Class] = &[
     Class {
         texts: &["File too large", "File size limit exceeded"],
         with: &[],
-        means: "the program may not write a larger file",
+        means: "the program cannot write a larger file",
         causes: &[any("LimitFSIZE", &["LimitFSIZE=infinity"])],
         fix: Fix::Together,
         otherwise: "",
@@ -282,7 +282,7 @@ pub const CLASSES: &[Class] = &[
     Class {
         texts: &["Operation not permitted"],
         with: &[],
-        means: "the program may not use a system call or a privilege",
+        means: "the program cannot use a system call or a privilege",
         causes: &[
             CALLS,
             CAPABILITIES,
@@ -299,7 +299,7 @@ pub const CLASSES: &[Class] = &[
             switch("MemoryDenyWriteExecute", &["MemoryDenyWriteExecute=no"]),
         ],
         fix: Fix::OneOf,
-        otherwise: "the service's user may not do this: see User= and DynamicUser=",
+        otherwise: "the service's user cannot do this: see User= and DynamicUser=",
     },
     Class {
         texts: &["No such file or directory", "Permission denied"],
@@ -321,7 +321,7 @@ pub const CLASSES: &[Class] = &[
         means: "",
         causes: &[],
         fix: Fix::Together,
-        otherwise: "the service's user may not access a file: see which user that is (User= or DynamicUser=); a log file \
+        otherwise: "the service's user cannot access a file: see which user that is (User= or DynamicUser=); a log file \
                     is not needed, because standard error goes to the journal",
     },
 ];
