@@ -8,7 +8,7 @@ use crate::systemd::Unit;
 /// Where the programs of systemd are.
 const OF_SYSTEMD: [&str; 2] = ["/usr/lib/systemd/", "/lib/systemd/"];
 
-/// What programs and libraries have in them that take sockets from systemd.
+/// Strings found in programs and libraries that take sockets from systemd.
 const LISTENS: [&[u8]; 2] = [b"LISTEN_FDS", b"sd_listen_fds"];
 
 /// Whether the unit has stream sockets, or no address at all. Other sockets are named.

@@ -195,7 +195,7 @@ fn whole_lines(services: &mut [Conversion]) {
     }
 }
 
-/// Leaves out a service of which another one has the port: only one of them can listen.
+/// Leaves out a service whose port another service has: only one of them can listen.
 fn conflicts(services: &mut [Conversion], host: &dyn Host) {
     let mut before: Vec<(Ports, String)> = Vec::new();
     for service in services.iter_mut().filter(|service| service.is_enabled()) {

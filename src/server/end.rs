@@ -38,7 +38,7 @@ impl End {
             End::Stopped(reason) | End::Exited(Some(reason), _) => {
                 *reason == StopReason::IdleTimeout
             }
-            // It is the proxy who did so, not its client.
+            // The proxy did so, not its client.
             End::NoHeader(_) => false,
             End::NotStarted(_) | End::Exited(None, _) => false,
         }
@@ -50,7 +50,7 @@ impl End {
     }
 
     /// The exit status of a process that served this connection alone, as a shell has it. What this
-    /// process or the client decided is no failure of the program: systemd too counts SIGPIPE as success.
+    /// process or the client decided is not a failure of the program: systemd too counts SIGPIPE as success.
     pub fn exit_code(&self) -> u8 {
         match self {
             End::Exited(None, status) if !status.is_broken_pipe() => status.code(),

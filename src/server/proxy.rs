@@ -1,4 +1,4 @@
-//! Proxies: who may forward connections of others, and connections whose header has not arrived yet.
+//! Proxies: which sources may forward connections of others, and connections whose header has not arrived yet.
 
 use std::fmt;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -110,7 +110,7 @@ impl ProxyOptions {
     }
 }
 
-/// Who may send a header.
+/// Sources that may send a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxySource {
     /// Proxies in this network.

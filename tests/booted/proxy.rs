@@ -111,7 +111,7 @@ fn haproxy_passes_the_address_of_its_client_in_every_version_and_kind(release: R
             5,
             "{journal}"
         );
-        // Who is no proxy, or sends no header, is refused.
+        // A peer that is not a proxy, or that sends no header, is refused.
         let mut direct = machine.connect("127.0.0.1:4000");
         direct.write_all(b"hello\n").unwrap();
         assert_eq!(rest(direct), "");
@@ -267,7 +267,7 @@ fn an_agent_takes_a_service_out_of_haproxy_and_back(release: Release) {
             "{error}"
         );
         answer("up drain\n");
-        // Who connects now is served by no server.
+        // A connection made now reaches no server.
         wait_for("HAProxy sends no new connections", || {
             machine.converse("127.0.0.1:4082", b"").is_empty()
         });

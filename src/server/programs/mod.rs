@@ -223,7 +223,7 @@ impl Handler for ProgramHandler {
             }
             ProgramEvent::Started(Err(errno)) => self.on_start_failed(connection, errno, context),
             ProgramEvent::Ended(program) => {
-                // Who sees the end of the connection finds in the log what the program wrote.
+                // When the connection has ended, the program's output is already in the log.
                 if let Some(output) = &mut self.error_output {
                     output.log(context.log, context.now);
                 }

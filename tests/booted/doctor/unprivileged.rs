@@ -59,7 +59,7 @@ fn a_users_own_services_are_checked_without_root(release: Release) {
         )),
         "{third}"
     );
-    // What belongs to the system he may look at too, but for the journal.
+    // The user can look at the services of the system too, but not at the journal.
     machine.run("systemctl start hello.socket");
     let fourth = as_you("sockunit doctor hello");
     let report = String::from_utf8_lossy(&fourth.stdout);
@@ -67,7 +67,7 @@ fn a_users_own_services_are_checked_without_root(release: Release) {
     assert!(report.contains("answers \"Hello World:"), "{report}");
     let last = "not checked: what the program writes to the journal (run this as root, or join the group systemd-journal)\n";
     assert!(report.ends_with(last), "{report}");
-    // What is not for his eyes is no problem.
+    // What the user cannot read is not reported as a problem.
     for (change, shown) in [
         (
             "chmod 600 UNITS/secret.socket",
