@@ -83,7 +83,7 @@ pub struct Stop {
 ///
 /// # Errors
 ///
-/// A part of the path is missing, is no directory, cannot be read, or there are too many links.
+/// A part of the path is missing, is not a directory, cannot be read, or there are too many links.
 pub fn walk(root: &Path, path: &Path) -> Result<Way, Stop> {
     let mut directories = Vec::new();
     let mut stations = vec![normal(path)];
@@ -183,7 +183,7 @@ fn names(path: &Path) -> impl Iterator<Item = OsString> {
     })
 }
 
-/// The path without `..`; right only if its directories are no links.
+/// The path without `..`; right only if none of its directories is a link.
 fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::from("/");
     let mut rest = names(path).collect();
@@ -216,7 +216,7 @@ pub fn inside(root: &Path, path: &Path) -> PathBuf {
 ///
 /// # Errors
 ///
-/// The file is missing, cannot be opened, is no regular file or has more than 16 MiB.
+/// The file is missing, cannot be opened, is not a regular file or has more than 16 MiB.
 pub fn read(root: &Path, path: &Path) -> io::Result<Vec<u8>> {
     let file = match open_file(root, path) {
         Ok(file) => file,
@@ -248,7 +248,7 @@ fn read_all(file: &File) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// The file is missing, cannot be opened or is no regular file.
+/// The file is missing, cannot be opened or is not a regular file.
 pub fn open_file(root: &Path, path: &Path) -> io::Result<File> {
     // Opening a FIFO can block, and opening a device can set off something: look before.
     let found = find(root, path, OFlag::O_PATH)?;
@@ -268,7 +268,7 @@ pub fn open_file(root: &Path, path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 ///
-/// A part of the path is missing, is no directory, or cannot be opened or made.
+/// A part of the path is missing, is not a directory, or cannot be opened or made.
 pub fn open_directory(root: &Path, path: &Path, create: bool) -> io::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
     match find(root, path, flags) {

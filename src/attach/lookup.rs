@@ -44,7 +44,7 @@ pub(crate) fn absolute_path(place: &Place, program: &str) -> Result<String, Erro
         Some(path) => Ok(path.display().to_string()),
         None if program.contains('/') => Err(Error::invalid(
             format!("{} is not an absolute path", Plain(program)),
-            "with --root, give the program's path from that root directory on",
+            "with --root, give the absolute path inside that root directory",
         )),
         None => Err(Error::invalid(
             format!("{}: not found in PATH", Plain(program)),

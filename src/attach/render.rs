@@ -238,7 +238,7 @@ Documentation={manual}
 CollectMode=inactive-or-failed
 
 [Service]
-# The - means that an exit status other than 0 is no failure of the unit.
+# The - means that an exit status other than 0 is not a failure of the unit.
 ExecStart=-{command}
 StandardInput=socket
 StandardOutput=socket
@@ -335,7 +335,7 @@ fn surroundings(attachment: &Attachment) -> String {
     text
 }
 
-/// The name of the dynamic user; `None` if the service name is no valid user name, and systemd chooses
+/// The name of the dynamic user; `None` if the service name is not a valid user name, and systemd chooses
 /// one.
 pub fn dynamic_user(name: &str) -> Option<String> {
     let fits = name.len() < 31 && !name.contains(['.', '+']);

@@ -8,7 +8,7 @@ use super::protocol::{Pattern, daytime, time};
 use super::{BuiltIn, Edition};
 use crate::clock;
 
-/// Serves a client. That the client leaves is no error.
+/// Serves a client. A client that disconnects is not an error.
 pub(super) fn serve(
     built_in: BuiltIn,
     edition: Edition,

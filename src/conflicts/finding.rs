@@ -22,7 +22,7 @@ pub(crate) struct Finding {
 pub(crate) enum Severity {
     /// The name or the port is in use.
     Conflict,
-    /// The finding is no conflict, or it is unknown whether it is one.
+    /// The finding is not a conflict, or it is unknown whether it is one.
     Note,
 }
 
@@ -96,7 +96,7 @@ pub(crate) enum FindingKind {
     },
     /// The port is below 1024.
     PrivilegedPort,
-    /// A file that is no socket has the path.
+    /// A file that is not a socket has the path.
     OtherFile,
 }
 
@@ -278,7 +278,7 @@ impl fmt::Display for Sentence<'_> {
             }
             FindingKind::Unread { why } => write!(f, "not checked: {why}"),
             FindingKind::OtherFile => {
-                f.write_str("a file that is no socket, which systemd would delete")
+                f.write_str("a file that is not a socket, which systemd would delete")
             }
             FindingKind::PrivilegedPort => write!(
                 f,

@@ -99,7 +99,7 @@ fn of_path(sockets: Vec<UnixSocket>, path: &str) -> Vec<Socket> {
     sockets.map(socket).collect()
 }
 
-/// Adds a file with the path that is no socket. systemd deletes it, as it deletes a socket on which
+/// Adds a file with the path that is not a socket. systemd deletes it, as it deletes a socket on which
 /// nobody listens any more.
 fn other_file(place: &Place, path: &str, query: Query<'_>, findings: &mut Vec<Finding>) {
     let file = place.path(path);
@@ -171,7 +171,7 @@ fn process(pid: u32, dir: &str) -> Process {
 
 /// The unit of a process, by its control group (cgroups(7)); `None` for PID 1.
 ///
-/// A service or a user may make groups of any name below its own. So the first group that is no slice
+/// A service or a user may make groups of any name below its own. So the first group that is not a slice
 /// is the unit of the system's manager, and the next one below a user's manager is a unit of that.
 fn unit(groups: &str) -> Option<ProcessUnit> {
     groups.lines().find_map(|line| {

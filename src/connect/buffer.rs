@@ -77,7 +77,7 @@ impl Buffer<'_> {
     /// Enlarges a pipe: if it holds no more than one buffer, its two sides run in turns and wait for
     /// each other.
     fn enlarge_pipe(&self) {
-        // Fails if the file is no pipe.
+        // Fails if the file is not a pipe.
         if fcntl(self.user, FcntlArg::F_GETPIPE_SZ).is_ok_and(|size| size < PIPE_SIZE) {
             // Fails if the user's pipes exceed pipe-user-pages-soft (pipe(7)); it only costs speed.
             let _ = fcntl(self.user, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));

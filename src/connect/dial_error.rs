@@ -114,7 +114,7 @@ impl DialError {
     }
 }
 
-/// The hint for a service that is no number and not in the services database.
+/// The hint for a service that is neither a number nor in the services database.
 fn unknown_hint(service: &str) -> Hint {
     let is_valid = |port: &str| port.parse::<u16>().is_ok() || port.parse::<ServiceName>().is_ok();
     let parts = service.rsplit_once(':');

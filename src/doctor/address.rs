@@ -185,7 +185,7 @@ fn bindable(
                 at(listen),
                 address.port()
             ),
-            format!("use a port from {least} on, or attach the program as root, without --user"),
+            format!("use port {least} or higher, or attach the program as root, without --user"),
         ));
     }
     let free_bind = subject.socket.flag("Socket", "FreeBind") == Some(true)

@@ -287,7 +287,7 @@ fn no_service(place: &Place, socket: &Unit, wanted: &str, accept: bool) -> Probl
     };
     let reason = match accept {
         true => {
-            "With Accept=yes, systemd passes each connection to an instance of a template unit. If the service is no \
+            "With Accept=yes, systemd passes each connection to an instance of a template unit. If the service is not a \
              template, it logs: Failed to set socket on service: Invalid argument."
         }
         false => {

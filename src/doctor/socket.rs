@@ -96,7 +96,7 @@ fn has_ipv6() -> bool {
 
 /// The listening TCP sockets on the unit's ports, by address.
 pub fn listening(subject: &Subject<'_>) -> Vec<(SocketAddr, Finding)> {
-    // Only the port matters here. An instance's name is no service name.
+    // Only the port matters here. An instance's name is not a service name.
     let Ok(name) = subject.name.parse().or_else(|_| "instance".parse()) else {
         return Vec::new();
     };

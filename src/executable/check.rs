@@ -133,7 +133,7 @@ impl Check<'_> {
         if !program.is_absolute() {
             return failed(
                 format!("{shown} is not an absolute path"),
-                "give the path from the root directory on",
+                "give the absolute path",
             );
         }
         if program.as_os_str().as_encoded_bytes().ends_with(b"/") {

@@ -28,7 +28,7 @@ pub fn check_readable(
     if !file.is_absolute() {
         return failed(
             format!("{shown}: not an absolute path"),
-            "give the path from the root directory on",
+            "give the absolute path",
         );
     }
     let way = walk(root, file).map_err(|stop| check.stopped(file, stop, Chain::default()))?;

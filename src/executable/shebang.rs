@@ -16,7 +16,7 @@ pub enum Shebang {
     Unreadable,
 }
 
-/// Parses the first [`READ`] bytes of a file; `None` if it is no script.
+/// Parses the first [`READ`] bytes of a file; `None` if it is not a script.
 pub fn read(start: &[u8]) -> Option<Shebang> {
     let line = start.strip_prefix(b"#!")?;
     let line = match line.iter().position(|&byte| byte == b'\n') {

@@ -10,7 +10,7 @@ use super::Priority;
 
 /// Returns whether `stderr` is the stream that systemd names in JOURNAL_STREAM (`DEVICE:INODE`).
 ///
-/// The variable alone is no proof: child processes of a service inherit it, and their standard
+/// The variable alone proves nothing: child processes of a service inherit it, and their standard
 /// error may be something else.
 pub fn is_stream(stderr: BorrowedFd<'_>, journal_stream: Option<OsString>) -> bool {
     let Some(named) = journal_stream else {

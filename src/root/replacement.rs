@@ -30,7 +30,7 @@ pub struct Replaceable<'d> {
 }
 
 impl Replaceable<'_> {
-    /// Opens and reads the file `name` in a directory. `None` if it is no regular file.
+    /// Opens and reads the file `name` in a directory. `None` if it is not a regular file.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ pub fn remove_temporary(directory: &File, name: &OsStr) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// It is no regular file, or cannot be read or replaced.
+/// It is not a regular file, or cannot be read or replaced.
 pub fn replace_file(
     root: &Path,
     path: &Path,

@@ -38,7 +38,7 @@ pub(crate) enum Families {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct File {
     pub(crate) services: Vec<Service>,
-    /// The lines that are no service, and why.
+    /// The lines that are not services, and why.
     pub(crate) problems: Vec<(Position, Problem)>,
 }
 
@@ -90,7 +90,7 @@ pub(crate) struct Limits {
     pub(crate) per_source: Option<u32>,
 }
 
-/// Why a line is no service.
+/// Why a line is not a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
     /// There are not so many fields as a service has.

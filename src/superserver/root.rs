@@ -68,7 +68,7 @@ impl System for Root<'_> {
         let found = entries(protocols).find(|(names, _)| names.contains(&name));
         match found {
             Some((_, number)) => std::str::from_utf8(number).ok()?.parse().ok(),
-            // Every system knows these; the file may be missing in a tree that is no whole system.
+            // Every system knows these; the file may be missing in a tree that is not a whole system.
             None => match name {
                 b"tcp" | b"TCP" => Some(6),
                 b"udp" | b"UDP" => Some(17),

@@ -225,7 +225,7 @@ mod tests {
             (r"a\ b \x41\102\u00e9\s\n", &[r"a\ b", "ABé \n"]),
             (r"\q '\'' \\ \0", &[r"\q", "'", "\\", r"\0"]),
         ] {
-            // A backslash before a blank is no escape sequence in systemd: both are kept.
+            // A backslash before a blank is not an escape sequence in systemd: both are kept.
             assert_eq!(split(line).unwrap(), words, "{line}");
         }
         for line in ["'a", "a \"b", "a\\"] {

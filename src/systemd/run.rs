@@ -69,7 +69,7 @@ impl std::error::Error for RunError {}
 ///
 /// # Errors
 ///
-/// See [`RunError`]. That the command fails is no error.
+/// See [`RunError`]. A command that fails is not an error.
 pub(crate) fn run(command: &mut Command, limits: Limits) -> Result<Answer, RunError> {
     let mut child = command
         .stdin(Stdio::null())

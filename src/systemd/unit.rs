@@ -171,7 +171,7 @@ impl Catalogue<'_> {
     ///
     /// # Errors
     ///
-    /// A file or directory exists and cannot be read. A unit without a unit file is no error: see
+    /// A file or directory exists and cannot be read. A unit without a unit file is not an error: see
     /// [`Unit::state`].
     pub(crate) fn load(&self, name: &str) -> Result<Unit, ReadError> {
         let resolved = self.resolve(name);

@@ -172,7 +172,7 @@ fn port(text: &str) -> Result<NonZeroU16, &'static str> {
 }
 
 /// Prints lines. Control characters in them, which a file or a program may have chosen, are escaped.
-/// It is no error if the reader has closed the pipe.
+/// It is not an error if the reader has closed the pipe.
 fn say(text: &str) -> anyhow::Result<()> {
     let lines = text.split_inclusive('\n');
     let plain = |line: &str| match line.strip_suffix('\n') {
@@ -235,7 +235,7 @@ mod tests {
             let by_pass = connect::Options::without_parser(words().map(Into::into));
             let parsed = Options::try_parse_from(["sockunit"].into_iter().chain(words()));
             let Command::Connect(Deferred(parsed)) = parsed.unwrap().command else {
-                panic!("{line} is no connect");
+                panic!("{line} is not a connect");
             };
             assert_eq!(by_pass.as_ref(), Some(&*parsed), "{line}");
         }

@@ -44,11 +44,11 @@ fn a_service_listens_on_several_ports_and_on_a_path(release: Release) {
         assert!(refused.contains("permission denied"), "{refused}");
         machine.run("sockunit remove echo && ! test -e '/run/echo here.sock'");
 
-        // A file that is no socket stays.
+        // A file that is not a socket stays.
         machine.run("echo mine >/run/mine");
         let refused = machine.run(&format!("! {} 2>&1", add("--listen /run/mine")));
         assert!(
-            refused.contains("a file that is no socket, which systemd would delete"),
+            refused.contains("a file that is not a socket, which systemd would delete"),
             "{refused}"
         );
         assert_eq!(machine.run("cat /run/mine"), "mine");

@@ -31,7 +31,7 @@ impl Converter<'_> {
             None => self.default(
                 Fate::Lost,
                 "limit per minute",
-                "inetd's default (256 in openbsd-inetd, 40 in inetutils-inetd) is no limit here; .N after nowait is one",
+                "inetd's default limit (256 in openbsd-inetd, 40 in inetutils-inetd) is not applied; .N after nowait sets one",
             ),
         }
         if let Some(number) = limits.per_source_per_minute.filter(|number| *number > 0) {
@@ -111,7 +111,7 @@ impl Converter<'_> {
             "--rate {rate}/1min and --rate-pause: new connections are closed at once in the pause; inetd closes the port"
         );
         if is_openbsd {
-            text += "; openbsd-inetd serves one connection less than the number, counts IPv4 and IPv6 clients separately, and has no pause for IPv4 clients at ports from 1024 on";
+            text += "; openbsd-inetd serves one connection less than the number, counts IPv4 and IPv6 clients separately, and has no pause for IPv4 clients with source ports of 1024 and higher";
         }
         self.entry(Fate::Otherwise, &format!(".{number}"), &text);
     }

@@ -323,7 +323,7 @@ impl Converter<'_> {
             if self.report.obstacles.is_empty() {
                 let (why, hint) = match path.bytes.starts_with(b"/") {
                     true => ("systemd accepts no such path", RENAME),
-                    false => ("it is no absolute path", "write the path from / on"),
+                    false => ("not an absolute path", "write the absolute path"),
                 };
                 self.report.obstacle(format!("{path}: {why}"), Some(hint));
             }

@@ -101,7 +101,7 @@ impl Converter<'_> {
             let found = addresses(word, service.families);
             if found.is_empty() {
                 self.report.obstacle(
-                    format!("{word}: it is no address of the protocol {protocol}"),
+                    format!("{word}: not an address of the protocol {protocol}"),
                     Some("write an address in its place"),
                 );
             }

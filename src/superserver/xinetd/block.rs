@@ -71,7 +71,7 @@ pub(crate) struct Fault {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FaultKind {
-    /// The line after the keyword is no lone `{`.
+    /// The line after the keyword is not a lone `{`.
     NoOpeningBrace,
     /// The file ends before the `}`.
     NoClosingBrace,
@@ -100,7 +100,7 @@ impl fmt::Display for Fault {
             }
             FaultKind::Skipped => write!(
                 f,
-                "after the fault in line {line}, xinetd skips all lines to the next line with }} alone"
+                "after the fault in line {line}, xinetd skips all lines up to the next line with }} alone"
             ),
         }
     }

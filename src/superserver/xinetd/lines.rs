@@ -306,7 +306,9 @@ mod tests {
         );
         assert_eq!(
             fault(b).as_deref(),
-            Some("after the fault in line 4, xinetd skips all lines to the next line with } alone")
+            Some(
+                "after the fault in line 4, xinetd skips all lines up to the next line with } alone"
+            )
         );
         assert_eq!(fault(c), None);
         let lengths = [a, b, c].map(|block| block.assignments.len());

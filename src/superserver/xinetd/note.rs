@@ -81,7 +81,7 @@ pub(crate) enum NoteKind {
     TooFewFields(usize),
     /// A file that is included while it is read.
     Recursion,
-    /// An included name that is no absolute path.
+    /// An included name that is not an absolute path.
     Relative(Word),
     /// More included files than are read.
     TooManyFiles,
@@ -95,11 +95,11 @@ impl fmt::Display for Note {
         match &self.kind {
             Kind::StrayLine(word) => write!(
                 f,
-                "{word} is no keyword: xinetd skips all lines to the next line with }} alone"
+                "{word} is not a keyword: xinetd skips all lines up to the next line with }} alone"
             ),
             Kind::NameMissing(word) => write!(
                 f,
-                "no name after {word}: xinetd skips all lines to the next line with }} alone"
+                "no name after {word}: xinetd skips all lines up to the next line with }} alone"
             ),
             Kind::WordsDropped(words) => {
                 f.write_str("xinetd drops the words after the name:")?;
@@ -120,7 +120,7 @@ impl fmt::Display for Note {
             }
             Kind::Unknown(word) => write!(f, "xinetd does not know {word} and ignores the line"),
             Kind::NotInDefaults(word) => {
-                write!(f, "xinetd ignores {word}, which is no attribute of defaults")
+                write!(f, "xinetd ignores {word}, which is not an attribute of defaults")
             }
             Kind::Repeated(word) => {
                 write!(f, "xinetd ignores the line: {word} was set before")

@@ -109,7 +109,9 @@ pub(super) fn check(
             needs_values()?;
             each(&|value| match is_interval(&value.bytes) {
                 true => Ok(()),
-                false => Err(format!("{value} is no interval HH:MM-HH:MM within a day")),
+                false => Err(format!(
+                    "{value} is not an interval HH:MM-HH:MM within one day"
+                )),
             })
         }
         "type" => needs_values().and_then(|()| one_of(&TYPES)),

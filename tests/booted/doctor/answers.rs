@@ -113,7 +113,7 @@ fn what_a_program_complains_about_is_noted_with_its_entries(release: Release) {
             ),
             None => assert!(!printed.contains(note), "{line}: {printed}"),
         }
-        // What it wrote before is no complaint of now.
+        // What it wrote before is not a new complaint.
         machine.write(&case.fill("PROGRAM"), "#!/bin/sh\necho here\n");
         let (_, printed) = doctor(&machine, &case, "");
         assert!(!printed.contains(note), "{line}: {printed}");

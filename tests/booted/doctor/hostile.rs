@@ -1,4 +1,4 @@
-//! What clients and programs write to the journal is no evidence for `sockunit doctor`.
+//! What clients and programs write to the journal is not evidence for `sockunit doctor`.
 
 use super::{Case, Report, attach, examine};
 use crate::machine::{Machine, Release};

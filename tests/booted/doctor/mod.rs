@@ -251,7 +251,7 @@ fn working_services_have_no_problem(release: Release) {
         ),
         "{text}"
     );
-    // Without a name, a service that is not started is no problem.
+    // Without a name, a service that is not started is not a problem.
     machine.run("sockunit doctor");
 
     machine.write("/usr/local/bin/upper", "#!/bin/sh\nexec tr a-z A-Z\n");

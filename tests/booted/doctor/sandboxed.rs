@@ -8,7 +8,7 @@ use super::broken::Fixed::{By, ByItsCommands};
 pub const BACKEND: &str = "systemd-run --quiet --unit backend-NAME socat TCP-LISTEN:1PORT,fork,reuseaddr,bind=127.0.0.1 EXEC:/bin/date
     until ss --no-header -tln 'sport = :1PORT' | grep -q 1PORT; do sleep 0.02; done";
 
-/// A program that fails is no failure of its unit.
+/// A program that fails is not a failure of its unit.
 pub const LENIENT: &str = "sed -i s/^ExecStart=/ExecStart=-/ UNITS/NAME@.service";
 
 const CLOSED: &str = "127.0.0.1 port PORT accepts the connection and closes it without a byte";

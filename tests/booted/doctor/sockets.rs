@@ -40,7 +40,7 @@ const BROKEN: [(&str, &str); 13] = [
     ("tangd", "port 80 is in use: tangd.socket cannot listen on"),
 ];
 
-/// Prints the names of all socket units that are no templates.
+/// Prints the names of all socket units that are not templates.
 const NAMES: &str = "find /usr/lib/systemd/system /lib/systemd/system/ /run/systemd/generator* -name '*.socket' -printf '%f\\n' \
                      | sed 's/\\.socket$//' | grep -v '@$' | sort -u";
 

@@ -48,7 +48,7 @@ fn a_program_that_cannot_be_executed_is_refused_with_the_reason_and_a_hint() {
         (
             "./hello.sh",
             &[],
-            "./hello.sh is not an absolute path\nhint: with --root, give the program's path from that root directory on",
+            "./hello.sh is not an absolute path\nhint: with --root, give the absolute path inside that root directory",
         ),
         (
             "/bin/sh -n",

@@ -145,7 +145,7 @@ fn every_port_and_path_has_to_be_free() {
         (
             "/run/file",
             1,
-            "run/file: a file that is no socket, which systemd would delete\nhint: use another path\n",
+            "run/file: a file that is not a socket, which systemd would delete\nhint: use another path\n",
         ),
         ("/run/../x", 2, "without . and .. and empty parts"),
         ("/run/x/", 2, "without . and .. and empty parts"),

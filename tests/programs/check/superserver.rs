@@ -165,7 +165,7 @@ fn services_that_xinetd_refuses_are_notes_with_the_reason() {
         ),
         (
             "}\n".to_string() + &unlisted("greeter", " port = 3333"),
-            "after the fault in line 1, xinetd skips all lines to the next line with } alone",
+            "after the fault in line 1, xinetd skips all lines up to the next line with } alone",
         ),
     ] {
         let tree = xinetd("refused");
