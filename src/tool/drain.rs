@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::{say, with_hint};
+use super::{say, unknown, with_hint};
 use crate::attach::{self, Error};
-use crate::clock;
+use crate::clock::{self, duration_word};
 use crate::hint::{Hint, ShellCommand};
 use crate::log::Count;
 use crate::services::ServiceName;
@@ -56,9 +56,9 @@ impl NameOptions {
     }
 
     /// There is no such service.
-    fn unknown(&self, what: &str) -> anyhow::Error {
-        let name = &self.name;
-        anyhow::anyhow!("cannot {what} {name}: there is no {name}.socket in any unit directory")
+    fn unknown(&self, what: &str, place: &Place) -> anyhow::Error {
+        let name = self.name.to_string();
+        unknown(&format!("cannot {what} {name}"), place, &name)
     }
 
     fn failed(&self, what: &str) -> impl Fn(Error) -> anyhow::Error {
@@ -81,7 +81,7 @@ pub fn drain(options: &DrainOptions) -> anyhow::Result<()> {
         let all = attach::status(&place, &manager, std::slice::from_ref(&name)).map_err(&failed)?;
         match all.first() {
             Some(status) => Ok(status.now),
-            None => Err(service.unknown("drain")),
+            None => Err(service.unknown("drain", &place)),
         }
     };
     let mut left = open()?;
@@ -105,13 +105,10 @@ pub fn drain(options: &DrainOptions) -> anyhow::Result<()> {
             let user = place.scope.option();
             let status = ShellCommand::new(&["sockunit", "status"]).literals(user);
             let resume = ShellCommand::new(&["sockunit", "resume"]).literals(user);
-            let hint = Hint::new("it is still draining; these show the connections, and end that")
+            let hint = Hint::new("the service is still draining; these commands show its connections and end draining")
                 .command(status.arg(&name))
                 .command(resume.arg(&name));
-            let message = format!(
-                "cannot drain {name}: {} when the time was over",
-                open_now(left)
-            );
+            let message = format!("cannot drain {name}: timeout: {}", not_drained(left));
             return Err(with_hint(message, Some(hint)));
         }
         thread::sleep(INTERVAL);
@@ -127,6 +124,18 @@ fn open_now(connections: u64) -> String {
     format!("{} left", Count(connections, "connection"))
 }
 
+/// Why a service is not drained yet.
+fn not_drained(open: u64) -> String {
+    match open {
+        0 => format!(
+            "no connection is open, but not for {} yet",
+            duration_word(QUIET)
+        ),
+        1 => "1 connection is still open".into(),
+        _ => format!("{open} connections are still open"),
+    }
+}
+
 /// Has the agent answer `ready` again.
 pub fn resume(options: &NameOptions) -> anyhow::Result<()> {
     let (name, place) = (&options.name, options.place());
@@ -136,7 +145,7 @@ pub fn resume(options: &NameOptions) -> anyhow::Result<()> {
     }
     match attach::has_socket(&place, name).map_err(options.failed("resume"))? {
         true => say(&format!("unchanged: {name} was not draining\n")),
-        false => Err(options.unknown("resume")),
+        false => Err(options.unknown("resume", &place)),
     }
 }
 

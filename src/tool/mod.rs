@@ -23,10 +23,11 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::deferred::Deferred;
-use crate::hint::Hint;
+use crate::hint::{Hint, ShellCommand};
 use crate::log::{Plain, is_unprintable, reason};
 use crate::serve;
 use crate::startup::{self, FAILED};
+use crate::systemd::Place;
 use crate::usage;
 
 /// Attach programs to network ports, with systemd as the listener
@@ -163,6 +164,14 @@ fn with_hint(error: impl fmt::Display, hint: Option<impl Into<Hint>>) -> anyhow:
         message: error.to_string(),
         hint: hint.map(Into::into),
     })
+}
+
+/// There is no service of this name.
+fn unknown(failed: &str, place: &Place, name: &str) -> anyhow::Error {
+    let list = ShellCommand::new(&["sockunit", "list"]).literals(place.scope.option());
+    let hint = Hint::new("this shows the names").command(list);
+    let message = format!("{failed}: there is no {name}.socket in any unit directory");
+    with_hint(message, Some(hint))
 }
 
 /// A port as an argument.

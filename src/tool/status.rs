@@ -8,10 +8,9 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::table::{Align, Row, table, texts, wrapped};
-use super::{say, say_json, with_hint};
+use super::{say, say_json, unknown, with_hint};
 use crate::attach::{self, Connection, Kind, Penalised, Remote, Status};
 use crate::clock;
-use crate::hint::{Hint, ShellCommand};
 use crate::systemd::{Manager, Place, Scope};
 
 #[derive(Debug, Args)]
@@ -52,10 +51,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let name = name.strip_suffix(".socket").unwrap_or(name);
     let all = attach::status(&place, &manager, &[name.into()]).map_err(failed)?;
     let Some(status) = all.first() else {
-        let list = ShellCommand::new(&["sockunit", "list"]);
-        let hint = Hint::new("this shows the names").command(list.literals(place.scope.option()));
-        let message = format!("cannot show the status: {name}: there is no unit {name}.socket");
-        return Err(with_hint(message, Some(hint)));
+        return Err(unknown("cannot show the status", &place, name));
     };
     let penalties = match status.kind {
         Kind::Shared => {

@@ -418,7 +418,8 @@ fn root_changes_nothing_below_a_directory_of_another_user(release: Release) {
     assert_eq!(machine.run("ls /srv/marks").trim(), "greeter");
     assert_eq!(
         String::from_utf8_lossy(&resume("/run/user/0").stderr),
-        "sockunit: cannot resume greeter: there is no greeter.socket in any unit directory\n"
+        "sockunit: cannot resume greeter: there is no greeter.socket in any unit directory\n\
+         hint: this shows the names\n    sockunit list --user\n"
     );
 }
 

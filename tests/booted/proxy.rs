@@ -263,7 +263,7 @@ fn an_agent_takes_a_service_out_of_haproxy_and_back(release: Release) {
         assert_eq!(waited.status.code(), Some(1), "{waited:?}");
         let error = String::from_utf8_lossy(&waited.stderr).into_owned();
         assert!(
-            error.contains("cannot drain who: 1 connection left"),
+            error.contains("cannot drain who: timeout: 1 connection is still open"),
             "{error}"
         );
         answer("up drain\n");

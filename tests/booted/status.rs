@@ -133,7 +133,7 @@ fn a_connection_is_shown_with_its_peer_bytes_process_and_unit(release: Release) 
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        "sockunit: cannot show the status: greeter: there is no unit greeter.socket\n\
+        "sockunit: cannot show the status: there is no greeter.socket in any unit directory\n\
          hint: this shows the names\n    sockunit list\n"
     );
 }

@@ -50,7 +50,8 @@ fn a_service_that_does_not_exist_cannot_be_resumed() {
         .unwrap();
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        "sockunit: cannot resume no-such-service: there is no no-such-service.socket in any unit directory\n"
+        "sockunit: cannot resume no-such-service: there is no no-such-service.socket in any unit directory\n\
+         hint: this shows the names\n    sockunit list\n"
     );
     assert_eq!(output.status.code(), Some(1));
 }
