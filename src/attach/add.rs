@@ -190,7 +190,7 @@ fn check_directory(place: &Place, attachment: &Attachment) -> Result<(), Error> 
     if attachment.state && place.scope == Scope::User {
         return Err(Error::invalid(
             "--state is for services of the system",
-            "leave out --user, or use --sandbox standard and a directory of yours",
+            "leave out --user, or use --sandbox standard and a directory of your own",
         ));
     }
     let Some(directory) = &attachment.directory else {

@@ -35,7 +35,7 @@ pub enum Left {
     Files(Error),
     /// The units of a new service may run.
     Running(Error),
-    /// The former files of a service could not be written again.
+    /// The previous files of a service could not be restored.
     Former(Error),
     /// The socket that listened before does not.
     Stopped(Error),
@@ -44,9 +44,12 @@ pub enum Left {
 impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Left::Files(error) => write!(f, "its files are not all removed: {error}"),
+            Left::Files(error) => write!(f, "some of its files could not be removed: {error}"),
             Left::Running(error) => write!(f, "its units may still run: {error}"),
-            Left::Former(error) => write!(f, "its former files are not all back: {error}"),
+            Left::Former(error) => write!(
+                f,
+                "some of its previous files could not be restored: {error}"
+            ),
             Left::Stopped(error) => write!(f, "its socket may not listen: {error}"),
         }
     }
@@ -65,7 +68,7 @@ impl Left {
             Left::Running(_) => {
                 Hint::new("this stops them").command(systemctl.literals(&["stop"]).arg(socket))
             }
-            Left::Former(_) => Hint::new("run sockunit add --replace with its former options"),
+            Left::Former(_) => Hint::new("run sockunit add --replace with the previous options"),
             Left::Stopped(_) => {
                 Hint::new("this starts it").command(systemctl.literals(&["restart"]).arg(socket))
             }

@@ -83,7 +83,7 @@ pub fn replace(
         exchange(change.place, change.store, plan, attached)?;
         applying.as_mut().map(Applying::apply).transpose()
     });
-    change.end(done, "it goes on with its former options", || {
+    change.end(done, "the service keeps its previous options", || {
         let mut left = Vec::new();
         if let Err(error) = restore(change.place, change.store, plan, attached, &link, had_link) {
             left.push(Left::Former(error));
@@ -219,7 +219,7 @@ impl<'a> Applying<'a> {
         self.change.probe(since)
     }
 
-    /// Has systemd use the former files, which are there again. After a signal, it is not waited for: a service that
+    /// Has systemd use the previous files, which are restored. After a signal, it is not waited for: a service that
     /// stops ends its connections first.
     fn undo(&self) -> Result<(), Error> {
         self.manager.daemon_reload()?;

@@ -138,11 +138,11 @@ fn a_signal_leaves_a_service_that_is_replaced_or_removed_in_use(release: Release
     for (command, kept) in [
         (
             add("--replace --shared --env WORD=new", "all", 5051),
-            "cannot attach all: interrupted; it goes on with its former options",
+            "cannot attach all: interrupted; the service keeps its previous options",
         ),
         (
             add("--replace --shared --env WORD=new", "all", 5050),
-            "cannot attach all: interrupted; it goes on with its former options",
+            "cannot attach all: interrupted; the service keeps its previous options",
         ),
         (
             "sockunit remove all".to_owned(),

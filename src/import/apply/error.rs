@@ -63,8 +63,7 @@ impl ApplyError {
                 hint.command(remove.arg(service_name(file.to_str()?)))
             }
             ApplyError::PortInUse(_) => Hint::new(
-                "this shows what uses it, such as a program with wait that runs. When it has exited, run import again, \
-                 or have xinetd or inetd listen on the port again with systemctl reload",
+                "wait until the program that has the port exits, then run import again; this shows it",
             )
             .command(ShellCommand::new(&["ss", "-lnptu"])),
             ApplyError::Changed(_) | ApplyError::Interrupted => {

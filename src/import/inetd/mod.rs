@@ -306,7 +306,7 @@ impl Converter<'_> {
             let is_quoted = |byte| matches!(byte, b'"' | b'\'' | b'\\');
             if service.dialect == Dialect::Inetutils && word.bytes.iter().copied().any(is_quoted) {
                 self.report.obstacle(
-                    format!("{word}: inetutils-inetd takes quotes and backslashes away"),
+                    format!("{word}: inetutils-inetd removes quotes and backslashes"),
                     Some("call the program from a script"),
                 );
             }

@@ -213,7 +213,7 @@ fn a_program_that_cannot_be_executed_is_refused_with_the_reason_and_a_hint() {
         (
             "/bin/sh",
             &["--user", "--state"],
-            "--state is for services of the system\nhint: leave out --user, or use --sandbox standard and a directory of yours",
+            "--state is for services of the system\nhint: leave out --user, or use --sandbox standard and a directory of your own",
         ),
         (
             "/bin/sh",
