@@ -36,8 +36,8 @@ pub use error::Error;
 pub use list::{Listed, list, own};
 pub use listen::{ListenAddress, connect_arguments, listen_directives};
 pub(crate) use lookup::absolute_path;
-pub use probe::BUFFERED;
 pub(crate) use probe::NO_CLIENT;
+pub use probe::{BUFFERED, UNBUFFER};
 pub use remove::{
     Stopping, check_removal, dismantle, has_foreign_unit, imported, link as socket_link, remove,
 };

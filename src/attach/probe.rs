@@ -26,10 +26,11 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_LINES: usize = 10;
 /// A header of the PROXY protocol without a client.
 pub(crate) const NO_CLIENT: &[u8] = b"PROXY UNKNOWN\r\n";
-/// What a service does whose first bytes come with the end of its input, and what to do about it.
-pub const BUFFERED: &str = "only after its client has closed its sending half: until then the program buffers its output, or \
-     reads to the end of its input; a program that uses the C library sends it at once under stdbuf -oL, Python with -u, and \
-     Perl with $| = 1";
+/// What it means if the first bytes come with the end of input ...
+pub const BUFFERED: &str = "sends its output only after the client has closed its sending half";
+/// ... and what to do about it.
+pub const UNBUFFER: &str =
+    "if the program buffers its output, use stdbuf -oL (C library), python -u or $| = 1 (Perl)";
 /// The message ID of systemd's entry for a process that it cannot start.
 const NOT_STARTED: &str = "MESSAGE_ID=641257651c1b4ec9a8624d7a40a9e1e7";
 
@@ -96,7 +97,7 @@ impl fmt::Display for Answer {
                     duration_word(TIMEOUT)
                 )?;
             }
-            (First::AtHalfClose, _) => write!(f, "{address} answers, but {BUFFERED}:")?,
+            (First::AtHalfClose, _) => write!(f, "{address} {BUFFERED}:")?,
             (First::After(_), _) => write!(f, "{address} answers:")?,
         }
         let text = String::from_utf8_lossy(&self.bytes);

@@ -9,7 +9,7 @@ use nix::sys::socket::{SockaddrStorage, getsockname};
 use super::address::Address;
 use super::subject::Subject;
 use super::{Problem, Report, access, ended, kind, symptom};
-use crate::attach::{BUFFERED, NO_CLIENT};
+use crate::attach::{BUFFERED, NO_CLIENT, UNBUFFER};
 use crate::clock::duration_word;
 use crate::connect::{Conversation, First, Target, Then, dial};
 use crate::connection::{Peer, send_now, table};
@@ -129,7 +129,7 @@ fn answered(target: &Target, conversation: &Conversation, asked: bool, report: &
         (First::After(_), _) => report.ok(format!("{target} answers {first}")),
         (First::AtHalfClose, _) => {
             report.ok(format!("{target} answers {first}"));
-            report.note(format!("it answers {BUFFERED}"));
+            report.note(format!("it {BUFFERED}; {UNBUFFER}"));
         }
         (First::Never, Then::Closed | Then::ClosedAtHalfClose) if asked => report.note(format!(
             "{target} receives the line, and closes the connection without an answer once its client has closed its sending half"

@@ -10,8 +10,11 @@ use clap::{Args, ValueHint};
 
 use super::place::PlaceOptions;
 use super::{say, with_hint};
-use crate::attach::{self, Added, Attachment, Change, Kind, Level, ListenAddress, Plan, Variable};
-use crate::hint::ShellCommand;
+use crate::attach::{
+    self, Added, Attachment, Change, Kind, Level, ListenAddress, Plan, UNBUFFER, Variable,
+};
+use crate::connect::First;
+use crate::hint::{Hint, ShellCommand};
 use crate::interrupts::Interrupts;
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits, at_least_one};
 use crate::services::ServiceName;
@@ -241,7 +244,10 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
     match &added.answer {
         Some(answer) => {
             let _ = writeln!(text, "{socket}: started\n{answer}");
-            // Servers that may not become other users or read homes often say nothing.
+            if answer.first == First::AtHalfClose {
+                let _ = writeln!(text, "{}", Hint::new(UNBUFFER));
+            }
+            // Servers that cannot become other users or read homes often say nothing.
             if answer.is_unheard() && attachment.level == Level::Strict {
                 text += "hint: a server that starts as root needs --sandbox privileged, and a program that reads \
                          home directories --sandbox standard\n";

@@ -12,9 +12,10 @@ use self::units::Units;
 use super::report::Outcome;
 use super::subject::Subject;
 use super::{Problem, Report, access, attempt, ended, files};
-use crate::attach::{BUFFERED, NO_CLIENT};
+use crate::attach::{BUFFERED, NO_CLIENT, UNBUFFER};
 use crate::connect::{Conversation, First, Then, dial};
 use crate::connection::{Peer, send_now};
+use crate::hint::Hint;
 use crate::log::{escape, reason};
 use crate::systemd::journalctl::{self, Filter, Unread, WARNING};
 use crate::systemd::{Manager, Place};
@@ -208,9 +209,7 @@ impl fmt::Display for Trial {
         let unit = &self.unit;
         match (self.first, self.then) {
             (First::Never, _) => writeln!(f, "{unit} sends nothing")?,
-            (First::AtHalfClose, _) => {
-                writeln!(f, "{unit} sends, {}:", BUFFERED)?;
-            }
+            (First::AtHalfClose, _) => writeln!(f, "{unit} {BUFFERED}:")?,
             (First::After(_), _) => writeln!(f, "{unit} sends:")?,
         }
         let text = String::from_utf8_lossy(&self.bytes);
@@ -226,10 +225,14 @@ impl fmt::Display for Trial {
         }
         write_lines(f, &self.entries)?;
         match &self.end {
-            End::Success => write!(f, "its program ended with exit status 0"),
+            End::Success => f.write_str("its program ended with exit status 0"),
             End::Failed(how) => f.write_str(how),
-            End::Runs => write!(f, "its program was still running, and was stopped"),
-            End::NeverStarted => write!(f, "systemd did not start it"),
+            End::Runs => f.write_str("its program was still running, and was stopped"),
+            End::NeverStarted => f.write_str("systemd did not start it"),
+        }?;
+        match self.first {
+            First::AtHalfClose => write!(f, "\n{}", Hint::new(UNBUFFER)),
+            _ => Ok(()),
         }
     }
 }

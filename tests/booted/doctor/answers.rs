@@ -24,7 +24,7 @@ fn service(machine: &Machine, index: usize, program: &str) -> Case {
     case
 }
 
-const BUFFERED: &str = "note: it answers only after its client has closed its sending half: until then the program buffers its output";
+const BUFFERED: &str = "note: it sends its output only after the client has closed its sending half; if the program buffers its output, ";
 
 fn silence_is_told_from_buffering_and_slowness(release: Release) {
     let machine = Machine::installed(release);
