@@ -176,7 +176,11 @@ impl<'l> ConnectionLog<'l> {
             ("SOCKUNIT_SOURCE", source.as_str()),
             ("SOCKUNIT_PENALTY_SEC", &seconds),
         ];
-        self.write(id, Some("penalty"), &format!("{penalty}: {end}"), &fields);
+        let cause = match end {
+            End::Refused(reason) => reason.to_string(),
+            end => end.to_string(),
+        };
+        self.write(id, Some("penalty"), &penalty.entry(&cause), &fields);
     }
 
     /// Logs an error that belongs to no single connection and may recur with each: at most once

@@ -1,11 +1,10 @@
 //! Penalties: a source that exceeded a limit is refused for some time.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::source::Source;
 use super::source_table::SourceTable;
-use crate::log::Count;
+use crate::clock::duration_word;
 
 /// How many times the first penalty the longest one lasts.
 const MAX_FACTOR: u32 = 64;
@@ -27,7 +26,7 @@ struct Record {
     refused: u64,
 }
 
-/// A penalty that begins. Its text is a log entry.
+/// A penalty that begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Penalty {
     pub source: Source,
@@ -36,22 +35,16 @@ pub struct Penalty {
     pub refused: u64,
 }
 
-impl fmt::Display for Penalty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Penalty {
-            source,
-            length,
-            refused,
-        } = self;
-        write!(f, "{source} is refused for {length:?}")?;
-        match refused {
-            0 => Ok(()),
-            _ => write!(
-                f,
-                ", after {} in its last penalty",
-                Count(*refused, "refused connection")
-            ),
-        }
+impl Penalty {
+    /// The log entry.
+    pub fn entry(&self, cause: &str) -> String {
+        let (source, length) = (self.source, duration_word(self.length));
+        let before = match self.refused {
+            0 => String::new(),
+            1 => "; 1 connection was refused during the previous penalty".into(),
+            refused => format!("; {refused} connections were refused during the previous penalty"),
+        };
+        format!("{source}: penalty of {length}: {cause}{before}")
     }
 }
 
@@ -120,7 +113,10 @@ mod tests {
         let mut penalties = Penalties::new(SECOND * 10);
         assert!(!penalties.refuse(SOURCE, start));
         let penalty = penalties.begin(SOURCE, start).unwrap();
-        assert_eq!(penalty.to_string(), "local uid 1 is refused for 10s");
+        assert_eq!(
+            penalty.entry("idle timeout"),
+            "local uid 1: penalty of 10s: idle timeout"
+        );
         let last = start + SECOND * 10 - Duration::from_nanos(1);
         assert!(penalties.refuse(SOURCE, start) && penalties.refuse(SOURCE, last));
         assert!(!penalties.refuse(Source::User(2), start));
@@ -144,5 +140,28 @@ mod tests {
         assert_eq!(lengths, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
         let penalty = penalties.begin(SOURCE, now + SECOND * 64).unwrap();
         assert_eq!((penalty.length, penalty.refused), (SECOND, 0));
+    }
+
+    #[test]
+    fn an_entry_has_the_number_of_connections_that_the_previous_penalty_refused() {
+        let entry = |refused| {
+            let (source, length) = (SOURCE, SECOND * 90);
+            Penalty {
+                source,
+                length,
+                refused,
+            }
+            .entry("idle timeout")
+        };
+        let begin = "local uid 1: penalty of 90s: idle timeout";
+        assert_eq!(entry(0), begin);
+        assert_eq!(
+            entry(1),
+            format!("{begin}; 1 connection was refused during the previous penalty")
+        );
+        assert_eq!(
+            entry(2),
+            format!("{begin}; 2 connections were refused during the previous penalty")
+        );
     }
 }

@@ -53,10 +53,10 @@ fn a_penalty_refuses_its_source_is_logged_once_and_ends() {
     let log = serve.log();
     let entries = log
         .lines()
-        .filter(|line| line.contains("127.0.0.1 is refused"));
+        .filter(|line| line.contains("127.0.0.1: penalty"));
     assert_eq!(
         entries.collect::<Vec<_>>(),
-        ["sh: 127.0.0.1 is refused for 2s: refused: per-source limit reached"],
+        ["sh: 127.0.0.1: penalty of 2s: per-source limit reached"],
         "{log}"
     );
     assert!(!log.contains("refused: penalty"), "{log}");
@@ -67,7 +67,7 @@ fn a_source_that_times_out_gets_a_penalty() {
     let options = ["--idle-timeout=300ms", "--penalty=1h"];
     let serve = Serve::start(&options, &["cat"]);
     assert_eq!(rest(serve.connect()), "");
-    serve.until_logged("127.0.0.1 is refused for 3600s: idle timeout, killed by SIGTERM");
+    serve.until_logged("127.0.0.1: penalty of 1h: idle timeout, killed by SIGTERM");
     assert_eq!(
         serve.say(),
         "Your address is refused for some time; please try again later\n"
