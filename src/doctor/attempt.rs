@@ -77,8 +77,8 @@ pub fn check(
         // Servers that wait for their clients do not wait for ever.
         if age >= LATE {
             report.note(format!(
-                "{target} closes the connection without a byte after {:.1} s; it may be waiting for its client to speak first \
-                 (--send TEXT sends a line)",
+                "{target} closes the connection without a byte after {:.1} s; it may be waiting for its client to \
+                 speak first (--send TEXT sends a line)",
                 age.as_secs_f32()
             ));
             return Ok(());

@@ -287,8 +287,8 @@ fn no_service(place: &Place, socket: &Unit, wanted: &str, accept: bool) -> Probl
     };
     let reason = match accept {
         true => {
-            "With Accept=yes, systemd passes each connection to an instance of a template unit. If the service is not a \
-             template, it logs: Failed to set socket on service: Invalid argument."
+            "With Accept=yes, systemd passes each connection to an instance of a template unit. If the service is \
+             not a template, it logs: Failed to set socket on service: Invalid argument."
         }
         false => {
             "With Accept=yes, systemd passes each connection to an instance of the template unit. Without it, one process \

@@ -31,7 +31,8 @@ impl Converter<'_> {
             None => self.default(
                 Fate::Lost,
                 "limit per minute",
-                "inetd's default limit (256 in openbsd-inetd, 40 in inetutils-inetd) is not applied; .N after nowait sets one",
+                "inetd's default limit (256 in openbsd-inetd, 40 in inetutils-inetd) is not \
+                 applied; .N after nowait sets one",
             ),
         }
         if let Some(number) = limits.per_source_per_minute.filter(|number| *number > 0) {
