@@ -121,8 +121,8 @@ pub fn serve_programs(
     let failure_message = limits.messages.text(Refusal::Failure);
     if program_options.isolate {
         let isolation = Isolation::set_up();
-        let landlock = isolation.as_ref().map_err(|errno| *errno);
-        if let Err(errno) = landlock.and_then(Isolation::ruleset) {
+        let set_up = isolation.as_ref().map_err(|errno| *errno);
+        if let Err(errno) = set_up.and_then(Isolation::is_complete) {
             let message = format!(
                 "cannot isolate connections completely: {}",
                 reason(&errno.into())

@@ -8,9 +8,9 @@ use nix::errno::Errno;
 use nix::libc;
 
 /// The version of Landlock that can restrict signals (Linux 6.12).
-const SIGNALS: i64 = 6;
+const SIGNALS: libc::c_long = 6;
 /// The version of Landlock whose domains need not restrict anything but tracing (Linux 5.19).
-const REFER: i64 = 2;
+const REFER: libc::c_long = 2;
 
 const CREATE_RULESET_VERSION: u32 = 1;
 const RULE_PATH_BENEATH: u32 = 1;
@@ -18,16 +18,27 @@ const ACCESS_FS_REFER: u64 = 1 << 13;
 const SCOPE_ABSTRACT_UNIX_SOCKET: u64 = 1;
 const SCOPE_SIGNAL: u64 = 1 << 1;
 
-/// AUDIT_ARCH of the architectures for which the filter below is made. System calls of others have
-/// other numbers; the units permit those of the machine's own architecture alone.
-const AUDIT_ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") {
-    0xC000_003E
+/// The AUDIT_ARCH of linux/audit.h for which the filter below is made: that of this program. System calls of other
+/// architectures have other numbers; the units permit those of the machine's own architecture alone. `None` if it is
+/// not known here.
+const AUDIT_ARCHITECTURE: Option<u32> = if cfg!(target_arch = "x86_64") {
+    Some(0xC000_003E)
+} else if cfg!(target_arch = "x86") {
+    Some(0x4000_0003)
 } else if cfg!(target_arch = "aarch64") {
-    0xC000_00B7
+    Some(0xC000_00B7)
+} else if cfg!(all(target_arch = "arm", target_endian = "little")) {
+    Some(0x4000_0028)
+} else if cfg!(all(target_arch = "powerpc64", target_endian = "little")) {
+    Some(0xC000_0015)
+} else if cfg!(target_arch = "s390x") {
+    Some(0x8000_0016)
 } else if cfg!(target_arch = "riscv64") {
-    0xC000_00F3
+    Some(0xC000_00F3)
+} else if cfg!(target_arch = "loongarch64") {
+    Some(0xC000_0102)
 } else {
-    0
+    None
 };
 
 /// `struct landlock_ruleset_attr`.
@@ -106,9 +117,19 @@ const OF_PROCESS: [libc::c_long; 6] = [
     libc::SYS_sched_setattr,
     libc::SYS_sched_setparam,
     libc::SYS_sched_setscheduler,
-    libc::SYS_migrate_pages,
+    MIGRATE_PAGES,
     libc::SYS_move_pages,
 ];
+/// The libc crate lacks SYS_migrate_pages for 32-bit ARM.
+#[cfg(target_arch = "arm")]
+const MIGRATE_PAGES: libc::c_long = 400;
+#[cfg(not(target_arch = "arm"))]
+const MIGRATE_PAGES: libc::c_long = libc::SYS_migrate_pages;
+/// LoongArch has only prlimit64.
+#[cfg(target_arch = "loongarch64")]
+const SETRLIMIT: Option<libc::c_long> = None;
+#[cfg(not(target_arch = "loongarch64"))]
+const SETRLIMIT: Option<libc::c_long> = Some(libc::SYS_setrlimit);
 /// PRIO_PROCESS of setpriority(2).
 const PRIORITY_OF_PROCESS: u32 = 0;
 /// IOPRIO_WHO_PROCESS of ioprio_set(2).
@@ -120,22 +141,33 @@ const IO_PRIORITY_OF_PROCESS: u32 = 1;
 ///
 /// A filter cannot know the threads of a process. Of its own threads, a process can therefore change the calling one
 /// alone, and those that this one starts then.
-pub(crate) fn limits_filter() -> Vec<libc::sock_filter> {
+///
+/// # Errors
+///
+/// There is no filter for the architecture.
+pub(crate) fn limits_filter() -> nix::Result<Vec<libc::sock_filter>> {
+    let architecture = AUDIT_ARCHITECTURE.ok_or(Errno::EOPNOTSUPP)?;
     let refuse = action(libc::SECCOMP_RET_ERRNO | Errno::EPERM as u32);
     let allow = action(libc::SECCOMP_RET_ALLOW);
     // Jumps count the instructions that they skip.
     let mut filter = vec![
         load(ARCHITECTURE),
-        jump(AUDIT_ARCHITECTURE, 1, 0),
+        jump(architecture, 1, 0),
         allow,
         load(NUMBER),
-        // setrlimit(resource, new limit)
-        jump(libc::SYS_setrlimit as u32, 0, 4),
-        load(low(0)),
-        jump(libc::RLIMIT_LOCKS, 0, 1),
-        refuse,
-        allow,
-        // prlimit64(process, resource, new limit, old limit)
+    ];
+    // setrlimit(resource, new limit)
+    if let Some(setrlimit) = SETRLIMIT {
+        filter.extend([
+            jump(setrlimit as u32, 0, 4),
+            load(low(0)),
+            jump(libc::RLIMIT_LOCKS, 0, 1),
+            refuse,
+            allow,
+        ]);
+    }
+    // prlimit64(process, resource, new limit, old limit)
+    filter.extend([
         jump(libc::SYS_prlimit64 as u32, 0, 10),
         load(low(0)),
         jump(0, 0, 6),
@@ -147,7 +179,7 @@ pub(crate) fn limits_filter() -> Vec<libc::sock_filter> {
         jump(0, 1, 0),
         refuse,
         allow,
-    ];
+    ]);
     // setpriority(kind, process, priority) and ioprio_set(kind, process, priority)
     filter.extend(only(libc::SYS_setpriority, &[PRIORITY_OF_PROCESS, 0]));
     filter.extend(only(libc::SYS_ioprio_set, &[IO_PRIORITY_OF_PROCESS, 0]));
@@ -155,7 +187,7 @@ pub(crate) fn limits_filter() -> Vec<libc::sock_filter> {
         filter.extend(only(call, &[0]));
     }
     filter.push(allow);
-    filter
+    Ok(filter)
 }
 
 /// Allows a system call only if its first arguments are these, which are numbers of 32 bits. Other calls go on behind
@@ -221,11 +253,11 @@ mod tests {
 
     /// Returns whether the filter allows a system call of this architecture.
     fn allows(architecture: u32, call: libc::c_long, arguments: [u64; 3]) -> bool {
+        let filter = limits_filter().unwrap();
         let mut data = Vec::from((call as u32).to_ne_bytes());
         data.extend(architecture.to_ne_bytes());
         data.extend(0u64.to_ne_bytes());
         data.extend(arguments.iter().flat_map(|argument| argument.to_ne_bytes()));
-        let filter = limits_filter();
         let (mut at, mut value) = (0, 0);
         loop {
             let instruction = filter[at];
@@ -250,8 +282,6 @@ mod tests {
         let mut cases = vec![
             (libc::SYS_read, [7, LOCKS, 7], true),
             (libc::SYS_sched_getaffinity, [7, 0, 0], true),
-            (libc::SYS_setrlimit, [CPU, POINTER, 0], true),
-            (libc::SYS_setrlimit, [LOCKS, POINTER, 0], false),
             (libc::SYS_prlimit64, [0, CPU, POINTER], true),
             (libc::SYS_prlimit64, [0, LOCKS, 0], true),
             (libc::SYS_prlimit64, [0, LOCKS, POINTER], false),
@@ -268,6 +298,10 @@ mod tests {
             (libc::SYS_ioprio_set, [2, 0, 3 << 13], false),
             (libc::SYS_ioprio_set, [3, 0, 3 << 13], false),
         ];
+        if let Some(call) = SETRLIMIT {
+            cases.push((call, [CPU, POINTER, 0], true));
+            cases.push((call, [LOCKS, POINTER, 0], false));
+        }
         for call in OF_PROCESS {
             cases.push((call, [0, 8, POINTER], true));
             // The kernel ignores the upper half of a process ID.
@@ -275,14 +309,16 @@ mod tests {
             cases.push((call, [7, 8, POINTER], false));
             cases.push((call, [u64::MAX, 8, POINTER], false));
         }
+        let own = AUDIT_ARCHITECTURE.unwrap();
         for (call, arguments, allowed) in cases {
-            let verdict = allows(AUDIT_ARCHITECTURE, call, arguments);
+            let verdict = allows(own, call, arguments);
             assert_eq!(verdict, allowed, "{call} {arguments:?}");
         }
-        assert!(allows(
-            !AUDIT_ARCHITECTURE,
-            libc::SYS_setpriority,
-            [1, 0, 19]
-        ));
+        assert!(allows(!own, libc::SYS_setpriority, [1, 0, 19]));
+    }
+
+    #[test]
+    fn there_is_a_filter_for_the_architecture_of_the_build() {
+        assert!(limits_filter().is_ok());
     }
 }

@@ -13,7 +13,7 @@ pub struct Isolation {
     /// A Landlock ruleset.
     ruleset: nix::Result<OwnedFd>,
     /// A system call filter.
-    filter: Vec<sock_filter>,
+    filter: nix::Result<Vec<sock_filter>>,
 }
 
 impl Isolation {
@@ -32,20 +32,24 @@ impl Isolation {
         })
     }
 
-    /// The ruleset.
+    /// Whether the programs get all of it.
     ///
     /// # Errors
     ///
-    /// The kernel has no Landlock, or one that is too old.
-    pub fn ruleset(&self) -> nix::Result<RawFd> {
-        self.ruleset
-            .as_ref()
-            .map(OwnedFd::as_raw_fd)
-            .map_err(|errno| *errno)
+    /// The kernel has no Landlock, or one that is too old, or there is no filter for the architecture.
+    pub fn is_complete(&self) -> nix::Result<()> {
+        let filter = self.filter.as_ref().map_err(|errno| *errno);
+        self.ruleset.as_ref().map_err(|errno| *errno).and(filter)?;
+        Ok(())
     }
 
-    /// The filter.
-    pub fn filter(&self) -> &[sock_filter] {
-        &self.filter
+    /// The ruleset, if there is one.
+    pub fn ruleset(&self) -> Option<RawFd> {
+        self.ruleset.as_ref().ok().map(OwnedFd::as_raw_fd)
+    }
+
+    /// The filter, if there is one.
+    pub fn filter(&self) -> Option<&[sock_filter]> {
+        self.filter.as_deref().ok()
     }
 }

@@ -159,8 +159,8 @@ impl ProgramSpec {
             close: &self.inherited_fds,
             tag: tag.0,
             session: isolation.is_some(),
-            ruleset: isolation.and_then(|isolation| isolation.ruleset().ok()),
-            filter: isolation.map(Isolation::filter),
+            ruleset: isolation.and_then(Isolation::ruleset),
+            filter: isolation.and_then(Isolation::filter),
         })
     }
 }
