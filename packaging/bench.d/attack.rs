@@ -22,7 +22,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    allow_descriptors(options.slow as u64 + 1_000)?;
+    allow_descriptors(options.slow + 1_000)?;
     let address: SocketAddrV4 = options.server.value.parse().context("the server")?;
     println!("\n{}\n", options.server.name);
     println!(

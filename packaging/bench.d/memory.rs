@@ -30,7 +30,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    allow_descriptors(options.idle.max(options.active) as u64 + 100)?;
+    allow_descriptors(options.idle.max(options.active) + 100)?;
     let server = options.server;
     Session::timed(server)?;
     let empty = pss(options.pid)?;

@@ -52,7 +52,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         );
         done = count;
     }
-    allow_descriptors(options.held as u64 + 100)?;
+    allow_descriptors(options.held + 100)?;
     // Memory that the allocator keeps after the first connections does not count.
     drop(held(options.echo, 10)?);
     let empty = pss(options.held_pid)?;

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, rlim_t, setrlimit};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
 };
@@ -121,7 +121,8 @@ pub fn connect_from(
 }
 
 /// Raises the limit on open files to at least `count`.
-pub fn allow_descriptors(count: u64) -> anyhow::Result<()> {
+pub fn allow_descriptors(count: usize) -> anyhow::Result<()> {
+    let count = count as rlim_t;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft < count && setrlimit(Resource::RLIMIT_NOFILE, count, hard.max(count)).is_err() {
         bail!(

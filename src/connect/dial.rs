@@ -13,7 +13,7 @@ use nix::sys::socket::{
     self, AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, setsockopt,
     sockopt,
 };
-use nix::sys::time::TimeVal;
+use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::dial_error::{DialError, DialErrorKind};
 use crate::sys;
@@ -144,7 +144,7 @@ fn connect(
     timeout: Duration,
 ) -> nix::Result<OwnedFd> {
     let socket = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    let timeout = TimeVal::new(timeout.as_secs() as i64, i64::from(timeout.subsec_micros()));
+    let timeout = TimeVal::microseconds(timeout.as_micros() as i64);
     setsockopt(&socket, sockopt::SendTimeout, &timeout)?;
     match socket::connect(socket.as_raw_fd(), address) {
         Ok(()) => Ok(socket),

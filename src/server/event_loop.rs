@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
@@ -24,7 +24,7 @@ use crate::log::{Log, reason};
 use crate::systemd::notify::Notifier;
 
 /// File descriptors besides those of connections: listeners, log, epoll and a reserve.
-const OTHER_DESCRIPTORS: u64 = 256;
+const OTHER_DESCRIPTORS: rlim_t = 256;
 
 /// How many connections are accepted before open connections are served.
 const ACCEPT_BATCH: usize = 64;
@@ -98,7 +98,7 @@ pub(super) fn run<H: Handler, E: From<EventLoopError>>(
 /// Raises the soft limit on file descriptors as far as needed. Not further: programs inherit it,
 /// and some of them close every number below it.
 fn raise_descriptor_limit(connections: u32) {
-    let needed = u64::from(connections) + OTHER_DESCRIPTORS;
+    let needed = rlim_t::from(connections).saturating_add(OTHER_DESCRIPTORS);
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         if soft < needed.min(hard) {
             // If this fails, accepting pauses at the lower limit, and an error is logged then.

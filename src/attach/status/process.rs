@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, Unit};
 use nix::time::{ClockId, clock_gettime};
@@ -82,7 +83,7 @@ fn start_time(process: ProcessStat) -> Option<Timestamp> {
     let now = clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?;
     // USER_HZ is 100 on all architectures of Debian.
     let started = SignedDuration::from_millis(process.started.checked_mul(10)?);
-    let age = SignedDuration::new(now.tv_sec(), i32::try_from(now.tv_nsec()).ok()?) - started;
+    let age = SignedDuration::try_from(Duration::from(now)).ok()? - started;
     // More digits would differ from one call to the next.
     Timestamp::now()
         .checked_sub(age)
