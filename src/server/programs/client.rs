@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
+use std::os::unix::ffi::OsStrExt;
 
 use nix::sys::socket::{UnixAddr, getpeername};
 
@@ -19,11 +20,8 @@ pub fn client_environment(id: ConnectionId, connection: RawFd) -> Vec<CString> {
         // Few clients bind their socket to a path or an abstract name.
         _ => getpeername::<UnixAddr>(connection)
             .ok()
-            .and_then(|name| match (name.path(), name.as_abstract()) {
-                (Some(path), _) => assignment(b"REMOTE_ADDR", path.as_os_str().as_encoded_bytes()),
-                (None, Some(name)) => assignment(b"REMOTE_ADDR", &[b"@", name].concat()),
-                (None, None) => None,
-            })
+            .and_then(|address| socket_name(&address))
+            .and_then(|name| assignment(b"REMOTE_ADDR", &name))
             .into_iter()
             .collect(),
     };
@@ -37,6 +35,18 @@ pub fn client_environment(id: ConnectionId, connection: RawFd) -> Vec<CString> {
         variables.extend(assignment(b"PROXY_PORT", port.as_bytes()));
     }
     variables
+}
+
+/// The absolute path of an AF_UNIX socket, or its abstract name after an @. The client chooses it: a relative path
+/// could be the IP address of another.
+fn socket_name(address: &UnixAddr) -> Option<Vec<u8>> {
+    let name = match (address.path(), address.as_abstract()) {
+        (Some(path), _) if path.is_absolute() => path.as_os_str().as_bytes().to_owned(),
+        (None, Some(name)) => [b"@", name].concat(),
+        _ => return None,
+    };
+    let has_control = name.iter().any(u8::is_ascii_control);
+    (!has_control).then_some(name)
 }
 
 /// The variables for a remote address.

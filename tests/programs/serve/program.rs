@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Command;
 
 use super::{Serve, line, path, rest};
 use crate::serving::Served;
@@ -52,6 +53,36 @@ fn remote_addr_is_the_name_of_an_af_unix_peer() {
     for path in [here, there] {
         fs::remove_file(path).unwrap();
     }
+}
+
+#[test]
+fn a_local_client_cannot_choose_an_ip_address_as_its_own() {
+    let directory = path("chosen");
+    fs::create_dir(&directory).unwrap();
+    let here = directory.join("here");
+    let listener = UnixListener::bind(&here).unwrap();
+    let command = ["serve", "--", "sh", "-c", "echo \"${REMOTE_ADDR-none}\""];
+    let served = Served::share(SOCKUNIT, &command, listener.into());
+    let client = "use IO::Socket::UNIX; my ($own, $peer) = @ARGV;
+        my $socket = IO::Socket::UNIX->new(Local => $own, Peer => $peer) or die $!;
+        print <$socket>";
+    let control = directory.join("a\nb");
+    for own in [
+        "192.0.2.7",
+        "@192.0.2.7",
+        control.to_str().unwrap(),
+        "\u{1}a",
+    ] {
+        let output = Command::new("perl")
+            .args(["-e", client, own, "here"])
+            .current_dir(&directory)
+            .output()
+            .unwrap();
+        let answer = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(answer, "none\n", "{own:?}: {output:?}");
+    }
+    assert!(served.end().success());
+    fs::remove_dir_all(directory).unwrap();
 }
 
 /// Connects from a socket that is bound to a path.
