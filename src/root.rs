@@ -15,11 +15,12 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::unistd::Uid;
 
@@ -289,20 +290,32 @@ pub fn open_directory(root: &Path, path: &Path, create: bool) -> io::Result<Owne
 /// Opens what `path` leads to below `root`.
 fn find(root: &Path, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
     let flags = flags | OFlag::O_CLOEXEC;
+    if !has_openat2() {
+        return find_by_steps(root, path, flags);
+    }
     let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let start = open(root, directory, Mode::empty())?;
     let how = OpenHow::new()
         .flags(flags)
         .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    match openat2(&start, &inside(root, path), how) {
-        Ok(file) => Ok(file),
-        // Linux before 5.6, or a system call filter that does not know openat2.
-        Err(Errno::ENOSYS | Errno::EPERM) => {
-            let real = resolve(root, path)?;
-            Ok(open(&real, flags | OFlag::O_NOFOLLOW, Mode::empty())?)
-        }
-        Err(error) => Err(error.into()),
-    }
+    Ok(openat2(&start, &inside(root, path), how)?)
+}
+
+/// The same without openat2(2). Only the last part of the path is safe from a user who replaces it meanwhile.
+fn find_by_steps(root: &Path, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
+    let real = resolve(root, path)?;
+    Ok(open(&real, flags | OFlag::O_NOFOLLOW, Mode::empty())?)
+}
+
+/// Whether openat2(2) works: Linux before 5.6 does not have it, and a system call filter may refuse it. The error for
+/// another path than `/` could come from a file system, such as one that a hostile user has mounted with FUSE.
+fn has_openat2() -> bool {
+    static WORKS: OnceLock<bool> = OnceLock::new();
+    *WORKS.get_or_init(|| {
+        let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
+        let opened = openat2(AT_FDCWD, "/", how);
+        !matches!(opened, Err(Errno::ENOSYS | Errno::EPERM))
+    })
 }
 
 /// A lock against other runs of this program.
@@ -428,6 +441,27 @@ mod tests {
             ("etc/none", "No such file or directory (os error 2)"),
         ] {
             assert_eq!(read(path).unwrap_err().to_string(), why, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_same_files_are_found_with_and_without_openat2() {
+        let tree = Tree::new("find");
+        tree.write("etc/plain", "text")
+            .link("etc/out", "../../../../../../etc/plain")
+            .link("etc/absolute", "/etc/plain")
+            .link("etc/loop", "loop");
+        assert!(has_openat2());
+        let file = |found: io::Result<OwnedFd>| {
+            let stat = fstat(found?)?;
+            Ok::<_, io::Error>((stat.st_dev, stat.st_ino))
+        };
+        for path in ["etc/plain", "etc/out", "etc/absolute", "etc", "etc/loop"] {
+            let path = tree.path(path);
+            let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+            let with = file(find(tree.root(), &path, flags));
+            let without = file(find_by_steps(tree.root(), &path, flags));
+            assert_eq!(with.ok(), without.ok(), "{}", path.display());
         }
     }
 
