@@ -1,4 +1,5 @@
-//! packaging/sockunit-sweep, which removes files of ended connections from /run, on test directories.
+//! Scripts of the package that read unit files, on test directories: packaging/sockunit-sweep, which removes files of
+//! ended connections from /run, and debian/sockunit.prerm.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -90,6 +91,14 @@ fn an_empty_or_missing_directory_is_no_error() {
     assert!(!missing.exists());
 }
 
+/// Creates a FIFO, which blocks whoever opens it, and a file with a first line that never ends.
+fn add_what_nobody_can_read(units: &Path, suffix: &str) {
+    let mode = nix::sys::stat::Mode::S_IRUSR;
+    nix::unistd::mkfifo(&units.join(format!("fifo{suffix}")), mode).unwrap();
+    let endless = fs::File::create(units.join(format!("endless{suffix}"))).unwrap();
+    endless.set_len(1 << 40).unwrap();
+}
+
 #[test]
 fn files_of_templates_that_add_wrote_are_removed_and_those_of_others_kept() {
     let (folder, units) = (folder("sweep-attached"), folder("sweep-units"));
@@ -99,9 +108,7 @@ fn files_of_templates_that_add_wrote_are_removed_and_those_of_others_kept() {
     )
     .unwrap();
     fs::write(units.join("mine@.service"), "[Service]\n").unwrap();
-    // Reading it would block.
-    let mode = nix::sys::stat::Mode::S_IRUSR;
-    nix::unistd::mkfifo(&units.join("fifo@.service"), mode).unwrap();
+    add_what_nobody_can_read(&units, "@.service");
     for name in ["a-b@1", "mine@1", "b@1"] {
         fs::write(folder.join(format!("log-extra-fields:{name}.service")), "").unwrap();
     }
@@ -111,4 +118,30 @@ fn files_of_templates_that_add_wrote_are_removed_and_those_of_others_kept() {
             .map(|name| format!("log-extra-fields:{name}.service"))
             .into()
     );
+    fs::remove_dir_all(units).unwrap();
+}
+
+#[test]
+fn the_removal_of_the_package_lists_the_services_that_add_wrote() {
+    let units = folder("prerm-units");
+    fs::write(
+        units.join("a-b.socket"),
+        "# Made by sockunit add; to remove it: sockunit remove a-b\n",
+    )
+    .unwrap();
+    fs::write(units.join("mine.socket"), "[Socket]\n").unwrap();
+    add_what_nobody_can_read(&units, ".socket");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("debian/sockunit.prerm");
+    let script = fs::read_to_string(script).unwrap();
+    let (_, list) = script.split_once("    attached=\n").unwrap();
+    let (list, _) = list.split_once("    if [ -n \"$attached\"").unwrap();
+    assert!(list.contains("/etc/systemd/system/*.socket"));
+    let list = list.replace("/etc/systemd/system", units.to_str().unwrap());
+    let output = Command::new("sh")
+        .args(["-euc", &format!("attached=\n{list}\necho \"$attached\"")])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), " a-b\n");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    fs::remove_dir_all(units).unwrap();
 }
