@@ -5,12 +5,13 @@
 //! directory is opened before something in it is changed.
 
 mod attributes;
+mod file_status;
 mod own_path;
 mod replacement;
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -24,6 +25,7 @@ use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, OpenHow, ResolveFlag, open, o
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::unistd::Uid;
 
+pub use self::file_status::FileStatus;
 pub use self::own_path::{OwnPath, is_open_to_others, is_own, others_write};
 pub use self::replacement::{Replaceable, remove_temporary, replace_file};
 
@@ -46,11 +48,11 @@ const LOCK_RETRY: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Way {
     /// Each directory that is passed, in order, by its path below the root.
-    pub directories: Vec<(PathBuf, Metadata)>,
+    pub directories: Vec<(PathBuf, FileStatus)>,
     /// The path as it was given, and again after each symbolic link.
     pub stations: Vec<PathBuf>,
     /// The metadata of the file.
-    pub end: Metadata,
+    pub end: FileStatus,
     /// Only root and the caller can change the directories and links that are passed.
     is_own: bool,
 }
@@ -72,7 +74,7 @@ pub struct Stop {
     /// Why not.
     pub why: io::Error,
     /// The directories passed before.
-    pub directories: Vec<(PathBuf, Metadata)>,
+    pub directories: Vec<(PathBuf, FileStatus)>,
     /// The path after the last symbolic link.
     station: PathBuf,
     /// Only root and the caller can change what was passed before.
@@ -101,7 +103,7 @@ pub fn walk(root: &Path, path: &Path) -> Result<Way, Stop> {
     };
     loop {
         let here = below(root, &at);
-        let stat = match fs::symlink_metadata(&here) {
+        let stat = match FileStatus::of(&here) {
             Ok(stat) => stat,
             Err(why) => return Err(failed(why, at, directories, stations, is_own)),
         };

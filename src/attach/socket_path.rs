@@ -4,7 +4,6 @@
 //! `SocketUser=` with chown(2), which follows a link. It does so by the path, as root: somebody who can change a
 //! directory on the way could have it remove and give away other files.
 
-use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -13,7 +12,7 @@ use nix::unistd::Uid;
 use super::listen::{Endpoint, endpoints};
 use super::{Attachment, Error};
 use crate::log::Plain;
-use crate::root::{others_write, walk};
+use crate::root::{FileStatus, others_write, walk};
 use crate::systemd::{Place, Scope, runtime};
 
 /// Checks that nobody else can change what the paths of a service lead to.
@@ -55,14 +54,14 @@ fn changeable(place: &Place, directory: &Path) -> Option<String> {
     };
     // In a sticky directory, such as /tmp, others cannot replace the socket, but they can make a directory before
     // systemd does.
-    let ends_sticky = |stat: &Metadata| stat.mode() & 0o1000 != 0 && is_own(place, stat.uid());
+    let ends_sticky = |stat: &FileStatus| stat.mode() & 0o1000 != 0 && is_own(place, stat.uid());
     passed.extend(end.filter(|(_, stat)| !ends_sticky(stat)));
     passed.retain(|(_, stat)| is_changeable(place, stat));
     let (path, _) = passed.into_iter().next()?;
     Some(path.display().to_string())
 }
 
-fn is_changeable(place: &Place, stat: &Metadata) -> bool {
+fn is_changeable(place: &Place, stat: &FileStatus) -> bool {
     !is_own(place, stat.uid()) || others_write(stat)
 }
 

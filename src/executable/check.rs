@@ -10,7 +10,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use super::run_as::{Access, RunAs};
 use crate::hint::{Hint, ShellCommand};
 use crate::log::{Plain, reason};
-use crate::root::{OwnPath, Stop, Way, below, open_file, walk};
+use crate::root::{FileStatus, OwnPath, Stop, Way, below, open_file, walk};
 
 /// Where systemd looks for a program that is named without a path, and `env` in a service.
 pub(crate) const PATH: [&str; 6] = [
@@ -234,7 +234,7 @@ impl Check<'_> {
     /// Checks that the user can pass the directories. `own` has the path of one for a command.
     pub(super) fn searchable<'f>(
         &self,
-        directories: impl IntoIterator<Item = &'f (PathBuf, Metadata)>,
+        directories: impl IntoIterator<Item = &'f (PathBuf, FileStatus)>,
         own: impl Fn(&Path) -> Option<OwnPath>,
     ) -> Result<(), NotExecutable> {
         for (path, stat) in directories {

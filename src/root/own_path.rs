@@ -5,14 +5,13 @@
 //! choice. Commands therefore take no other paths than these.
 
 use std::ffi::OsStr;
-use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{self, Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 
-use super::{Stop, Way, below, walk};
+use super::{FileStatus, Stop, Way, below, walk};
 
 /// A path for this process whose every directory and whose file only root and the caller can change. It
 /// contains no symbolic links, apart from its last part in [`OwnPath::entry`].
@@ -34,7 +33,7 @@ impl OwnPath {
         let (directory, name) = (path.parent()?, path.file_name()?);
         let way = walk(root, directory).ok()?;
         let path = way.real().join(name);
-        let is_own = match fs::symlink_metadata(below(root, &path)) {
+        let is_own = match FileStatus::of(&below(root, &path)) {
             Ok(_) if is_open_to_others(&way.end) => false,
             // The mode of a link is that of no file.
             Ok(stat) if stat.is_symlink() => is_own(stat.uid()),
@@ -103,7 +102,7 @@ fn own(root: &Path, path: &Path) -> Option<OwnPath> {
 }
 
 /// Whether another user can replace what is in a directory.
-pub fn is_open_to_others(directory: &Metadata) -> bool {
+pub fn is_open_to_others(directory: &FileStatus) -> bool {
     // In a sticky directory, such as /tmp, each user can replace only what is theirs.
     !is_own(directory.uid()) || (others_write(directory) && directory.mode() & 0o1000 == 0)
 }
@@ -113,21 +112,20 @@ pub fn is_own(uid: u32) -> bool {
     [0, Uid::effective().as_raw()].contains(&uid)
 }
 
-/// Whether a user can write to a file who is neither its owner nor, by way of the group, root or the caller.
-pub fn others_write(file: &Metadata) -> bool {
-    let may = |bits: u32| file.mode() & bits == bits;
-    let is_of_group = may(0o020) && ![0, Gid::effective().as_raw()].contains(&file.gid());
-    is_of_group || may(0o002)
+/// Whether a user can write to a file who is neither its owner nor, by way of the group, root or the caller. Users that
+/// an access control list names count as others.
+pub fn others_write(file: &FileStatus) -> bool {
+    file.mode() & 0o002 != 0 || file.group_writes([0, Gid::effective().as_raw()])
 }
 
 /// Whether another user can create what is missing in a directory.
-fn others_create_in(directory: &Metadata) -> bool {
+fn others_create_in(directory: &FileStatus) -> bool {
     !is_own(directory.uid()) || others_write(directory)
 }
 
 /// Whether only root and the caller can change a file, and it is the one that they put there: in a directory
 /// where others can create files, it can be a second name of any file.
-fn is_own_file(file: &Metadata, directory: &Metadata) -> bool {
+fn is_own_file(file: &FileStatus, directory: &FileStatus) -> bool {
     if file.is_dir() {
         return !is_open_to_others(file);
     }
@@ -137,8 +135,10 @@ fn is_own_file(file: &Metadata, directory: &Metadata) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-    use crate::tree::Tree;
+    use crate::tree::{ACCESS_LIST, Tree};
 
     fn real(tree: &Tree, path: &str) -> Option<PathBuf> {
         OwnPath::real(tree.root(), Path::new(path)).map(|path| path.0)
@@ -211,6 +211,30 @@ mod tests {
         tree.set_mode("", 0o755);
         let inner = tree.path("open");
         assert_eq!(OwnPath::real(&inner, Path::new("/in")), None);
+    }
+
+    #[test]
+    fn a_directory_that_an_access_control_list_opens_is_not_own() {
+        let tree = Tree::new("own-path-list");
+        tree.write("srv/app/sh", "x").write("srv/group/sh", "x");
+        tree.set_mode("srv/group", 0o775);
+        let paths = ["/srv/app", "/srv/app/sh", "/srv/app/none"];
+        for path in ["/srv/group/sh"].iter().chain(&paths) {
+            assert!(real(&tree, path).is_some(), "{path}");
+        }
+        // The user may read and search.
+        tree.set_list("srv/app", ACCESS_LIST, [7, 5, 5, 5, 5]);
+        for path in paths {
+            assert!(real(&tree, path).is_some(), "{path}");
+        }
+        tree.set_list("srv/app", ACCESS_LIST, [7, 7, 5, 7, 5]);
+        for path in paths {
+            assert_eq!(real(&tree, path), None, "{path}");
+            assert_eq!(entry(&tree, path), None, "{path}");
+        }
+        tree.set_list("srv/group/sh", ACCESS_LIST, [7, 7, 5, 7, 5]);
+        assert_eq!(real(&tree, "/srv/group/sh"), None);
+        assert!(real(&tree, "/srv/group/none").is_some());
     }
 
     #[test]

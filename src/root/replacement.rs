@@ -151,32 +151,14 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use nix::unistd::mkfifo;
-    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    use rustix::fs::getxattr;
 
     use super::*;
-    use crate::tree::Tree;
-
-    const ACCESS: &str = "system.posix_acl_access";
-    const DEFAULT: &str = "system.posix_acl_default";
-
-    /// Sets a list for the owner, the user 1000, the group, the mask and others, as acl(5) orders them. It
-    /// needs a file system with access control lists, as ext4, XFS, Btrfs and tmpfs are.
-    #[track_caller]
-    fn set_list(path: &Path, name: &str, permissions: [u16; 5]) -> Vec<u8> {
-        let mut list = 2u32.to_le_bytes().to_vec();
-        for (tag, permission) in [1u16, 2, 4, 0x10, 0x20].into_iter().zip(permissions) {
-            let id: u32 = if tag == 2 { 1000 } else { u32::MAX };
-            list.extend(tag.to_le_bytes());
-            list.extend(permission.to_le_bytes());
-            list.extend(id.to_le_bytes());
-        }
-        setxattr(path, name, &list, XattrFlags::empty()).unwrap();
-        list
-    }
+    use crate::tree::{ACCESS_LIST, DEFAULT_LIST, Tree};
 
     fn list_of(path: &Path) -> Option<Vec<u8>> {
         let mut list = vec![0; 100];
-        let length = getxattr(path, ACCESS, &mut list[..]).ok()?;
+        let length = getxattr(path, ACCESS_LIST, &mut list[..]).ok()?;
         list.truncate(length);
         Some(list)
     }
@@ -194,7 +176,7 @@ mod tests {
     fn a_replaced_file_keeps_its_access_control_list() {
         let tree = Tree::new("list-kept");
         let file = tree.write("etc/file", "old").path("etc/file");
-        let list = set_list(&file, ACCESS, [6, 6, 4, 6, 0]);
+        let list = tree.set_list("etc/file", ACCESS_LIST, [6, 6, 4, 6, 0]);
         assert_eq!(mode(&file), 0o660);
         assert!(replaced(&tree).unwrap());
         assert_eq!(
@@ -209,7 +191,7 @@ mod tests {
         let tree = Tree::new("list-inherited");
         let file = tree.write("etc/file", "old").path("etc/file");
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
-        set_list(&tree.path("etc"), DEFAULT, [7, 7, 7, 7, 7]);
+        tree.set_list("etc", DEFAULT_LIST, [7, 7, 7, 7, 7]);
         tree.write("etc/other", "");
         assert!(list_of(&tree.path("etc/other")).is_some());
         assert!(replaced(&tree).unwrap());

@@ -8,6 +8,13 @@ use std::ops::Deref;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{XattrFlags, setxattr};
+
+/// The extended attribute with the access control list of a file, and that with the list that new files in a directory
+/// get.
+pub const ACCESS_LIST: &str = "system.posix_acl_access";
+pub const DEFAULT_LIST: &str = "system.posix_acl_default";
+
 /// The names in a directory of golden files or trees, sorted.
 pub fn golden_names(golden: &Path) -> Vec<String> {
     let entries = fs::read_dir(golden).unwrap();
@@ -75,6 +82,22 @@ impl Tree {
     pub fn set_mode(&self, path: &str, mode: u32) -> &Tree {
         fs::set_permissions(self.path(path), fs::Permissions::from_mode(mode)).unwrap();
         self
+    }
+
+    /// Sets an access control list for the owner, the user 1000, the group, the mask and others, as acl(5) orders them,
+    /// and returns it. It needs a file system with such lists, as ext4, XFS, Btrfs and tmpfs are.
+    #[track_caller]
+    pub fn set_list(&self, path: &str, name: &str, permissions: [u16; 5]) -> Vec<u8> {
+        let mut list = 2u32.to_le_bytes().to_vec();
+        for (tag, permission) in [1u16, 2, 4, 0x10, 0x20].into_iter().zip(permissions) {
+            let id: u32 = if tag == 2 { 1000 } else { u32::MAX };
+            list.extend(tag.to_le_bytes());
+            list.extend(permission.to_le_bytes());
+            list.extend(id.to_le_bytes());
+        }
+        let set = setxattr(self.path(path), name, &list, XattrFlags::empty());
+        set.unwrap_or_else(|error| panic!("{path}: an access control list: {error}"));
+        list
     }
 
     /// Creates a symbolic link and its parent directories.

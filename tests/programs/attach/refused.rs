@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::tree::Tree;
+use crate::tree::ACCESS_LIST;
 
 #[test]
 fn a_name_or_port_that_is_invalid_or_in_use_is_refused() {
@@ -177,6 +178,7 @@ fn a_socket_whose_directories_another_user_can_change_is_refused() {
     for (directory, mode) in [
         ("run/own", 0o755),
         ("run/of-all", 0o777),
+        ("run/of-list", 0o755),
         ("run/of-all/own", 0o755),
         ("tmp", 0o1777),
         ("tmp/own", 0o755),
@@ -185,6 +187,7 @@ fn a_socket_whose_directories_another_user_can_change_is_refused() {
         tree.mode(directory, mode);
     }
     tree.0.link("run/link", "of-all/own");
+    tree.0.set_list("run/of-list", ACCESS_LIST, [7, 7, 5, 7, 5]);
     let add = |path: &str, options: &[&str]| {
         let words = [
             "--listen",
@@ -202,6 +205,7 @@ fn a_socket_whose_directories_another_user_can_change_is_refused() {
         ("/run/of-all/own/x", "/run/of-all"),
         ("/run/of-all/missing/x", "/run/of-all"),
         ("/run/link/x", "/run/of-all"),
+        ("/run/of-list/x", "/run/of-list"),
         ("/tmp/own/x", "/tmp"),
         ("/tmp/missing/x", "/tmp"),
     ] {

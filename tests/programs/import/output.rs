@@ -8,7 +8,7 @@ use nix::unistd::mkfifo;
 
 use super::{imported, three, units};
 use crate::tool;
-use crate::tree::Tree;
+use crate::tree::{ACCESS_LIST, Tree};
 
 #[test]
 fn units_are_written_to_a_directory() {
@@ -62,6 +62,10 @@ fn refused(tree: &Tree, path: &str) {
 fn a_directory_in_which_others_can_write_gets_no_units() {
     let tree = three("of-others");
     fs::create_dir_all(tree.path("open")).unwrap();
+    fs::create_dir_all(tree.path("listed")).unwrap();
+    tree.set_list("listed", ACCESS_LIST, [7, 7, 5, 7, 5]);
+    refused(&tree, "listed");
+    refused(&tree, "listed/units");
     tree.set_mode("open", 0o777);
     refused(&tree, "open");
     refused(&tree, "open/units");
