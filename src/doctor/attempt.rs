@@ -111,8 +111,7 @@ fn complained(subject: &Subject<'_>, entries: Entries, since: &str, report: &mut
     report.note(match advice {
         None => format!("since then the journal has errors or warnings of the program: {quoted}"),
         Some(advice) => format!(
-            "since then the journal has errors or warnings of the program: {quoted}; if the program wrote that: {}",
-            advice.text
+            "since then the journal has errors or warnings of the program: {quoted}; if the program wrote that: {advice}"
         ),
     });
 }
@@ -290,7 +289,7 @@ fn closed(subject: &Subject<'_>, target: &Target, entries: &Entries) -> Problem 
     let command = subject.command();
     let advice = symptom::advice(subject, entries);
     let hint = match &advice {
-        Some(advice) => format!("if the program wrote the entries above: {}", advice.text),
+        Some(advice) => format!("if the program wrote the entries above: {advice}"),
         None => format!(
             "see what the program writes, and how it ends, in the sandbox of {unit}, which runs: {command}"
         ),
@@ -304,7 +303,8 @@ fn closed(subject: &Subject<'_>, target: &Target, entries: &Entries) -> Problem 
         "systemd has started the program, or tried to, and the program ended without an answer.",
     );
     match advice {
-        Some(advice) => advice.with_commands(subject, problem),
+        // The program chooses what it writes, and with it the advice.
+        Some(_) => problem,
         None => problem.command(subject.fixer().try_out(&subject.name)),
     }
 }

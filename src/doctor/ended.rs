@@ -76,20 +76,18 @@ fn failed(subject: &Subject<'_>, manager: Manager) -> Result<(), Problem> {
     let status = first.get("ExecMainStatus");
     let how = how(first.get("Result"), status);
     // SIGSYS, of the program itself or of one that a shell started.
-    let advice = match ["31", "159"].contains(&status) {
+    let forbidden = match ["31", "159"].contains(&status) {
         true => symptom::forbidden_call(subject),
         false => None,
     };
-    let certain = advice.is_some();
-    let advice = advice.or_else(|| symptom::advice(subject, &entries));
     let what = match failed.len() {
         1 => format!("{id} failed: {how}"),
         more => format!("{more} units of {pattern} failed, {id} among them: {how}"),
     };
-    let program = match &advice {
-        Some(advice) if certain => advice.text.clone(),
-        Some(advice) => format!("if the program wrote the entries above: {}", advice.text),
-        None => format!(
+    let program = match (&forbidden, symptom::advice(subject, &entries)) {
+        (Some(forbidden), _) => forbidden.text.clone(),
+        (None, Some(advice)) => format!("if the program wrote the entries above: {advice}"),
+        (None, None) => format!(
             "fix the program, which sockunit try {} runs in its sandbox",
             subject.name
         ),
@@ -99,8 +97,8 @@ fn failed(subject: &Subject<'_>, manager: Manager) -> Result<(), Problem> {
         false => "this resets the failure, and the next connection starts the service",
     };
     let problem = Problem::new(what, format!("{program}; {reset}")).evidence(entries.quoted());
-    let problem = match advice {
-        Some(advice) => advice.with_commands(subject, problem),
+    let problem = match forbidden {
+        Some(forbidden) => forbidden.lift(subject, problem),
         None => problem,
     };
     Err(problem.command(subject.fixer().systemctl(&["reset-failed"]).arg(pattern)))

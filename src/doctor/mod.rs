@@ -5,7 +5,7 @@
 //! it checks what files alone can show.
 //!
 //! The journal's text is written by clients and programs. It is quoted as evidence and selects at most
-//! one of a fixed list of hints; no verdict and no command is made from it.
+//! one of a fixed list of hints in words; no verdict and no command is made from it.
 
 mod access;
 mod address;

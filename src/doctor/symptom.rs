@@ -1,7 +1,8 @@
 //! Classes of error messages in the journal, and the directives of the unit that can cause them.
 //!
-//! Clients and programs write the messages. So a class is a hint, never a verdict: nothing of a
-//! message is used but the class.
+//! Clients and programs write the messages. So a class is a hint in words, never a verdict, and no command: a program
+//! that an attacker has taken over could choose the one that weakens its sandbox. Nothing of a message is used but the
+//! class.
 
 use super::Problem;
 use super::error_class::{CALLS, CLASSES, Class, Fix};
@@ -9,17 +10,18 @@ use super::sandbox::Found;
 use super::subject::Subject;
 use crate::systemd::journalctl::{Entries, Entry, WARNING};
 
-/// What to do about a message of a known class.
+/// A call of the program that its system call filter forbids.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advice {
-    /// What it means, with the lines of the unit that can be the cause, and what to do.
+pub struct ForbiddenCall {
+    /// What it means, with the line of the unit, and what to do.
     pub text: String,
-    /// The lines of the `[Service]` section that allow what was forbidden; empty if only words can say it.
-    pub lines: Vec<String>,
+    /// The lines of the `[Service]` section that allow the call.
+    lines: Vec<String>,
 }
 
-/// What to do about the messages of a service; `None` if they are of no known class.
-pub fn advice(subject: &Subject<'_>, entries: &Entries) -> Option<Advice> {
+/// What the messages of a service mean if the program wrote them, with the lines of the unit that can be the cause, and
+/// what to do; `None` if they are of no known class.
+pub fn advice(subject: &Subject<'_>, entries: &Entries) -> Option<String> {
     let own = entries
         .list
         .iter()
@@ -30,9 +32,9 @@ pub fn advice(subject: &Subject<'_>, entries: &Entries) -> Option<Advice> {
 }
 
 /// What to do about a program that SIGSYS killed, as systemd reports.
-pub fn forbidden_call(subject: &Subject<'_>) -> Option<Advice> {
+pub fn forbidden_call(subject: &Subject<'_>) -> Option<ForbiddenCall> {
     let found = CALLS.find(&subject.service)?;
-    Some(Advice {
+    Some(ForbiddenCall {
         text: format!(
             "the system call filter kills a program that makes a call that it forbids ({}): {}",
             found.line,
@@ -61,17 +63,13 @@ pub fn complaints(subject: &Subject<'_>, entries: Entries) -> Entries {
 }
 
 impl Class {
-    fn advice(&self, subject: &Subject<'_>) -> Option<Advice> {
+    fn advice(&self, subject: &Subject<'_>) -> Option<String> {
         let causes = self.causes.iter();
         let found: Vec<Found> = causes
             .filter_map(|cause| cause.find(&subject.service))
             .collect();
         if found.is_empty() {
-            let text = self.otherwise.to_string();
-            return (!text.is_empty()).then_some(Advice {
-                text,
-                lines: Vec::new(),
-            });
+            return (!self.otherwise.is_empty()).then(|| self.otherwise.to_string());
         }
         let at: Vec<&str> = found.iter().map(|found| found.line.as_str()).collect();
         let cause = format!("{} ({})", self.means, at.join("; "));
@@ -89,19 +87,15 @@ impl Class {
         // Two directives may be lifted by the same line.
         let mut lines: Vec<String> = Vec::new();
         for line in found.into_iter().flat_map(|found| found.lift) {
-            if words.is_none() && !lines.contains(&line) {
+            if !lines.contains(&line) {
                 lines.push(line);
             }
         }
-        let fix = match (words, lines.is_empty()) {
-            (Some(words), _) => words,
-            (None, true) => "change that line".to_string(),
-            (None, false) => allowed_by(subject, &lines),
-        };
-        Some(Advice {
-            text: format!("{cause}: {fix}"),
-            lines,
-        })
+        let fix = words.unwrap_or_else(|| match lines.is_empty() {
+            true => "change that line".to_string(),
+            false => allowed_by(subject, &lines),
+        });
+        Some(format!("{cause}: {fix}"))
     }
 }
 
@@ -115,12 +109,9 @@ fn allowed_by(subject: &Subject<'_>, lines: &[String]) -> String {
     format!("{lines} in a drop-in for {unit} {verb} it")
 }
 
-impl Advice {
+impl ForbiddenCall {
     /// Adds the commands that write and load the drop-in.
-    pub fn with_commands(&self, subject: &Subject<'_>, problem: Problem) -> Problem {
-        if self.lines.is_empty() {
-            return problem;
-        }
+    pub fn lift(&self, subject: &Subject<'_>, problem: Problem) -> Problem {
         let lines: Vec<&str> = self.lines.iter().map(String::as_str).collect();
         let unit = &subject.service.name;
         subject.fixer().by_drop_in(problem, unit, "Service", &lines)

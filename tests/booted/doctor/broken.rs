@@ -15,6 +15,8 @@ pub struct Broken {
 pub enum Fixed {
     /// The commands that doctor prints.
     ByItsCommands,
+    /// The lines of a drop-in that the hint has. There is no command for them, because the program chooses the hint.
+    ByItsLines,
     /// This script, and then the commands that doctor prints, if any.
     By(&'static str),
 }

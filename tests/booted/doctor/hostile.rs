@@ -6,6 +6,7 @@ use crate::support::Mode;
 
 on_both_releases!(
     journal_text_is_quoted_and_makes_no_verdict_and_no_command,
+    no_text_of_a_program_makes_a_command_that_weakens_its_sandbox,
     no_command_for_root_names_a_file_that_its_user_can_replace,
     entries_that_a_program_forges_fail_no_add_and_cost_no_memory,
 );
@@ -73,6 +74,36 @@ fn journal_text_is_quoted_and_makes_no_verdict_and_no_command(release: Release) 
         serde_json::json!(["systemctl reset-failed 'evil@*.service'"]),
         "{fails:#}"
     );
+}
+
+fn no_text_of_a_program_makes_a_command_that_weakens_its_sandbox(release: Release) {
+    let machine = Machine::installed(release);
+    machine.write("/usr/local/bin/evil", "#!/bin/sh\nexec sleep 1\n");
+    machine.run("chmod 755 /usr/local/bin/evil; sockunit add evil 4000 -- /usr/local/bin/evil");
+    let case = Case {
+        name: "evil".into(),
+        port: 4000,
+    };
+    for (text, line) in [
+        ("x: Connection refused", "PrivateNetwork=no"),
+        ("x: no new privileges", "NoNewPrivileges=no"),
+        ("Address family not supported by protocol", "AF_INET"),
+        ("/dev/x: Permission denied", "PrivateDevices=no"),
+        ("/tmp/x: Read-only file system", "PrivateTmp=yes"),
+    ] {
+        let program = format!("#!/bin/sh\necho '{text}' >&2\n");
+        machine.write("/usr/local/bin/evil", &program);
+        let found = examine(&machine, &case).problem.unwrap();
+        let hint = found["hint"].as_str().unwrap();
+        assert!(
+            hint.starts_with("if the program wrote the entries above: ") && hint.contains(line),
+            "{found:#}"
+        );
+        assert!(
+            found["commands"].as_array().is_none_or(Vec::is_empty),
+            "{found:#}"
+        );
+    }
 }
 
 /// A user has a program in their home, and replaces it by a link to a file that only root can read.

@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde_json::Value;
 
 use self::broken::Broken;
-use self::broken::Fixed::{self, By, ByItsCommands};
+use self::broken::Fixed::{self, By, ByItsCommands, ByItsLines};
 use self::broken::{BROKEN, RELOAD, SHARED};
 use self::sandboxed::{BACKEND, LENIENT};
 use crate::machine::{Machine, Release};
@@ -210,22 +210,26 @@ fn find_and_fix(machine: &Machine, case: &Case, broken: &Broken) {
 fn fix(machine: &Machine, case: &Case, problem: Value, fixed: &Fixed) {
     let mut script = match fixed {
         By(script) => case.fill(script),
-        ByItsCommands => String::new(),
+        ByItsCommands | ByItsLines => String::new(),
     };
     let mut seen = Vec::new();
     let mut problem = Some(problem);
     while let Some(found) = problem {
-        let shown = format!("{} {}", found["text"], found["commands"]);
+        let shown = format!("{} {} {}", found["text"], found["hint"], found["commands"]);
         assert!(
             !seen.contains(&shown) && seen.len() < 4,
             "its fix does not help: {found:#}"
         );
         seen.push(shown);
         let commands = found["commands"].as_array().unwrap();
-        assert!(
-            !commands.is_empty() || matches!(fixed, By(_)),
-            "it has no command for {found:#}"
-        );
+        match fixed {
+            ByItsCommands => assert!(!commands.is_empty(), "it has no command for {found:#}"),
+            ByItsLines => {
+                assert!(commands.is_empty(), "{found:#}");
+                script += &drop_in(found["hint"].as_str().unwrap());
+            }
+            By(_) => {}
+        }
         for command in commands {
             script = format!("{script}\n{}", command.as_str().unwrap());
         }
@@ -236,6 +240,21 @@ fn fix(machine: &Machine, case: &Case, problem: Value, fixed: &Fixed) {
         problem = report.problem;
         script.clear();
     }
+}
+
+/// A script that makes the drop-in of a hint such as "…: A=1, B=2 in a drop-in for a.service allow it".
+fn drop_in(hint: &str) -> String {
+    let parts = || {
+        let (before, after) = hint.split_once(" in a drop-in for ")?;
+        Some((before.rsplit_once(": ")?.1, after.split_once(" allow")?.0))
+    };
+    let (lines, unit) = parts().unwrap_or_else(|| panic!("it has no lines: {hint}"));
+    let lines = lines.replace(", ", "\n");
+    let shared = unit.replace("@.", ".");
+    format!(
+        "mkdir -p {UNITS}/{unit}.d; echo '[Service]\n{lines}' >>{UNITS}/{unit}.d/own.conf
+         systemctl daemon-reload; ! systemctl --quiet is-active {shared} || systemctl restart {shared}"
+    )
 }
 
 fn working_services_have_no_problem(release: Release) {

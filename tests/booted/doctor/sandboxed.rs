@@ -1,8 +1,8 @@
-//! Services whose sandbox keeps their programs from working. The fix is in the drop-in that doctor prints, or in
-//! words if it needs a path that only the journal has.
+//! Services whose sandbox keeps their programs from working. The hint has the lines of a drop-in, or says in words what
+//! needs a path that only the journal has.
 
 use super::broken::Broken;
-use super::broken::Fixed::{By, ByItsCommands};
+use super::broken::Fixed::{By, ByItsCommands, ByItsLines};
 
 /// Starts a service that programs connect to, on port 1PORT.
 pub const BACKEND: &str = "systemd-run --quiet --unit backend-NAME socat TCP-LISTEN:1PORT,fork,reuseaddr,bind=127.0.0.1 EXEC:/bin/date
@@ -16,7 +16,7 @@ const CLOSED: &str = "127.0.0.1 port PORT accepts the connection and closes it w
 /// A service with these directives, whose program answers if a command succeeds.
 macro_rules! sandboxed {
     ($directives:literal, $command:literal) => {
-        sandboxed!("", $directives, $command, ByItsCommands)
+        sandboxed!("", $directives, $command, ByItsLines)
     };
     ($directives:literal, $command:literal, $fixed:expr) => {
         sandboxed!("", $directives, $command, $fixed)
@@ -50,7 +50,7 @@ macro_rules! shared {
             ),
             problem: CLOSED,
             held: 0,
-            fixed: ByItsCommands,
+            fixed: ByItsLines,
         }
     };
 }
@@ -76,14 +76,14 @@ pub const BROKEN: &[Broken] = &[
         By("echo ReadWritePaths=/srv/NAME.d >>UNITS/NAME@.service; systemctl daemon-reload")
     ),
     // The network.
-    sandboxed!("BACKEND", "RestrictAddressFamilies=AF_UNIX", "socat -u TCP:127.0.0.1:1PORT - >/dev/null", ByItsCommands),
-    sandboxed!("BACKEND", "RestrictAddressFamilies=~AF_INET", "socat -u TCP:127.0.0.1:1PORT - >/dev/null", ByItsCommands),
-    sandboxed!("BACKEND", "PrivateNetwork=yes", "socat -u TCP:127.0.0.1:1PORT - >/dev/null", ByItsCommands),
+    sandboxed!("BACKEND", "RestrictAddressFamilies=AF_UNIX", "socat -u TCP:127.0.0.1:1PORT - >/dev/null", ByItsLines),
+    sandboxed!("BACKEND", "RestrictAddressFamilies=~AF_INET", "socat -u TCP:127.0.0.1:1PORT - >/dev/null", ByItsLines),
+    sandboxed!("BACKEND", "PrivateNetwork=yes", "socat -u TCP:127.0.0.1:1PORT - >/dev/null", ByItsLines),
     sandboxed!(
         "BACKEND",
         "PrivateNetwork=yes IPAddressDeny=any RestrictAddressFamilies=AF_UNIX",
         "socat -u TCP:127.0.0.1:1PORT - >/dev/null",
-        ByItsCommands
+        ByItsLines
     ),
     sandboxed!(
         "",
@@ -94,7 +94,7 @@ pub const BROKEN: &[Broken] = &[
     shared!("BACKEND", "PrivateNetwork=yes", "socat -u TCP:127.0.0.1:1PORT - >/dev/null"),
     shared!("BACKEND", "RestrictAddressFamilies=AF_UNIX", "socat -u TCP:127.0.0.1:1PORT - >/dev/null"),
     // Hidden paths.
-    sandboxed!("echo x >/dev/NAME; chmod 644 /dev/NAME", "PrivateDevices=yes", "cat /dev/NAME >/dev/null", ByItsCommands),
+    sandboxed!("echo x >/dev/NAME; chmod 644 /dev/NAME", "PrivateDevices=yes", "cat /dev/NAME >/dev/null", ByItsLines),
     sandboxed!(
         "mkdir -p -m 755 /home/you; echo x >/home/you/NAME.txt",
         "ProtectHome=tmpfs",
@@ -143,7 +143,7 @@ pub const BROKEN: &[Broken] = &[
     // Limits.
     sandboxed!("LimitNOFILE=20", "perl -e \"for (0..50) { open(\\$f[\\$_], q(<), q(/dev/null)) or die qq(open: \\$!\\n) }\""),
     // The kernel counts the processes of a user, on all machines that it runs.
-    sandboxed!("useradd --uid $(shuf -i 40000-59999 -n 1) user-NAME", "User=user-NAME LimitNPROC=1", "true | true", ByItsCommands),
+    sandboxed!("useradd --uid $(shuf -i 40000-59999 -n 1) user-NAME", "User=user-NAME LimitNPROC=1", "true | true", ByItsLines),
     sandboxed!(
         "LimitAS=20M",
         "perl -e \"\\$x = q(x) x 50_000_000\"",
