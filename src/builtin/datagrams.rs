@@ -14,7 +14,7 @@ use crate::clock;
 use crate::connection::Peer;
 use crate::log::{Count, Log};
 use crate::server::admission::Admission;
-use crate::server::datagrams::{Datagram, receive, tell_destinations};
+use crate::server::datagrams::{Datagram, control_buffer, receive, tell_destinations};
 
 /// The longest datagram.
 const MAX: usize = 64 * 1024;
@@ -30,12 +30,14 @@ pub(super) fn serve(socket: BorrowedFd<'_>, options: Options, log: &mut Log) -> 
     let (limits, shared) = options.rules.limits();
     let mut admission = Admission::of_events(limits, shared);
     let mut buffer = vec![0; MAX];
+    let mut control = control_buffer();
     let (mut received, mut answered) = (0u64, 0u64);
     let mut now = Instant::now();
     loop {
         let limits = admission.limits_until(now).into_iter();
         let exit_at = limits.fold(now + options.idle_timeout, Instant::max);
-        let next = receive(socket, &mut buffer, MsgFlags::empty(), exit_at);
+        let flags = MsgFlags::empty();
+        let next = receive(socket, &mut buffer, &mut control, flags, exit_at);
         let next = next.context("cannot receive a datagram")?;
         let Some(Datagram {
             length,

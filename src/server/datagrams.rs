@@ -5,9 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Instant;
 
-use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::libc::{in_pktinfo, in6_pktinfo};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, RecvMsg, SockaddrStorage, recvmsg, setsockopt, sockopt,
@@ -21,8 +19,15 @@ pub(crate) struct Datagram {
     /// The number of bytes that were received.
     pub(crate) length: usize,
     pub(crate) from: SocketAddr,
-    /// Whether it was sent to a broadcast or multicast address; false without [`tell_destinations`].
+    /// Whether it was sent to a broadcast or multicast address; true if the control messages did not fit, and false
+    /// without [`tell_destinations`].
     pub(crate) is_for_many: bool,
+}
+
+/// A buffer for the control messages of a datagram. There may be more of them than this process has asked for: systemd
+/// keeps the socket, and with it the options that an earlier program has set.
+pub(crate) fn control_buffer() -> Vec<u8> {
+    vec![0; 16 * 1024]
 }
 
 /// Has the kernel tell to which address a datagram was sent.
@@ -39,7 +44,8 @@ pub(crate) fn tell_destinations(socket: BorrowedFd<'_>) -> nix::Result<()> {
     }
 }
 
-/// The next datagram of an internet socket. `None` if there is none until `deadline`.
+/// The next datagram of an internet socket. `None` if there is none until `deadline`. Without room for control messages in
+/// `control`, it is not known whether it is for many.
 ///
 /// # Errors
 ///
@@ -47,6 +53,7 @@ pub(crate) fn tell_destinations(socket: BorrowedFd<'_>) -> nix::Result<()> {
 pub(crate) fn receive(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
+    control: &mut [u8],
     flags: MsgFlags,
     deadline: Instant,
 ) -> nix::Result<Option<Datagram>> {
@@ -59,12 +66,11 @@ pub(crate) fn receive(
             Err(errno) => return Err(errno),
         }
         let mut buffers = [IoSliceMut::new(buffer)];
-        let mut control = cmsg_space!(in_pktinfo, in6_pktinfo);
         let flags = flags | MsgFlags::MSG_DONTWAIT;
         let fd = socket.as_raw_fd();
-        match recvmsg::<SockaddrStorage>(fd, &mut buffers, Some(&mut control), flags) {
+        match recvmsg::<SockaddrStorage>(fd, &mut buffers, Some(&mut *control), flags) {
             Ok(message) => {
-                let is_for_many = is_for_many(&message)?;
+                let is_for_many = is_for_many(&message);
                 let from = message.address.and_then(internet);
                 return Ok(from.map(|from| Datagram {
                     length: message.bytes,
@@ -80,7 +86,7 @@ pub(crate) fn receive(
 }
 
 /// Whether a datagram was sent to an address that several hosts have.
-fn is_for_many(message: &RecvMsg<'_, '_, SockaddrStorage>) -> nix::Result<bool> {
+fn is_for_many(message: &RecvMsg<'_, '_, SockaddrStorage>) -> bool {
     let is_for_many = |control| match control {
         // The second address is the one of this host at which it arrived. It is 0 if that was before
         // `tell_destinations`.
@@ -92,7 +98,8 @@ fn is_for_many(message: &RecvMsg<'_, '_, SockaddrStorage>) -> nix::Result<bool> 
         }
         _ => false,
     };
-    Ok(message.cmsgs()?.any(is_for_many))
+    // An error means that they were truncated.
+    message.cmsgs().map_or(true, |mut all| all.any(is_for_many))
 }
 
 /// The address and port of an internet socket.
@@ -100,4 +107,32 @@ fn internet(address: SockaddrStorage) -> Option<SocketAddr> {
     let v4 = || Some(SocketAddrV4::from(*address.as_sockaddr_in()?).into());
     let v6 = || Some(SocketAddrV6::from(*address.as_sockaddr_in6()?).into());
     v4().or_else(v6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_datagram_whose_control_messages_do_not_fit_may_be_for_many() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        tell_destinations(server.as_fd()).unwrap();
+        for (mut control, is_for_many) in [(control_buffer(), false), (vec![0; 16], true)] {
+            client
+                .send_to(b"one", server.local_addr().unwrap())
+                .unwrap();
+            let deadline = Instant::now();
+            let flags = MsgFlags::empty();
+            let datagram = receive(server.as_fd(), &mut [0; 10], &mut control, flags, deadline);
+            let expected = Datagram {
+                length: 3,
+                from: client.local_addr().unwrap(),
+                is_for_many,
+            };
+            assert_eq!(datagram, Ok(Some(expected)));
+        }
+    }
 }

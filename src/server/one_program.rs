@@ -163,7 +163,7 @@ impl<'a> OneProgram<'a> {
 
     /// The sender of the next datagram, which stays in the socket. `None` if it was refused.
     fn sender(&mut self, now: Instant) -> io::Result<Option<SocketAddr>> {
-        let datagram = receive(self.socket, &mut [], MsgFlags::MSG_PEEK, now)?;
+        let datagram = receive(self.socket, &mut [], &mut [], MsgFlags::MSG_PEEK, now)?;
         let Some(Datagram { from, .. }) = datagram else {
             return Ok(None);
         };
@@ -171,7 +171,7 @@ impl<'a> OneProgram<'a> {
         let Err(reason) = self.admission.admit_event(Peer::Tcp(from), now) else {
             return Ok(Some(from));
         };
-        receive(self.socket, &mut [], MsgFlags::empty(), now)?;
+        receive(self.socket, &mut [], &mut [], MsgFlags::empty(), now)?;
         self.refused += 1;
         if now >= self.next_entry {
             let count = Count(self.refused, "datagram");

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::serving::{Served, Stderr, tcp};
+use crate::serving::{Served, Stderr, add_control_messages, tcp};
 use crate::support::{PATIENCE, reset, rest};
 
 const BUILTIN: &str = env!("CARGO_BIN_EXE_builtin");
@@ -46,6 +46,17 @@ fn datagrams_are_answered_until_none_arrives_and_those_that_come_then_wait() {
         assert!(served.ended().success());
         assert_eq!(rest(journal), "<5>2 datagrams received, 2 answered\n");
         client.send(b"before").unwrap();
+    }
+}
+
+#[test]
+fn options_that_a_program_sets_on_its_socket_do_not_stop_the_service() {
+    let (server, client) = sockets(Ipv4Addr::LOCALHOST);
+    add_control_messages(&server);
+    let (_journal, _served) = start(&server, &["echo"]);
+    for sent in [&b"one"[..], b"two"] {
+        client.send(sent).unwrap();
+        assert_eq!(receive(&client), sent);
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::support::{Mode, PATIENCE, rest, wait_until};
 
@@ -165,6 +167,14 @@ pub fn tcp(address: &str) -> (TcpStream, OwnedFd) {
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     client.set_write_timeout(Some(PATIENCE)).unwrap();
     (client, listener.accept().unwrap().0.into())
+}
+
+/// Sets options that have the kernel add control messages to each datagram, as a program may do.
+pub fn add_control_messages(socket: &UdpSocket) {
+    setsockopt(socket, sockopt::ReceiveTimestamp, &true).unwrap();
+    setsockopt(socket, sockopt::Ipv4PacketInfo, &true).unwrap();
+    setsockopt(socket, sockopt::IpRecvTos, &true).unwrap();
+    setsockopt(socket, sockopt::Ipv4RecvTtl, &true).unwrap();
 }
 
 /// Serves a TCP connection over this loopback address. The standard error of a process for one

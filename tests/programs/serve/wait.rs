@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use super::{line, path};
-use crate::serving::{Served, Stderr, tcp};
+use crate::serving::{Served, Stderr, add_control_messages, tcp};
 use crate::support::{PATIENCE, rest, wait_for};
 use crate::tool::SOCKUNIT;
 
@@ -97,6 +97,21 @@ fn an_ipv4_sender_of_an_ipv6_socket_has_an_ipv4_address() {
     client.send_to(b"one", ("127.0.0.1", port)).unwrap();
     let served = perl(server.into(), &["--allow", "127.0.0.1"], ONE_DATAGRAM);
     assert_eq!(answer(&client), "one from 127.0.0.1 127.0.0.1 1 ");
+    served.terminate();
+    assert!(served.ended().success());
+}
+
+#[test]
+fn options_that_a_program_sets_on_its_socket_do_not_stop_the_service() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let client = client(&server, "127.0.0.1");
+    let served = perl(server.try_clone().unwrap().into(), &[], ONE_DATAGRAM);
+    // systemd keeps the socket and with it the options, which are the same in each process.
+    add_control_messages(&server);
+    for _ in 0..2 {
+        client.send(b"one").unwrap();
+        assert_eq!(answer(&client), "one from 127.0.0.1 127.0.0.1 1 ");
+    }
     served.terminate();
     assert!(served.ended().success());
 }
