@@ -199,13 +199,15 @@ impl Processes {
         }
     }
 
-    /// Sends SIGTERM to the process group of a program that has ended, and waits for the program. The
-    /// processes with this tag receive SIGKILL at this time.
+    /// Sends SIGTERM to the process group of a program that has ended, and waits for the program, unless it has been
+    /// waited for already. The processes with this tag receive SIGKILL at this time.
     pub fn wait_for(&mut self, program: EndedProgram, tag: Tag, kill_at: Instant) -> ExitStatus {
-        // Until the program has been waited for, no other process group can have its ID.
-        let _ = killpg(program.pid, Signal::SIGTERM);
         self.orphans.on_end(tag, kill_at);
-        program.status.unwrap_or_else(|| wait_for(program.pid))
+        program.status.unwrap_or_else(|| {
+            // Once the program has been waited for, another process group may have its ID.
+            let _ = killpg(program.pid, Signal::SIGTERM);
+            wait_for(program.pid)
+        })
     }
 
     /// A child was waited for, which may be a program or not.
@@ -228,5 +230,37 @@ impl Processes {
         };
         self.unknown = Some((zombie, last));
         !self.spawner.is_past(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::programs::program_spec::ProgramSpec;
+    use mio::{Poll, Token, Waker};
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    fn processes() -> Processes {
+        let program = ProgramSpec::find(&["true".into()]).unwrap();
+        let waker = Waker::new(Poll::new().unwrap().registry(), Token(0)).unwrap();
+        Processes::new(Spawner::new(program, waker), Duration::from_secs(1))
+    }
+
+    #[test]
+    fn the_id_of_a_program_that_has_been_waited_for_may_be_another_group() {
+        let mut other = Command::new("cat")
+            .stdin(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let program = EndedProgram {
+            pid: Pid::from_raw(other.id() as i32),
+            status: Some(ExitStatus::default()),
+        };
+        processes().wait_for(program, Tag::random(), Instant::now());
+        // A signal would come before the end of its input.
+        drop(other.stdin.take());
+        assert!(other.wait().unwrap().success());
     }
 }
