@@ -34,8 +34,15 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 /// How long nothing is started after the program could not be started. What arrived for it is still in the socket.
 const FAILED_PAUSE: Duration = Duration::from_secs(1);
 
-/// Entries per second for starts; one more entry counts the others. A program that exits without reading what arrived is
-/// started again at once.
+/// The same after a program that failed and left what arrived in the socket. The pause doubles each time, up to
+/// [`FAILED_PAUSE`].
+const LEFT_PAUSE: Duration = Duration::from_millis(10);
+
+/// How much of a datagram is compared, in bytes, to find out whether a program has read it.
+const COMPARED: usize = 64;
+
+/// Entries per second for starts; one more entry counts the others. A program that succeeds without reading what arrived
+/// is started again at once.
 const ENTRIES_PER_SECOND: u32 = 10;
 
 /// What the program gets.
@@ -68,6 +75,8 @@ pub(super) struct OneProgram<'a> {
     throttle: Throttle,
     refused: u64,
     next_entry: Instant,
+    /// How often in succession the program has failed and left what arrived in the socket.
+    failures: u32,
     /// Nothing is started before.
     paused_until: Option<Instant>,
 }
@@ -109,6 +118,7 @@ impl<'a> OneProgram<'a> {
             throttle: Throttle::new(ENTRIES_PER_SECOND, now),
             refused: 0,
             next_entry: now,
+            failures: 0,
             paused_until: None,
         })
     }
@@ -186,6 +196,7 @@ impl<'a> OneProgram<'a> {
     /// Runs the program until it has ended. Returns whether the service is stopped.
     fn run(&mut self, sender: Option<SocketAddr>) -> io::Result<bool> {
         let started = Instant::now();
+        let arrived = self.head(started)?;
         let client: Vec<CString> = sender.map(remote_environment).unwrap_or_default();
         let who = sender.map_or("the program".to_owned(), |sender| sender.to_string());
         let pid = match self
@@ -224,7 +235,24 @@ impl<'a> OneProgram<'a> {
             self.log
                 .notice(&format!("{who} {end}: pid {pid}, {duration}"));
         }
+        if status.code() == 0 || self.head(Instant::now())? != arrived {
+            self.failures = 0;
+        } else {
+            let pause = LEFT_PAUSE * (1 << self.failures.min(7));
+            self.failures += 1;
+            self.paused_until = Some(Instant::now() + pause.min(FAILED_PAUSE));
+        }
         Ok(is_stopped)
+    }
+
+    /// The sender and the first bytes of the next datagram; always `None` for a listening socket.
+    fn head(&self, now: Instant) -> nix::Result<Option<(SocketAddr, [u8; COMPARED])>> {
+        if self.kind == Kind::Listener {
+            return Ok(None);
+        }
+        let mut bytes = [0; COMPARED];
+        let datagram = receive(self.socket, &mut bytes, &mut [], MsgFlags::MSG_PEEK, now)?;
+        Ok(datagram.map(|datagram| (datagram.from, bytes)))
     }
 
     /// Logs the number of starts without an entry of their own.
@@ -273,6 +301,33 @@ mod tests {
     use std::net::UdpSocket;
     use std::os::unix::fs::PermissionsExt;
 
+    /// Runs `test` with a service whose program is this one, and which has received a datagram.
+    fn with_datagram(program: ProgramSpec, test: impl FnOnce(OneProgram<'_>)) {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client
+            .send_to(b"one", server.local_addr().unwrap())
+            .unwrap();
+        let stderr = io::stderr();
+        let mut log = Log::open("test", false, stderr.as_fd(), JournalProtocol::Stream);
+        let limits = (Limits::default(), SharedLimits::default());
+        let (kind, grace) = (Kind::Datagrams, Duration::ZERO);
+        let one = OneProgram::new(server.as_fd(), kind, program, limits, grace, &mut log);
+        test(one.unwrap());
+    }
+
+    /// Starts the program, and returns how long it is not started again.
+    fn pause_after_start(one: &mut OneProgram<'_>) -> Option<Duration> {
+        let paused_until = one.paused_until;
+        let Event::Start(sender) = one.next().unwrap() else {
+            panic!("the datagram is still in the socket");
+        };
+        let started = Instant::now();
+        assert!(paused_until.is_none_or(|until| until <= started));
+        assert!(!one.run(sender).unwrap());
+        one.paused_until.map(|until| until - started)
+    }
+
     #[test]
     fn after_a_program_could_not_be_started_nothing_is_started_for_a_time() {
         let path = std::env::temp_dir().join(format!("sockunit-wait-{}", std::process::id()));
@@ -280,30 +335,10 @@ mod tests {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         let program = ProgramSpec::find(&[path.clone().into()]).unwrap();
         std::fs::remove_file(&path).unwrap();
-        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = server.local_addr().unwrap();
-        client.send_to(b"one", address).unwrap();
-        let stderr = io::stderr();
-        let mut log = Log::open("test", false, stderr.as_fd(), JournalProtocol::Stream);
-        let limits = (Limits::default(), SharedLimits::default());
-        let mut one = OneProgram::new(
-            server.as_fd(),
-            Kind::Datagrams,
-            program,
-            limits,
-            Duration::ZERO,
-            &mut log,
-        )
-        .unwrap();
-        for _ in 0..2 {
-            let paused_until = one.paused_until;
-            let Event::Start(sender) = one.next().unwrap() else {
-                panic!("the datagram is still in the socket");
-            };
-            assert!(paused_until.is_none_or(|until| until <= Instant::now()));
-            assert!(!one.run(sender).unwrap());
-            assert!(one.paused_until.is_some());
-        }
+        with_datagram(program, |mut one| {
+            for _ in 0..2 {
+                assert!(pause_after_start(&mut one) >= Some(FAILED_PAUSE));
+            }
+        });
     }
 }

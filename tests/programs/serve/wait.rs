@@ -1,6 +1,7 @@
 //! `sockunit serve --wait` with a listening or a UDP socket as standard input, as systemd (`Accept=no`), xinetd and inetd
 //! start a program with `wait`.
 
+use std::fs;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -167,6 +168,30 @@ fn sigterm_stops_the_program_and_then_the_service() {
         assert!(served.ended().success());
         assert_eq!(rest(client), "");
     }
+}
+
+#[test]
+fn a_program_that_fails_and_leaves_its_datagram_is_started_less_and_less_often() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let log = path("fails");
+    client(&server, "127.0.0.1").send(b"one").unwrap();
+    let script = format!("date +%s%N >>{}; exit 1", log.display());
+    let served = start(server.into(), &[], &["/bin/sh", "-c", &script]);
+    let starts = || -> Vec<u64> {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().map(|line| line.parse().unwrap()).collect()
+    };
+    wait_for("the program has been started nine times", || {
+        starts().len() >= 9
+    });
+    let expected = [10, 20, 40, 80, 160, 320, 640, 1000];
+    for (pair, pause) in starts().windows(2).zip(expected) {
+        // The clock may be adjusted meanwhile.
+        assert!(pair[1] - pair[0] >= pause * 990_000, "{:?}", starts());
+    }
+    drop(served);
+    fs::remove_file(log).unwrap();
 }
 
 #[test]
