@@ -12,15 +12,15 @@
 //! * `superserver`: the configuration of xinetd and inetd; `import`: units for its services
 //! * `systemd`: unit files, systemctl, journalctl, sd_notify; `services`: the file /etc/services
 //! * `log`: log entries and their sinks; `clock`: time and durations; `root`: files below a root
-//!   directory; `process_stat`: /proc/PID/stat; `bind`: whether an address is free; `hint`: commands to paste; `usage`: hints for usage errors;
-//!   `sys`: the few system calls that need unsafe code
+//!   directory; `process_stat`: /proc/PID/stat; `bind`: whether an address is free; `hint`: commands to paste;
+//!   `usage`: hints for usage errors; `sys`: the few system calls that need unsafe code
 //! * `fuzzing`: what the fuzz targets run
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 #[forbid(unsafe_code)]
 mod attach;
-
+#[forbid(unsafe_code)]
 mod bind;
 #[forbid(unsafe_code)]
 pub mod builtin;
@@ -77,6 +77,7 @@ mod systemd;
 pub mod tool;
 #[forbid(unsafe_code)]
 mod usage;
+
 /// The services that the package ships. Everything else that lists them is tested against this list.
 pub const SHIPPED: [&str; 2] = ["celebs", "hello"];
 
