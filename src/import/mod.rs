@@ -39,7 +39,8 @@ use name::Wanted;
 use ports::Ports;
 
 /// Why arguments of a file that is not readable for everybody are kept in another way.
-const PUBLIC_ARGUMENTS: &str = "the arguments of ExecStart=, which everybody can read; move secrets to a file that only the user of the service can read";
+const PUBLIC_ARGUMENTS: &str = "the arguments of ExecStart=, which everybody can read; move \
+                                secrets to a file that only the user of the service can read";
 
 /// How services are converted.
 #[derive(Debug, Clone, Copy, Default)]

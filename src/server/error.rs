@@ -54,26 +54,42 @@ impl fmt::Display for Error {
             ),
             Error::Stdio(error) => error.fmt(f),
             Error::StandardStreams(error) => {
-                write!(f, "cannot open /dev/null as standard input: {}", reason(error))
+                write!(
+                    f,
+                    "cannot open /dev/null as standard input: {}",
+                    reason(error)
+                )
             }
             Error::Program(error) => error.fmt(f),
             Error::NothingToWaitFor => f.write_str(
-                "nothing to wait for: standard input is neither a listening socket nor a UDP socket \
-                 (StandardInput=socket in a service whose socket has Accept=no)",
+                "nothing to wait for: standard input is neither a listening socket nor a UDP \
+                 socket (StandardInput=socket in a service whose socket has Accept=no)",
             ),
             Error::ListsOfListener => f.write_str(
-                "cannot apply --allow and --deny to a listening socket with --wait: the program accepts the connections",
+                "cannot apply --allow and --deny to a listening socket with --wait: the program \
+                 accepts the connections",
             ),
-Error::SourcesOfListener => f.write_str(
-                "cannot apply --rate-per-source to a listening socket with --wait: the program accepts the connections",
+            Error::SourcesOfListener => f.write_str(
+                "cannot apply --rate-per-source to a listening socket with --wait: the program \
+                 accepts the connections",
             ),
-            Error::Wait(error) => write!(f, "cannot wait for connections or datagrams: {}", reason(error)),
+            Error::Wait(error) => write!(
+                f,
+                "cannot wait for connections or datagrams: {}",
+                reason(error)
+            ),
             Error::Banner(path, error) => {
-                write!(f, "cannot read the banner: {}: {}", path.display(), reason(error))
+                write!(
+                    f,
+                    "cannot read the banner: {}: {}",
+                    path.display(),
+                    reason(error)
+                )
             }
             Error::BannerTooLong(path) => write!(
                 f,
-                "cannot send the banner: {}: all banners together have more than {MAX_BANNER} bytes",
+                "cannot send the banner: {}: all banners together have more than {MAX_BANNER} \
+                 bytes",
                 path.display()
             ),
             Error::SetUp(error) => error.fmt(f),

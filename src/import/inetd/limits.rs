@@ -112,7 +112,9 @@ impl Converter<'_> {
             "--rate {rate}/1min and --rate-pause: new connections are closed at once in the pause; inetd closes the port"
         );
         if is_openbsd {
-            text += "; openbsd-inetd serves one connection less than the number, counts IPv4 and IPv6 clients separately, and has no pause for IPv4 clients with source ports of 1024 and higher";
+            text += "; openbsd-inetd serves one connection less than the number, counts IPv4 and \
+                     IPv6 clients separately, and has no pause for IPv4 clients with source \
+                     ports of 1024 and higher";
         }
         self.entry(Fate::Otherwise, &format!(".{number}"), &text);
     }

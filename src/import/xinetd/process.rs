@@ -57,7 +57,8 @@ impl Converter<'_> {
                 true => self.kept("env", setting, "Environment="),
                 false => {
                     let text = format!(
-                        "systemd does not set {}: the name of a variable has only letters, digits and _; a script that starts the program can set it",
+                        "systemd does not set {}: the name of a variable has only letters, digits \
+                         and _; a script that starts the program can set it",
                         refused.join(", ")
                     );
                     self.lost("env", setting, &text);

@@ -120,7 +120,10 @@ impl fmt::Display for Note {
             }
             Kind::Unknown(word) => write!(f, "xinetd does not know {word} and ignores the line"),
             Kind::NotInDefaults(word) => {
-                write!(f, "xinetd ignores {word}, which is not an attribute of defaults")
+                write!(
+                    f,
+                    "xinetd ignores {word}, which is not an attribute of defaults"
+                )
             }
             Kind::Repeated(word) => {
                 write!(f, "xinetd ignores the line: {word} was set before")
@@ -159,24 +162,26 @@ impl fmt::Display for Note {
             }
             Kind::AddressMismatch(word, what) => write!(f, "xinetd takes {word} for {what}"),
             Kind::LocalhostByName => f.write_str(
-                "xinetd compares localhost with the name of the client, which 127.0.0.1 does not have at an IPv6 socket",
+                "xinetd compares localhost with the name of the client, which 127.0.0.1 does not \
+                 have at an IPv6 socket",
             ),
             Kind::V6OnlyNo => f.write_str("xinetd takes v6only = no for yes"),
             Kind::NameInArgsTooLate => f.write_str(
                 "flags = NAMEINARGS after server_args: the program gets none of its arguments",
             ),
             Kind::DatagramsWithoutWait => f.write_str(
-                "socket_type = dgram without wait = yes: xinetd 2.3.15.3 of Debian 12 serves it, and \
-                 2.3.15.4 of Debian 13 refuses it",
+                "socket_type = dgram without wait = yes: xinetd 2.3.15.3 of Debian 12 serves it, \
+                 and 2.3.15.4 of Debian 13 refuses it",
             ),
             Kind::PortIgnored => f.write_str("xinetd ignores the port of an RPC service"),
             Kind::DefaultsTooLate(word) => write!(
                 f,
                 "{word} of defaults does not apply to services that xinetd has read before"
             ),
-            Kind::BindIgnored => {
-                f.write_str("bind has an IPv6 address, and flags has IPv4: xinetd listens on all IPv4 addresses")
-            }
+            Kind::BindIgnored => f.write_str(
+                "bind has an IPv6 address, and flags has IPv4: xinetd listens on all IPv4 \
+                 addresses",
+            ),
             Kind::DefaultsNotForInetd(name) => write!(
                 f,
                 "{name} of defaults does not apply to the services in inetd.conf"
