@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::super::units::{Socket, Start, UNLIMITED, rate_of_source};
 use super::{Converter, Fate};
+use crate::attach::Kind;
 use crate::server::SourcePrefix;
 
 /// xinetd's default of `cps`.
 const CPS: (u32, u64) = (50, 10);
+const DEFAULT_CPS: &str = "cps = 50 10";
 
 impl Converter<'_> {
     /// The concurrency limits: of all connections, and of those of an address.
@@ -114,6 +116,18 @@ impl Converter<'_> {
             self.report.add(Fate::Lost, what, None, text);
             return;
         }
+        if self.kind() == Kind::PerConnection {
+            let text = "with resource limits, each connection has a unit of its own, and no process counts them";
+            match setting {
+                Some(setting) => self.lost("cps", setting, text),
+                None => {
+                    // It is so for this service, and not for all with the default.
+                    let position = Some(&self.service.position);
+                    self.report.add(Fate::Lost, DEFAULT_CPS, position, text);
+                }
+            }
+            return;
+        }
         self.rules.rate = rate.to_string().parse().ok();
         self.rules.rate_pause = (pause > 0).then(|| Duration::from_secs(pause));
         let of_datagrams;
@@ -135,7 +149,7 @@ impl Converter<'_> {
         };
         match setting {
             Some(setting) => self.otherwise("cps", setting, text),
-            None => self.report.add(Fate::Otherwise, "cps = 50 10", None, text),
+            None => self.report.add(Fate::Otherwise, DEFAULT_CPS, None, text),
         }
     }
 
@@ -159,22 +173,6 @@ impl Converter<'_> {
                 let why = format!("max_load = {value}: xinetd refuses every connection");
                 self.report.obstacle(why, None);
             }
-        }
-    }
-
-    /// What a process for one connection cannot do.
-    pub(super) fn per_connection(&mut self) {
-        if self.rules.rate.take().is_none() {
-            return;
-        }
-        self.rules.rate_pause = None;
-        let cps = |entry: &&mut super::super::Entry| entry.attribute.starts_with("cps");
-        if let Some(entry) = self.report.entries.iter_mut().find(cps) {
-            entry.fate = Fate::Lost;
-            // It is so for this service, and not for all with the default.
-            let position = &self.service.position;
-            entry.position.get_or_insert_with(|| position.clone());
-            entry.text = "with resource limits, each connection has a unit of its own, and no process counts them".into();
         }
     }
 }

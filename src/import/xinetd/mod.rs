@@ -117,13 +117,7 @@ impl<'a> Converter<'a> {
         let (max_connections, per_source) = self.limits();
         self.log(name);
         self.rules.message = "all=".parse().into_iter().collect();
-        let kind = match self.has_limits() && self.start == Start::Serve {
-            true => Kind::PerConnection,
-            false => Kind::Shared,
-        };
-        if kind == Kind::PerConnection {
-            self.per_connection();
-        }
+        let kind = self.kind();
         let level = match self.built_in {
             Some(built_in) => {
                 program = Some(self.command(built_in));
@@ -152,6 +146,13 @@ impl<'a> Converter<'a> {
         };
         let start = self.start.clone();
         Some(units::Service { attachment, start })
+    }
+
+    fn kind(&self) -> Kind {
+        match self.has_limits() && self.start == Start::Serve {
+            true => Kind::PerConnection,
+            false => Kind::Shared,
+        }
     }
 
     /// Whether xinetd does not serve it.
