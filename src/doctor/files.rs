@@ -10,7 +10,9 @@ use super::{Problem, Report, verify};
 use crate::hint::ShellCommand;
 use crate::log::reason;
 use crate::root::{inside, walk};
-use crate::systemd::{Manager, Place, Properties, State, SyntaxProblemKind, Unit, UnitName};
+use crate::systemd::{
+    Manager, Place, Properties, State, SyntaxProblemKind, Unit, UnitName, other_service,
+};
 
 /// What clients see if nothing listens.
 pub const REFUSED: &str = "Clients see \"Connection refused\".";
@@ -107,9 +109,8 @@ pub fn open<'a>(
 
 /// Notes drop-ins for a service that does not exist, because the other value of Accept= would start it.
 fn without_effect(place: &Place, service: &Unit, accept: bool, report: &mut Report<'_>) {
-    let other = match accept {
-        true => service.name.replace("@.", "."),
-        false => service.name.replace(".service", "@.service"),
+    let Some(other) = other_service(&service.name, !accept) else {
+        return;
     };
     let drop_ins = Unit::load(place, &other).ok();
     let drop_ins = drop_ins.filter(|unit| unit.state == State::Missing);
@@ -275,13 +276,12 @@ fn no_service(place: &Place, socket: &Unit, wanted: &str, accept: bool) -> Probl
         None => format!("{} does not set Accept=yes", socket.name),
     };
     let what = format!("{setting}: systemd starts {wanted}, which does not exist");
-    let other = match accept {
-        true => wanted.replace("@.", "."),
-        false => wanted.replace(".service", "@.service"),
-    };
-    let sibling = Unit::load(place, &other).ok();
-    let file = sibling.as_ref().filter(|unit| unit.state == State::Found);
-    let Some(file) = file.and_then(Unit::fragment) else {
+    let other = other_service(wanted, !accept);
+    let sibling = other
+        .as_ref()
+        .and_then(|other| Unit::load(place, other).ok());
+    let sibling = sibling.as_ref().filter(|unit| unit.state == State::Found);
+    let (Some(other), Some(file)) = (&other, sibling.and_then(Unit::fragment)) else {
         let hint = format!("write {wanted}, or attach the program with sockunit add");
         return Problem::new(what, hint);
     };

@@ -124,7 +124,9 @@ fn runs(subject: &Subject<'_>) -> bool {
 
 /// The service that has the addresses of the socket open, having been started without it.
 fn listens_itself(subject: &Subject<'_>) -> Option<String> {
-    let shared = subject.socket.name.replace(".socket", ".service");
+    let socket = &subject.socket.name;
+    let name = socket.strip_suffix(".socket").unwrap_or(socket);
+    let shared = format!("{name}.service");
     let is_own = |unit: &ProcessUnit| {
         let own = [&shared, &subject.service.name].contains(&&unit.name);
         own && unit.of_user != subject.of_system()

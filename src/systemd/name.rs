@@ -69,6 +69,21 @@ impl<'a> UnitName<'a> {
     }
 }
 
+/// The service that a socket would start with this value of `Accept=`, and not with the other one:
+/// `NAME@.service` for `NAME.service`, and the other way round. `None` if `service` is not of the other kind.
+pub(crate) fn other_service(service: &str, accept: bool) -> Option<String> {
+    match accept {
+        true => {
+            let name = service.strip_suffix(".service")?;
+            (!name.ends_with('@')).then(|| format!("{name}@.service"))
+        }
+        false => {
+            let name = service.strip_suffix("@.service")?;
+            Some(format!("{name}.service"))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +110,28 @@ mod tests {
             &long,
         ] {
             assert_eq!(UnitName::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_the_end_of_a_service_changes_with_the_value_of_accept() {
+        for (shared, template) in [
+            ("a.service", "a@.service"),
+            ("a.service.service", "a.service@.service"),
+            ("a@.b.service", "a@.b@.service"),
+        ] {
+            assert_eq!(other_service(shared, true).as_deref(), Some(template));
+            assert_eq!(other_service(template, false).as_deref(), Some(shared));
+        }
+        for (service, accept) in [
+            ("a@.service", true),
+            ("a.service", false),
+            ("a@b.service", false),
+            ("a.socket", true),
+            ("a@.socket", false),
+            ("a", true),
+        ] {
+            assert_eq!(other_service(service, accept), None, "{service}");
         }
     }
 }
