@@ -191,8 +191,13 @@ fn say(text: &str) -> anyhow::Result<()> {
     print(&lines.map(plain).collect::<String>())
 }
 
-/// Prints JSON on a line, in which characters that a terminal acts on are escaped.
+/// Prints JSON on a line.
 fn say_json(value: &serde_json::Value) -> anyhow::Result<()> {
+    print(&format!("{}\n", escaped(value)))
+}
+
+/// JSON in which characters that a terminal acts on are escaped.
+fn escaped(value: &serde_json::Value) -> String {
     let mut text = String::new();
     for c in value.to_string().chars() {
         match c.is_ascii() && !c.is_ascii_control() || !is_unprintable(c) {
@@ -205,7 +210,7 @@ fn say_json(value: &serde_json::Value) -> anyhow::Result<()> {
             }
         }
     }
-    print(&format!("{text}\n"))
+    text
 }
 
 fn print(text: &str) -> anyhow::Result<()> {
@@ -228,13 +233,17 @@ mod tests {
 
     #[test]
     fn json_has_no_character_that_a_terminal_acts_on_and_reads_back_the_same() {
-        // say_json prints; what it escapes is what is_unprintable says.
-        for c in ['\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}', '\u{e0001}'] {
-            assert!(is_unprintable(c), "{c:?}");
-        }
-        for c in ['a', 'é', '漢', ' '] {
-            assert!(!is_unprintable(c), "{c:?}");
-        }
+        // JSON needs a surrogate pair for the last one.
+        let unprintable = ['\n', '\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}', '\u{e0001}'];
+        let printable = "aé漢 \\\"😀";
+        let text = String::from_iter(unprintable) + printable;
+        let value = serde_json::json!({ &text: [&text] });
+        let json = escaped(&value);
+        assert!(!json.contains(unprintable), "{json:?}");
+        assert!(!json.contains(is_unprintable), "{json:?}");
+        assert!(json.contains("é漢"), "{json}");
+        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, value);
     }
 
     #[test]
