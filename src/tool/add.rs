@@ -9,7 +9,7 @@ use std::str::FromStr;
 use clap::{Args, ValueHint};
 
 use super::place::PlaceOptions;
-use super::{say, with_hint};
+use super::{failed, say, with_hint};
 use crate::attach::{
     self, Added, Attachment, Change, Kind, Level, ListenAddress, Plan, UNBUFFER, Variable,
 };
@@ -185,10 +185,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 }
 
 fn not_attached(name: &ServiceName) -> impl Fn(attach::Error) -> anyhow::Error {
-    move |error| {
-        let hint = error.hint();
-        with_hint(format!("cannot attach {name}: {error}"), hint)
-    }
+    failed(format!("cannot attach {name}"))
 }
 
 /// The files that would be written.

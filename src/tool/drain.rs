@@ -62,11 +62,7 @@ impl NameOptions {
     }
 
     fn failed(&self, what: &str) -> impl Fn(Error) -> anyhow::Error {
-        let what = format!("cannot {what} {}", self.name);
-        move |error| {
-            let hint = error.hint();
-            with_hint(format!("{what}: {error}"), hint)
-        }
+        super::failed(format!("cannot {what} {}", self.name))
     }
 }
 

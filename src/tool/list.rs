@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::place::PlaceOptions;
 use super::table::{Align, Row, table, texts};
-use super::{say, say_json, with_hint};
+use super::{failed, say, say_json};
 use crate::attach::{self, Listed};
 
 #[derive(Debug, Args)]
@@ -18,10 +18,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let listed = attach::list(&options.place.place()).map_err(|error| {
-        let hint = error.hint();
-        with_hint(format!("cannot list services: {error}"), hint)
-    })?;
+    let listed = attach::list(&options.place.place()).map_err(failed("cannot list services"))?;
     if options.json {
         let list: Vec<_> = listed.iter().map(object).collect();
         return say_json(&json!(list));

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::deferred::Deferred;
+use crate::attach;
 use crate::hint::{Hint, ShellCommand};
 use crate::log::{Plain, is_unprintable, reason};
 use crate::serve;
@@ -164,6 +165,11 @@ fn with_hint(error: impl fmt::Display, hint: Option<impl Into<Hint>>) -> anyhow:
         message: error.to_string(),
         hint: hint.map(Into::into),
     })
+}
+
+/// What failed, for an error of `attach`.
+fn failed(what: impl fmt::Display) -> impl Fn(attach::Error) -> anyhow::Error {
+    move |error| with_hint(format!("{what}: {error}"), error.hint())
 }
 
 /// There is no service of this name.

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::table::{Align, Row, table, texts, wrapped};
-use super::{say, say_json, unknown, with_hint};
+use super::{failed, say, say_json, unknown};
 use crate::attach::{self, Connection, Kind, Penalised, Remote, Status};
 use crate::clock;
 use crate::systemd::{Manager, Place, Scope};
@@ -32,24 +32,21 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         false => Scope::System,
     };
     let place = Place::new("/", scope);
-    let failed = |error: attach::Error| {
-        let hint = error.hint();
-        with_hint(format!("cannot show the status: {error}"), hint)
-    };
+    let failed = failed("cannot show the status");
     let Some(manager) = Manager::of(&place) else {
         return Err(failed(attach::Error::no_manager(scope)));
     };
     let Some(name) = &options.name else {
         let own = attach::own(&place).map_err(|error| failed(error.into()))?;
         let names: Vec<String> = own.iter().map(|(name, _)| name.to_string()).collect();
-        let all = attach::status(&place, &manager, &names).map_err(failed)?;
+        let all = attach::status(&place, &manager, &names).map_err(&failed)?;
         return match options.json {
             true => say_json(&all.iter().map(|status| json!(object(status))).collect()),
             false => say(&totals(&all)),
         };
     };
     let name = name.strip_suffix(".socket").unwrap_or(name);
-    let all = attach::status(&place, &manager, &[name.into()]).map_err(failed)?;
+    let all = attach::status(&place, &manager, &[name.into()]).map_err(&failed)?;
     let Some(status) = all.first() else {
         return Err(unknown("cannot show the status", &place, name));
     };
