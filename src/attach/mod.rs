@@ -172,15 +172,6 @@ impl Kind {
     }
 }
 
-/// The unit files that a service of this name may have, whatever its kind.
-pub fn unit_files(name: &str) -> [String; 3] {
-    [
-        format!("{name}.socket"),
-        format!("{name}.service"),
-        format!("{name}@.service"),
-    ]
-}
-
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

@@ -11,11 +11,11 @@ use super::signature::{Author, author, is_imported};
 use super::status::status;
 use super::stop::{self, stop};
 use super::store::{Store, read_unit};
-use super::{Error, Kind, unit_files};
+use super::{Error, Kind};
 use crate::interrupts::Interrupts;
 use crate::root::read;
 use crate::services::{self, Entry, Outcome, Run, ServiceName};
-use crate::systemd::{Manager, Place, Scope, UnitFile};
+use crate::systemd::{Manager, Place, Scope, UnitFile, service_units};
 
 /// What was removed, and what was kept.
 #[derive(Debug, Default)]
@@ -196,7 +196,7 @@ pub fn imported(place: &Place, path: &Path) -> Result<Option<ImportedFile>, Erro
 
 /// Whether a unit of this name exists that `import` did not write.
 pub fn has_foreign_unit(place: &Place, name: &str) -> bool {
-    let files = unit_files(name);
+    let files = service_units(name);
     place.unit_dirs().iter().any(|folder| {
         files.iter().any(|file| {
             let path = folder.join(file);
@@ -230,7 +230,7 @@ impl Own {
     fn find(place: &Place, name: &ServiceName) -> Result<Own, Error> {
         let folder = place.own_folder();
         let mut files = Vec::new();
-        for name in names(name) {
+        for name in service_units(name) {
             let Some(bytes) = read_unit(&place.root, &folder, &name)? else {
                 continue;
             };
@@ -336,18 +336,8 @@ impl Own {
     }
 }
 
-/// The possible units of a service, in the order of removal: the service unit, which records what
-/// there is to remove, goes last.
-fn names(name: &ServiceName) -> [String; 3] {
-    [
-        format!("{name}.socket"),
-        Kind::Shared.service(name),
-        Kind::PerConnection.service(name),
-    ]
-}
-
 fn recover_temporary(store: &Store, name: &ServiceName) -> Result<bool, Error> {
-    let [socket, shared, template] = names(name);
+    let [socket, shared, template] = service_units(name);
     let link = link(&name.to_string());
     store.recover(&[&link, &socket, &shared, &template])
 }
@@ -412,7 +402,7 @@ pub fn undo(place: &Place, store: &Store, name: &ServiceName) -> Vec<Left> {
 
 /// Removes what systemd keeps about units that no longer exist. `own` are the files that there were.
 fn forget(place: &Place, manager: &Manager, name: &ServiceName, own: &[String]) {
-    let [socket, shared, template] = names(name);
+    let [socket, shared, template] = service_units(name);
     for file in [&socket, &shared]
         .into_iter()
         .filter(|file| own.contains(file))
@@ -437,7 +427,7 @@ fn forget(place: &Place, manager: &Manager, name: &ServiceName, own: &[String]) 
 
 /// The drop-in directories for these units.
 fn drop_ins(folder: &Path, name: &ServiceName) -> Vec<PathBuf> {
-    names(name)
+    service_units(name)
         .iter()
         .map(|name| folder.join(format!("{name}.d")))
         .filter(|folder| folder.is_dir())

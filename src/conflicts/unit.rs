@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{Claim, ConflictingUnit, Finding, FindingKind, Location, Query, Requested, Severity};
 use crate::systemd::{
     Catalogue, Enablement, ListenDirective, Manager, Place, Properties, ReadError, Scope, State,
-    SystemctlError, Unit,
+    SystemctlError, Unit, service_units,
 };
 
 /// The properties that the service manager is asked for.
@@ -39,7 +39,7 @@ pub(super) fn find(place: &Place, query: Query<'_>, findings: &mut Vec<Finding>)
             place: at,
             query,
             names: if at.scope == place.scope {
-                own_names(query)
+                service_units(query.name).to_vec()
             } else {
                 Vec::new()
             },
@@ -47,16 +47,6 @@ pub(super) fn find(place: &Place, query: Query<'_>, findings: &mut Vec<Finding>)
         search.run(&mut sockets, findings);
     }
     sockets
-}
-
-/// The units whose names begin with the service name.
-fn own_names(query: Query<'_>) -> Vec<String> {
-    let name = query.name;
-    vec![
-        format!("{name}.socket"),
-        format!("{name}@.service"),
-        format!("{name}.service"),
-    ]
 }
 
 /// A search for units of one service manager.

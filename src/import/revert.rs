@@ -14,7 +14,7 @@ use crate::interrupts::Interrupts;
 use crate::root::{read, replace_file, resolve};
 use crate::services::ServiceName;
 use crate::superserver::switch;
-use crate::systemd::{Manager, Place, UnitFile};
+use crate::systemd::{Manager, Place, UnitFile, service_units};
 
 /// What was undone.
 #[derive(Debug, Default)]
@@ -172,7 +172,7 @@ fn names(place: &Place) -> Result<Vec<ServiceName>, ApplyError> {
 /// A service of this name that `--disable-old` disabled, in a file that the units of this name were imported from.
 pub(crate) fn disabled(place: &Place, name: &ServiceName) -> Option<(PathBuf, switch::Entry)> {
     let name = name.to_string();
-    attach::unit_files(&name).iter().find_map(|file| {
+    service_units(&name).iter().find_map(|file| {
         let unit = imported(place, &place.own_folder().join(file)).ok()??;
         let lines = UnitFile::parse(unit.text.as_bytes()).assignments;
         let line = lines
@@ -189,7 +189,7 @@ fn checked(place: &Place, store: &Store, name: &ServiceName) -> Result<Vec<PathB
     let failed = |error: attach::Error| Problem::of(&name.to_string(), &error.into());
     attach::check_removal(place, store, name).map_err(failed)?;
     let mut sources = Vec::new();
-    for file in attach::unit_files(&name.to_string()) {
+    for file in service_units(name) {
         let found = imported(place, &store.folder().join(file)).map_err(failed)?;
         let Some(found) = found else {
             continue;

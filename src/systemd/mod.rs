@@ -31,7 +31,7 @@ pub(crate) use catalogue::Catalogue;
 pub(crate) use command::{CommandLine, command_lines, split};
 pub(crate) use enabled::Enablement;
 pub(crate) use file::{SyntaxProblem, SyntaxProblemKind, UnitFile};
-pub(crate) use name::{UnitName, other_service};
+pub(crate) use name::{UnitName, other_service, service_units};
 pub(crate) use place::runtime;
 pub(crate) use place::{Place, Scope};
 pub(crate) use run::{Answer, Limits, PATIENCE, RunError, run};

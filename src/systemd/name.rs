@@ -1,5 +1,7 @@
 //! Unit names.
 
+use std::fmt;
+
 /// The unit types of systemd.
 const TYPES: [&str; 11] = [
     "service",
@@ -67,6 +69,16 @@ impl<'a> UnitName<'a> {
             _ => format!("{prefix}.{}", self.kind),
         }
     }
+}
+
+/// The units that a service of this name may have, whatever its kind, in the order of removal: the service unit, which
+/// records what there is to remove, goes last.
+pub(crate) fn service_units(name: impl fmt::Display) -> [String; 3] {
+    [
+        format!("{name}.socket"),
+        format!("{name}.service"),
+        format!("{name}@.service"),
+    ]
 }
 
 /// The service that a socket would start with this value of `Accept=`, and not with the other one:

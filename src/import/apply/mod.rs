@@ -19,9 +19,9 @@ use self::files::Files;
 use self::step::{Step, socket, steps};
 use super::super_servers::SuperServers;
 use super::{Conversion, Converted, SuperServer};
-use crate::attach::{self, Content, Store, imported, socket_link, unit_files};
+use crate::attach::{self, Content, Store, imported, socket_link};
 use crate::interrupts::Interrupts;
-use crate::systemd::{Manager, Place};
+use crate::systemd::{Manager, Place, service_units};
 
 /// How long xinetd or inetd may take to close a port.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -175,7 +175,7 @@ impl Applier<'_> {
     fn differs(&self, service: &Conversion) -> Result<bool, ApplyError> {
         let mut differs = false;
         let mut edited = Vec::new();
-        for file in unit_files(&service.name) {
+        for file in service_units(&service.name) {
             let path = self.store.folder().join(&file);
             let planned = service.units.iter().find(|unit| unit.name == file);
             match (imported(self.place, &path)?, planned) {
@@ -195,7 +195,7 @@ impl Applier<'_> {
 
     /// Writes the units, the service unit first.
     fn write(&self, service: &Conversion) -> Result<(), ApplyError> {
-        for file in unit_files(&service.name) {
+        for file in service_units(&service.name) {
             let is_planned = service.units.iter().any(|unit| unit.name == file);
             if !is_planned && imported(self.place, &self.store.folder().join(&file))?.is_some() {
                 self.store.take(&file)?;
