@@ -20,6 +20,10 @@ pub(crate) struct Interrupts {
     pending: SignalFd,
 }
 
+/// A signal came before something was done.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Interrupted;
+
 impl Interrupts {
     /// # Errors
     ///
@@ -43,13 +47,23 @@ impl Interrupts {
         poll(&mut files, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
     }
 
+    /// # Errors
+    ///
+    /// One has come.
+    pub(crate) fn none_has_come(&self) -> Result<(), Interrupted> {
+        match self.has_come() {
+            true => Err(Interrupted),
+            false => Ok(()),
+        }
+    }
+
     /// Takes those that have come, which then do not end the process.
     pub(crate) fn take(&self) {
         while let Ok(Some(_)) = self.pending.read_signal() {}
     }
 
-    /// Does something that may take long. `None` if one has come before it was done: it goes on in a thread of its
-    /// own, as long as this process lives.
+    /// Does something that may take long, unless one comes before it is done: then it goes on in a thread of its own,
+    /// as long as this process lives.
     ///
     /// # Errors
     ///
@@ -57,7 +71,7 @@ impl Interrupts {
     pub(crate) fn unless_one_comes<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> io::Result<Option<T>> {
+    ) -> io::Result<Result<T, Interrupted>> {
         let (done, end) = pipe2(OFlag::O_CLOEXEC)?;
         let worker = thread::Builder::new().spawn(move || {
             // It is closed even if the work panics.
@@ -70,12 +84,12 @@ impl Interrupts {
         ];
         // The signals are blocked, so that none of them interrupts it.
         while let Err(Errno::EINTR) = poll(&mut files, PollTimeout::NONE) {}
-        match files[1].any() {
-            Some(true) => Ok(Some(
-                worker.join().unwrap_or_else(|panic| resume_unwind(panic)),
-            )),
-            _ => Ok(None),
+        if files[1].any() != Some(true) {
+            return Ok(Err(Interrupted));
         }
+        let done = worker.join().unwrap_or_else(|panic| resume_unwind(panic));
+        // Ctrl-C has ended the programs that it started too.
+        Ok(self.none_has_come().map(|()| done))
     }
 }
 
@@ -102,10 +116,10 @@ mod tests {
     #[test]
     fn a_signal_that_has_come_is_seen_and_not_taken() {
         let interrupts = Interrupts::block().unwrap();
-        assert!(!interrupts.has_come());
+        assert_eq!(interrupts.none_has_come(), Ok(()));
         raise(Signal::SIGTERM).unwrap();
         assert!(interrupts.has_come());
-        assert!(interrupts.has_come());
+        assert_eq!(interrupts.none_has_come(), Err(Interrupted));
         // Else it would end the tests.
         interrupts.take();
         assert!(!interrupts.has_come());
@@ -114,12 +128,12 @@ mod tests {
     #[test]
     fn work_ends_or_is_left_behind_when_a_signal_comes() {
         let interrupts = Interrupts::block().unwrap();
-        assert_eq!(interrupts.unless_one_comes(|| 1).unwrap(), Some(1));
+        assert_eq!(interrupts.unless_one_comes(|| 1).unwrap(), Ok(1));
         let (release, wait) = std::sync::mpsc::channel::<()>();
         raise(Signal::SIGTERM).unwrap();
         assert_eq!(
             interrupts.unless_one_comes(move || wait.recv()).unwrap(),
-            None
+            Err(Interrupted)
         );
         interrupts.take();
         drop(release);

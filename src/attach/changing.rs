@@ -5,12 +5,13 @@ use super::failure::{Failure, Left};
 use super::mark::UNFINISHED;
 use super::probe::{self, Answer};
 use super::remove::{self, Attached};
+use super::stop::stop;
 use super::store::Store;
-use super::{Attachment, Error, stop};
+use super::{Attachment, Error};
 use crate::interrupts::Interrupts;
 use crate::log::Plain;
 use crate::systemd::journalctl::{self, Filter};
-use crate::systemd::{Manager, Place};
+use crate::systemd::{Manager, Place, SystemctlError};
 
 /// A change of a service that `add` makes.
 pub(super) struct Changing<'a> {
@@ -33,7 +34,7 @@ impl Changing<'_> {
     }
 
     fn start(&self, manager: Manager) -> Result<Answer, Error> {
-        stop::check(self.interrupts)?;
+        self.interrupts.none_has_come()?;
         manager.daemon_reload()?;
         let socket = format!("{}.socket", self.attachment.name);
         let since = journalctl::now();
@@ -52,8 +53,9 @@ impl Changing<'_> {
     pub(super) fn finish(&self, manager: Manager, attached: &Attached) -> Result<Answer, Failure> {
         let own = attached.names();
         let name = &self.attachment.name;
-        let done = stop::check(self.interrupts).and_then(|()| {
-            stop::stop(self.place, &manager, name, &own, Some(self.interrupts))?;
+        let begun = self.interrupts.none_has_come().map_err(Error::from);
+        let done = begun.and_then(|()| {
+            stop(self.place, &manager, name, &own, Some(self.interrupts))?;
             self.start(manager)
         });
         match done {
@@ -90,11 +92,12 @@ impl Changing<'_> {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        stop::patiently(self.interrupts, work)
+        let done = self.interrupts.unless_one_comes(work);
+        Ok(done.map_err(SystemctlError::NoSystemctl)??)
     }
 
     pub(super) fn begin(&self) -> Result<(), Error> {
-        stop::check(self.interrupts)?;
+        self.interrupts.none_has_come()?;
         self.set_unfinished(true);
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::conflicts::{Finding, FindingKind, Location};
 use crate::executable::NotExecutable;
 use crate::hint::{Hint, ShellCommand};
+use crate::interrupts::Interrupted;
 use crate::log::reason;
 use crate::services::{self, ServiceName};
 use crate::systemd::{Place, ReadError, Scope, SystemctlError};
@@ -196,6 +197,12 @@ impl From<ReadError> for Error {
 impl From<services::Error> for Error {
     fn from(error: services::Error) -> Error {
         Error::Services(error)
+    }
+}
+
+impl From<Interrupted> for Error {
+    fn from(_: Interrupted) -> Error {
+        Error::Interrupted
     }
 }
 

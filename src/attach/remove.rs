@@ -9,7 +9,7 @@ use super::mark::UNFINISHED;
 use super::render::RECORD;
 use super::signature::{Author, author, is_imported};
 use super::status::status;
-use super::stop::{self, stop};
+use super::stop::stop;
 use super::store::{Store, read_unit};
 use super::{Error, Kind};
 use crate::interrupts::Interrupts;
@@ -63,7 +63,7 @@ pub fn remove(
             .show(&socket, &["ActiveState"])
             .map_err(Error::from)?;
         let stopped = stop(place, &manager, name, &own.names(), Some(interrupts))
-            .and_then(|()| stop::check(interrupts));
+            .and_then(|()| Ok(interrupts.none_has_come()?));
         if let Err(error) = stopped {
             let mut left = Vec::new();
             if state.get("ActiveState") == "active" {

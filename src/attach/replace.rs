@@ -198,14 +198,14 @@ impl<'a> Applying<'a> {
         } = *self.change;
         let name = &attachment.name;
         let since = journalctl::now();
-        stop::check(interrupts)?;
+        interrupts.none_has_come()?;
         if !self.same {
             // While the old service runs, systemd does not start the socket with the new one.
             stop::stop(place, &self.manager, name, &self.own, Some(interrupts))?;
         }
         self.begun = true;
         self.manager.daemon_reload()?;
-        stop::check(interrupts)?;
+        interrupts.none_has_come()?;
         let (manager, socket, same) = (self.manager, self.socket.clone(), self.same);
         let service = attachment.kind.service(name);
         let shared = attachment.kind == Kind::Shared;

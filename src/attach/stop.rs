@@ -118,35 +118,11 @@ impl Service<'_> {
     fn stop(&self, unit: &str) -> Result<Result<(), SystemctlError>, Error> {
         let (manager, unit) = (self.manager, unit.to_owned());
         match self.interrupts {
-            Some(interrupts) => patiently(interrupts, move || manager.stop(&unit)),
+            Some(interrupts) => {
+                let done = interrupts.unless_one_comes(move || manager.stop(&unit));
+                Ok(done.map_err(SystemctlError::NoSystemctl)??)
+            }
             None => Ok(manager.stop(&unit)),
         }
-    }
-}
-
-/// Does what may take long, unless a signal comes before it is done.
-///
-/// # Errors
-///
-/// [`Error::Interrupted`].
-pub fn patiently<T: Send + 'static>(
-    interrupts: &Interrupts,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Error> {
-    let done = interrupts
-        .unless_one_comes(work)
-        .map_err(SystemctlError::NoSystemctl)?;
-    // Ctrl-C has ended systemctl too.
-    done.filter(|_| !interrupts.has_come())
-        .ok_or(Error::Interrupted)
-}
-
-/// # Errors
-///
-/// [`Error::Interrupted`].
-pub fn check(interrupts: &Interrupts) -> Result<(), Error> {
-    match interrupts.has_come() {
-        true => Err(Error::Interrupted),
-        false => Ok(()),
     }
 }

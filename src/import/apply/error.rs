@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::SuperServer;
 use crate::attach;
 use crate::hint::{Hint, ShellCommand};
+use crate::interrupts::Interrupted;
 use crate::log::{Plain, reason};
 use crate::systemd::SystemctlError;
 
@@ -77,6 +78,12 @@ impl ApplyError {
             ApplyError::Units(error) => return error.hint(),
             ApplyError::File(..) | ApplyError::Systemctl(_) => return None,
         })
+    }
+}
+
+impl From<Interrupted> for ApplyError {
+    fn from(_: Interrupted) -> ApplyError {
+        ApplyError::Interrupted
     }
 }
 

@@ -154,7 +154,7 @@ impl Applier<'_> {
         if differ.is_empty() {
             return Ok(());
         }
-        self.go_on()?;
+        self.interrupts.none_has_come()?;
         step.touched = true;
         step.written = true;
         self.needs_reload = true;
@@ -162,13 +162,6 @@ impl Applier<'_> {
             self.write(service)?;
         }
         Ok(())
-    }
-
-    fn go_on(&self) -> Result<(), ApplyError> {
-        match self.interrupts.has_come() {
-            true => Err(ApplyError::Interrupted),
-            false => Ok(()),
-        }
     }
 
     /// Whether the unit files are not as planned.
@@ -245,7 +238,7 @@ impl Applier<'_> {
         if is_same && links.is_empty() {
             return Ok(Done::Unchanged);
         }
-        self.go_on()?;
+        self.interrupts.none_has_come()?;
         step.touched = true;
         for (name, link) in links {
             let target = PathBuf::from(format!("../{name}.socket"));
@@ -285,7 +278,7 @@ impl Applier<'_> {
     fn wait_for_ports(&self, step: &Step<'_>) -> Result<(), ApplyError> {
         let deadline = Instant::now() + PATIENCE;
         while let Some(port) = step.port_in_use() {
-            self.go_on()?;
+            self.interrupts.none_has_come()?;
             if Instant::now() <= deadline {
                 thread::sleep(PAUSE);
                 continue;
