@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::place::place;
 use super::{say, unknown, with_hint};
 use crate::attach::{self, Error};
 use crate::clock::{self, duration_word};
 use crate::hint::{Hint, ShellCommand};
 use crate::log::Count;
 use crate::services::ServiceName;
-use crate::systemd::{Manager, Place, Scope};
+use crate::systemd::{Manager, Place};
 
 /// How often the connections are counted.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -39,11 +40,7 @@ pub struct DrainOptions {
 
 impl NameOptions {
     fn place(&self) -> Place {
-        let scope = match self.user {
-            true => Scope::User,
-            false => Scope::System,
-        };
-        Place::new("/", scope)
+        place("/", self.user)
     }
 
     fn manager(&self, place: &Place) -> Result<Manager, Error> {

@@ -32,11 +32,15 @@ pub fn root() -> impl TypedValueParser<Value = PathBuf> {
 
 impl PlaceOptions {
     pub fn place(&self) -> Place {
-        let scope = if self.user {
-            Scope::User
-        } else {
-            Scope::System
-        };
-        Place::new(&self.root, scope)
+        place(&self.root, self.user)
     }
+}
+
+/// The place of `--user`, or without it that of the system.
+pub fn place(root: impl Into<PathBuf>, user: bool) -> Place {
+    let scope = match user {
+        true => Scope::User,
+        false => Scope::System,
+    };
+    Place::new(root, scope)
 }

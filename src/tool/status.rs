@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::place::place;
 use super::table::{Align, Row, table, texts, wrapped};
 use super::{failed, say, say_json, unknown};
 use crate::attach::{self, Connection, Kind, Penalised, Remote, Status};
 use crate::clock;
-use crate::systemd::{Manager, Place, Scope};
+use crate::systemd::Manager;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -27,14 +28,10 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let scope = match options.user {
-        true => Scope::User,
-        false => Scope::System,
-    };
-    let place = Place::new("/", scope);
+    let place = place("/", options.user);
     let failed = failed("cannot show the status");
     let Some(manager) = Manager::of(&place) else {
-        return Err(failed(attach::Error::no_manager(scope)));
+        return Err(failed(attach::Error::no_manager(place.scope)));
     };
     let Some(name) = &options.name else {
         let own = attach::own(&place).map_err(|error| failed(error.into()))?;

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
+use super::place::place;
 use super::{say, with_hint};
 use crate::doctor;
-use crate::systemd::{Place, Scope};
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -33,11 +33,7 @@ fn property(text: &str) -> Result<String, &'static str> {
 
 /// Whether the program did not end with an error.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
-    let scope = match options.user {
-        true => Scope::User,
-        false => Scope::System,
-    };
-    let place = Place::new("/", scope);
+    let place = place("/", options.user);
     let name = doctor::name_of(&options.name);
     let line = options.send.as_deref();
     let trial = doctor::try_service(&place, name, line, &options.properties)
