@@ -18,6 +18,9 @@ const LIMITS: [(&str, &str); 5] = [
     ("rlimit_stack", "LimitSTACK"),
 ];
 
+/// What systemd sets in every unit, and `passenv` passes on only if it has them.
+const OF_MANAGER: [&str; 2] = ["LANG", "PATH"];
+
 impl Converter<'_> {
     /// Whether the program has resource limits.
     pub(super) fn has_limits(&self) -> bool {
@@ -27,74 +30,96 @@ impl Converter<'_> {
 
     /// The environment.
     pub(super) fn environment(&mut self) {
-        let service = self.service;
-        let mut set: Vec<String> = Vec::new();
-        if let Some(setting) = service.setting("env") {
-            let mut refused = Vec::new();
-            for word in &setting.values {
-                let Some(text) = text(word) else {
-                    self.not_text(word);
-                    continue;
-                };
-                if text.parse::<Variable>().is_err() {
-                    refused.push(text);
-                    continue;
-                }
-                let name = text.split('=').next().unwrap_or_default();
-                set.push(name.to_owned());
-                let line = format!("Environment={}", environment_word(&text));
-                self.imported.service.push(line);
-            }
-            if !self.host.is_public(&setting.position.file) {
-                self.report.obstacle(
-                    "env: not everybody can read its file, but everybody can read a unit",
-                    Some(
-                        "move secrets to a file that only the user of the service can read; if there are none, let everybody read the file",
-                    ),
-                );
-            }
-            match refused.is_empty() {
-                true => self.kept("env", setting, "Environment="),
-                false => {
-                    let text = format!(
-                        "systemd does not set {}: the name of a variable has only letters, digits \
-                         and _; a script that starts the program can set it",
-                        refused.join(", ")
-                    );
-                    self.lost("env", setting, &text);
-                }
-            }
-        }
-        let mut passed: Vec<String> = Vec::new();
-        let mut more: &[&str] = &[];
-        if let Some(setting) = service.setting("passenv") {
-            more = &["LANG", "PATH"];
-            passed.extend(setting.values.iter().filter_map(text));
-            let mut names = Vec::new();
-            for name in passed.iter().filter(|name| !more.contains(&name.as_str())) {
-                match format!("{name}=").parse::<Variable>() {
-                    Ok(_) => names.push(name.as_str()),
-                    Err(_) => {
-                        let why = format!("passenv = {name}: it cannot be the name of a variable");
-                        self.report.obstacle(why, None);
-                    }
-                }
-            }
-            if !names.is_empty() {
-                let line = format!("PassEnvironment={}", names.join(" "));
-                self.imported.service.push(line);
-            }
-            self.otherwise(
-                "passenv",
-                setting,
-                "PassEnvironment= and UnsetEnvironment=; some variables of systemd remain, such as INVOCATION_ID",
-            );
-        }
+        let set = self.env();
+        let passed = self.passenv();
+        let more: &[&str] = match passed {
+            Some(_) => &OF_MANAGER,
+            None => &[],
+        };
         let unset = units::unset(more, |name| {
             let is_name = |other: &String| other == name;
-            set.iter().any(is_name) || passed.iter().any(is_name)
+            set.iter().chain(passed.iter().flatten()).any(is_name)
         });
         self.imported.service.extend(unset);
+        self.differences();
+    }
+
+    /// The variables of `env`, which are set.
+    fn env(&mut self) -> Vec<String> {
+        let mut set = Vec::new();
+        let Some(setting) = self.service.setting("env") else {
+            return set;
+        };
+        let mut refused = Vec::new();
+        for word in &setting.values {
+            let Some(text) = text(word) else {
+                self.not_text(word);
+                continue;
+            };
+            if text.parse::<Variable>().is_err() {
+                refused.push(text);
+                continue;
+            }
+            let name = text.split('=').next().unwrap_or_default();
+            set.push(name.to_owned());
+            let line = format!("Environment={}", environment_word(&text));
+            self.imported.service.push(line);
+        }
+        if !self.host.is_public(&setting.position.file) {
+            self.report.obstacle(
+                "env: not everybody can read its file, but everybody can read a unit",
+                Some(
+                    "move secrets to a file that only the user of the service can read; if \
+                     there are none, let everybody read the file",
+                ),
+            );
+        }
+        match refused.is_empty() {
+            true => self.kept("env", setting, "Environment="),
+            false => {
+                let text = format!(
+                    "systemd does not set {}: the name of a variable has only letters, digits \
+                     and _; a script that starts the program can set it",
+                    refused.join(", ")
+                );
+                self.lost("env", setting, &text);
+            }
+        }
+        set
+    }
+
+    /// The variables of `passenv`, which are passed on; `None` without it.
+    fn passenv(&mut self) -> Option<Vec<String>> {
+        let setting = self.service.setting("passenv")?;
+        let passed: Vec<String> = setting.values.iter().filter_map(text).collect();
+        let mut names = Vec::new();
+        let others = passed
+            .iter()
+            .filter(|name| !OF_MANAGER.contains(&name.as_str()));
+        for name in others {
+            match format!("{name}=").parse::<Variable>() {
+                Ok(_) => names.push(name.as_str()),
+                Err(_) => {
+                    let why = format!("passenv = {name}: it cannot be the name of a variable");
+                    self.report.obstacle(why, None);
+                }
+            }
+        }
+        if !names.is_empty() {
+            let line = format!("PassEnvironment={}", names.join(" "));
+            self.imported.service.push(line);
+        }
+        self.otherwise(
+            "passenv",
+            setting,
+            "PassEnvironment= and UnsetEnvironment=; some variables of systemd remain, such \
+             as INVOCATION_ID",
+        );
+        Some(passed)
+    }
+
+    /// What is not as under xinetd, whatever the file has.
+    fn differences(&mut self) {
         let (what, text) = match self.start {
             Start::Serve | Start::Waits(Socket::Datagram) => (
                 "REMOTE_HOST",
