@@ -68,6 +68,14 @@ fn not_active(subject: &Subject<'_>) -> Problem {
         .impact(REFUSED)
         .command(fixer.systemctl(&["start"]).arg(unit));
     }
+    failed_to_start(subject)
+}
+
+/// Why the socket has failed, by its Result.
+fn failed_to_start(subject: &Subject<'_>) -> Problem {
+    let unit = &subject.socket.name;
+    let service = &subject.service.name;
+    let fixer = subject.fixer();
     let journal = |unit| journalctl::last(subject.place, Filter::Unit(unit), None).quoted();
     let problem = match subject.loaded.get("Result") {
         "trigger-limit-hit" => {
