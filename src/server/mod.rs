@@ -120,23 +120,7 @@ pub fn serve_programs(
     };
     let failure_message = limits.messages.text(Refusal::Failure);
     if program_options.isolate {
-        let isolation = Isolation::set_up();
-        let set_up = isolation.as_ref().map_err(|errno| *errno);
-        if let Err(errno) = set_up.and_then(Isolation::is_complete) {
-            let message = format!(
-                "cannot isolate connections completely: {}",
-                reason(&errno.into())
-            );
-            // With a process for each connection, clients could fill the journal with it.
-            let priority = match one {
-                true => Priority::Info,
-                false => Priority::Error,
-            };
-            log.write(priority, &message);
-        }
-        if let Ok(isolation) = isolation {
-            program.isolate(isolation);
-        }
+        isolate(&mut program, one, log);
     }
     let handler = |registry: &_| {
         ProgramHandler::new(
@@ -203,6 +187,27 @@ fn program(options: &ProgramOptions) -> Result<ProgramSpec, Error> {
         program.set_name(name)?;
     }
     Ok(program)
+}
+
+/// Isolates connections from each other as far as the kernel can. `one`: this process serves only one.
+fn isolate(program: &mut ProgramSpec, one: bool, log: &mut Log) {
+    let isolation = Isolation::set_up();
+    let set_up = isolation.as_ref().map_err(|errno| *errno);
+    if let Err(errno) = set_up.and_then(Isolation::is_complete) {
+        let message = format!(
+            "cannot isolate connections completely: {}",
+            reason(&errno.into())
+        );
+        // With a process for each connection, clients could fill the journal with it.
+        let priority = match one {
+            true => Priority::Info,
+            false => Priority::Error,
+        };
+        log.write(priority, &message);
+    }
+    if let Ok(isolation) = isolation {
+        program.isolate(isolation);
+    }
 }
 
 /// Takes the connection from standard input and output, so that closing it closes the last
