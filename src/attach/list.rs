@@ -14,11 +14,9 @@ use crate::systemd::{
 /// An attached service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// The service name.
     pub name: String,
     /// The addresses that it listens on, or those in its socket unit if it is not active.
     pub listen: Vec<Listening>,
-    /// How connections are served.
     pub kind: Kind,
     /// The level of its sandbox, if `add` wrote the unit.
     pub sandbox: Option<String>,

@@ -59,13 +59,11 @@ pub const SERVE: &str = "/usr/libexec/sockunit/serve";
 /// A program to attach to a port.
 #[derive(Debug, Clone)]
 pub struct Attachment {
-    /// The service name.
     pub name: ServiceName,
     /// The TCP port of addresses without one.
     pub port: NonZeroU16,
     /// The addresses; empty means the loopback addresses.
     pub listen: Vec<ListenAddress>,
-    /// How connections are served.
     pub kind: Kind,
     /// The user that the program runs as; `None` for a dynamic user.
     pub user: Option<String>,
@@ -75,7 +73,6 @@ pub struct Attachment {
     pub directory: Option<String>,
     /// Give the service a directory to write to, `/var/lib/NAME`, which is also its HOME.
     pub state: bool,
-    /// Environment variables.
     pub environment: Vec<Variable>,
     /// Add an entry to /etc/services, unless the name or the port has one.
     pub services_entry: bool,
@@ -93,7 +90,6 @@ pub struct Attachment {
     pub rules: ConnectionRules,
     /// The program's absolute path.
     pub program: String,
-    /// Its arguments.
     pub arguments: Vec<String>,
     /// Start the socket at every boot.
     pub enable: bool,

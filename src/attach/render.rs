@@ -14,9 +14,7 @@ pub const RECORD: &str = "X-Sockunit";
 /// The name and text of a unit file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedUnit {
-    /// Its name.
     pub name: String,
-    /// Its text.
     pub text: String,
 }
 

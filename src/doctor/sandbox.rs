@@ -7,7 +7,6 @@ use crate::systemd::{Unit, Value};
 pub enum Restriction {
     /// A directive that is in force unless it has one of the values `off`.
     Switch {
-        /// The directive.
         key: &'static str,
         /// The values with which it restricts nothing.
         off: &'static [&'static str],
@@ -16,7 +15,6 @@ pub enum Restriction {
     },
     /// A list of paths that is in force if it has one of `places`.
     Paths {
-        /// The directive.
         key: &'static str,
         /// The paths; with none, every path counts.
         places: &'static [&'static str],

@@ -24,9 +24,7 @@ use crate::systemd::{Listening, Manager, Place, Properties, Scope};
 /// A service that systemd listens for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// The service name.
     pub name: String,
-    /// How connections are served.
     pub kind: Kind,
     /// The state of the socket unit: `active`, `inactive`, `failed`.
     pub state: String,
@@ -55,7 +53,6 @@ pub struct Totals {
 /// An open connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
-    /// The other end.
     pub remote: Remote,
     /// The client, if the other end is a proxy, as the program was told. It can change that.
     pub client: Option<SocketAddr>,
@@ -64,7 +61,6 @@ pub struct Connection {
     /// The process that serves it: the main process of its unit, or in a shared service the program
     /// that was started for it. `None` if the caller may not see it.
     pub pid: Option<u32>,
-    /// Its unit.
     pub unit: Option<String>,
     /// The bytes in both directions; `None` for AF_UNIX.
     pub traffic: Option<Traffic>,
@@ -73,13 +69,10 @@ pub struct Connection {
 /// The other end of a connection, as the kernel knows it from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remote {
-    /// A TCP address.
     Tcp(SocketAddr),
     /// A socket of this machine, with the user who created it and a process that has it open.
     Unix {
-        /// The user ID.
         uid: Option<u32>,
-        /// The process ID.
         pid: Option<u32>,
     },
 }

@@ -12,7 +12,6 @@ use crate::process_stat::ProcessStat;
 
 /// The units of a service that have processes.
 pub(super) struct OwnUnits<'a> {
-    /// The service name.
     pub(super) name: &'a str,
     /// Whether they are units of a user's service manager.
     pub(super) of_user: bool,
