@@ -21,7 +21,7 @@ mod sessions;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use admission::Refusal;
@@ -44,6 +44,7 @@ use self::programs::{Isolation, ProgramHandler, ProgramSpec, Timeouts};
 use self::sessions::SessionHandler;
 use crate::connection::{Stdio, StdioError, is_udp_socket};
 use crate::log::{Log, Priority, reason};
+use crate::root;
 use crate::session::Service;
 
 /// The largest banner, in bytes. It has to fit into the send buffer of a new connection.
@@ -225,7 +226,8 @@ fn read_banners(paths: &[PathBuf]) -> Result<Vec<u8>, Error> {
     let mut all = Vec::new();
     for path in paths {
         let left = MAX_BANNER + 1 - all.len();
-        File::open(path)
+        std::path::absolute(path)
+            .and_then(|path| root::open_file(Path::new("/"), &path))
             .and_then(|file| file.take(left as u64).read_to_end(&mut all))
             .map_err(|error| Error::Banner(path.clone(), error))?;
         if all.len() > MAX_BANNER {

@@ -44,8 +44,10 @@ pub struct Orphans {
     ended: HashMap<Tag, Instant>,
     /// Processes that received SIGTERM.
     terminated: HashSet<Pid>,
-    /// Processes of no connection that received SIGTERM, and when they will receive SIGKILL.
-    strays: HashMap<Pid, Instant>,
+    /// Processes of no connection that received SIGTERM.
+    strays: HashSet<Pid>,
+    /// When all strays receive SIGKILL, those that are found later too: they may be a chain of processes that fork.
+    kill_strays_at: Option<Instant>,
     /// A process ended, whose children may be strays now.
     search: bool,
     next_search: Instant,
@@ -61,7 +63,8 @@ impl Orphans {
             inherited: children::others(|_| false),
             ended: HashMap::new(),
             terminated: HashSet::new(),
-            strays: HashMap::new(),
+            strays: HashSet::new(),
+            kill_strays_at: None,
             search: false,
             next_search: now,
             last_search: now,
@@ -82,7 +85,7 @@ impl Orphans {
 
     /// When [`Orphans::maintain`] has something to do.
     pub fn due_at(&self) -> Option<Instant> {
-        let any = self.search || !self.ended.is_empty() || !self.strays.is_empty();
+        let any = self.search || !self.ended.is_empty() || self.kill_strays_at.is_some();
         any.then_some(self.next_search)
     }
 
@@ -114,7 +117,7 @@ impl Orphans {
         self.ended.retain(|tag, _| left.contains(tag));
         self.ended.shrink_to(64);
         self.stop_strays(is_program, is_open, now);
-        let next = self.ended.values().chain(self.strays.values()).min();
+        let next = self.ended.values().chain(&self.kill_strays_at).min();
         let next = next.map_or(INTERVAL, |at| at.saturating_duration_since(now));
         self.last_search = Instant::now();
         let least = MIN_INTERVAL.max(search_start.elapsed() * SEARCH_FACTOR);
@@ -128,24 +131,34 @@ impl Orphans {
         is_open: impl Fn(Tag) -> bool,
         now: Instant,
     ) {
-        let mut strays = HashMap::new();
-        for child in self.others(is_program) {
-            let tag = Tag::of(child.pid);
+        let find = || {
             // A process that is being started has no tag of its own yet.
-            if tag == self.own_tag
-                || tag.is_none_or(|tag| is_open(tag) || self.ended.contains_key(&tag))
-            {
-                continue;
+            let is_known = |tag| is_open(tag) || self.ended.contains_key(&tag);
+            let mut strays = self.others(&is_program);
+            strays.retain(|child| {
+                let tag = Tag::of(child.pid);
+                tag != self.own_tag && tag.is_some_and(|tag| !is_known(tag))
+            });
+            // No other process has the ID of a child that has not been waited for.
+            strays.into_iter().map(|child| child.pid)
+        };
+        let mut strays: HashSet<Pid> = find().collect();
+        if self.kill_strays_at.is_some_and(|at| at <= now) {
+            let start = Instant::now();
+            while !strays.is_empty() && start.elapsed() < KILL_TIME {
+                for pid in &strays {
+                    let _ = kill(*pid, Signal::SIGKILL);
+                }
+                strays = find().collect();
             }
-            let until = self.strays.get(&child.pid).copied();
-            match until {
-                // No other process has the ID of a child that has not been waited for.
-                Some(until) if until <= now => drop(kill(child.pid, Signal::SIGKILL)),
-                Some(_) => {}
-                None => terminate(child.pid),
-            }
-            strays.insert(child.pid, until.unwrap_or(now + self.grace));
         }
+        for pid in strays.difference(&self.strays) {
+            terminate(*pid);
+        }
+        self.kill_strays_at = match strays.is_empty() {
+            true => None,
+            false => self.kill_strays_at.or(Some(now + self.grace)),
+        };
         self.strays = strays;
     }
 

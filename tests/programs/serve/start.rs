@@ -34,7 +34,10 @@ fn an_error_at_start_up_is_one_line_and_a_usage_error_has_exit_status_2() {
     fs::create_dir(&folder).unwrap();
     fs::write(&plain, "no program").unwrap();
     fs::set_permissions(&plain, fs::Permissions::from_mode(0o644)).unwrap();
+    let fifo = path("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let listen = "--listen=127.0.0.1:0";
+    let fifo_name = fifo.to_str().unwrap();
     let (folder_name, plain_name) = (folder.to_str().unwrap(), plain.to_str().unwrap());
     for (args, status, message) in [
         (
@@ -71,7 +74,17 @@ fn an_error_at_start_up_is_one_line_and_a_usage_error_has_exit_status_2() {
         (
             &[listen, "--banner=/dev/zero", "--", "/bin/cat"],
             1,
-            "cannot send the banner: /dev/zero: all banners together have more than 16384 bytes",
+            "cannot read the banner: /dev/zero: not a regular file",
+        ),
+        (
+            &[listen, "--banner", fifo_name, "--", "/bin/cat"],
+            1,
+            ": not a regular file",
+        ),
+        (
+            &[listen, "--banner=/bin/sh", "--", "/bin/cat"],
+            1,
+            "cannot send the banner: /bin/sh: all banners together have more than 16384 bytes",
         ),
         (&[listen], 2, "<PROGRAM>"),
         (
@@ -111,6 +124,7 @@ fn an_error_at_start_up_is_one_line_and_a_usage_error_has_exit_status_2() {
     }
     fs::remove_dir(folder).unwrap();
     fs::remove_file(plain).unwrap();
+    fs::remove_file(fifo).unwrap();
 }
 
 #[test]
