@@ -91,12 +91,9 @@ fn an_empty_or_missing_directory_is_no_error() {
     assert!(!missing.exists());
 }
 
-/// Creates a FIFO, which blocks whoever opens it, and a file with a first line that never ends.
-fn add_what_nobody_can_read(units: &Path, suffix: &str) {
-    let mode = nix::sys::stat::Mode::S_IRUSR;
-    nix::unistd::mkfifo(&units.join(format!("fifo{suffix}")), mode).unwrap();
-    let endless = fs::File::create(units.join(format!("endless{suffix}"))).unwrap();
-    endless.set_len(1 << 40).unwrap();
+/// Creates a FIFO, which blocks whoever opens it.
+fn add_fifo(path: &Path) {
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR).unwrap();
 }
 
 #[test]
@@ -108,7 +105,7 @@ fn files_of_templates_that_add_wrote_are_removed_and_those_of_others_kept() {
     )
     .unwrap();
     fs::write(units.join("mine@.service"), "[Service]\n").unwrap();
-    add_what_nobody_can_read(&units, "@.service");
+    add_fifo(&units.join("fifo@.service"));
     for name in ["a-b@1", "mine@1", "b@1"] {
         fs::write(folder.join(format!("log-extra-fields:{name}.service")), "").unwrap();
     }
@@ -130,7 +127,10 @@ fn the_removal_of_the_package_lists_the_services_that_add_wrote() {
     )
     .unwrap();
     fs::write(units.join("mine.socket"), "[Socket]\n").unwrap();
-    add_what_nobody_can_read(&units, ".socket");
+    add_fifo(&units.join("fifo.socket"));
+    // Its first line does not end.
+    let endless = fs::File::create(units.join("endless.socket")).unwrap();
+    endless.set_len(1 << 40).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("debian/sockunit.prerm");
     let script = fs::read_to_string(script).unwrap();
     let (_, list) = script.split_once("    attached=\n").unwrap();
