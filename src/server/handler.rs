@@ -76,7 +76,7 @@ pub(super) trait Handler {
     /// Does periodic work that belongs to no connection, if it is due.
     fn maintain(&mut self, _now: Instant, _log: &mut ConnectionLog<'_>) {}
 
-    /// When [`Handler::maintain`] or [`Handler::events`] has something to do; `now` if it is to be called at once.
+    /// When [`Handler::maintain`] has something to do.
     fn maintenance_due_at(&self, _now: Instant) -> Option<Instant> {
         None
     }

@@ -259,7 +259,7 @@ impl Handler for ProgramHandler {
     fn maintenance_due_at(&self, now: Instant) -> Option<Instant> {
         let output = self.error_output.as_ref();
         let output = output.and_then(|output| output.due_at(now));
-        self.processes.due_at(now).into_iter().chain(output).min()
+        self.processes.due_at().into_iter().chain(output).min()
     }
 
     fn finish(&mut self, log: &mut ConnectionLog<'_>) {

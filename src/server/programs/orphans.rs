@@ -11,7 +11,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::children::{self, Child};
-use super::processes::MAX_REAPED;
 use super::tag::{Tag, tagged};
 use super::wait::wait_for_any;
 
@@ -168,8 +167,7 @@ impl Orphans {
         let start = Instant::now();
         let mut terminated = HashSet::new();
         loop {
-            // Only so many, because processes that fork may make new ones all the time.
-            let _ = (0..MAX_REAPED).all(|_| wait_for_any().is_some());
+            while wait_for_any().is_some() {}
             let children = self.others(|_| false).into_iter().map(|child| child.pid);
             let tagged = tagged(|tag| is_open(tag) || self.ended.contains_key(&tag));
             let tagged = tagged.into_iter().map(|(pid, _)| pid);

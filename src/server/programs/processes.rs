@@ -18,10 +18,6 @@ use super::wait::{
 /// How many unknown children are remembered: more than can end while one program is started.
 const MAX_EARLY: usize = 1000;
 
-/// How many children that are not programs are waited for in one iteration of the event loop. Processes that fork all
-/// the time may make them faster than one thread can wait for them.
-pub const MAX_REAPED: usize = 256;
-
 /// Starts programs, and waits for the children of this process.
 pub struct Processes {
     spawner: Spawner,
@@ -30,8 +26,6 @@ pub struct Processes {
     orphans: Orphans,
     /// SIGCHLD arrived, and there may be zombies.
     child_ended: bool,
-    /// The limit was reached, and there may be more zombies.
-    reap_again: bool,
     /// A zombie that may be a program whose start has not been reported yet, and the last job that
     /// may have started it.
     unknown: Option<(Zombie, u64)>,
@@ -66,7 +60,6 @@ impl Processes {
             running: HashMap::new(),
             orphans: Orphans::new(grace, Instant::now()),
             child_ended: false,
-            reap_again: false,
             unknown: None,
             early: VecDeque::new(),
         }
@@ -125,10 +118,9 @@ impl Processes {
             .maintain(|pid| running.contains_key(&pid), is_open, now);
     }
 
-    /// When [`Processes::maintain`] or [`Processes::events`] has something to do; `now` if it is to be called at once.
-    pub fn due_at(&self, now: Instant) -> Option<Instant> {
-        let at_once = self.reap_again.then_some(now);
-        at_once.or_else(|| self.orphans.due_at())
+    /// When [`Processes::maintain`] has something to do.
+    pub fn due_at(&self) -> Option<Instant> {
+        self.orphans.due_at()
     }
 
     /// Kills all programs, and stops all orphaned processes. Returns when all have ended, or
@@ -168,15 +160,9 @@ impl Processes {
         }
     }
 
-    /// Finds zombies. Waits for those that are not programs, up to the limit.
+    /// Finds zombies. Waits for those that are not programs.
     fn reap(&mut self, events: &mut Vec<(usize, ProgramEvent)>) {
-        self.reap_again = false;
-        let mut reaped = 0;
         while self.child_ended {
-            if reaped == MAX_REAPED {
-                self.reap_again = true;
-                return;
-            }
             let Some(zombie) = find_zombie() else {
                 self.child_ended = false;
                 return;
@@ -205,12 +191,10 @@ impl Processes {
                 self.unknown = None;
                 wait_for(pid);
                 self.orphans.on_exit();
-                reaped += 1;
             } else if let Some((pid, status)) = wait_for_any() {
                 // This may be another child, which has ended since.
                 self.unknown = None;
                 self.on_waited(pid, status, events);
-                reaped += 1;
             }
         }
     }
@@ -254,7 +238,6 @@ mod tests {
     use super::*;
     use crate::server::programs::program_spec::ProgramSpec;
     use mio::{Poll, Token, Waker};
-    use nix::sys::wait::{Id, WaitPidFlag, waitid};
     use std::os::unix::process::CommandExt;
     use std::process::{Command, Stdio};
 
@@ -262,42 +245,6 @@ mod tests {
         let program = ProgramSpec::find(&["true".into()]).unwrap();
         let waker = Waker::new(Poll::new().unwrap().registry(), Token(0)).unwrap();
         Processes::new(Spawner::new(program, waker), Duration::from_secs(1))
-    }
-
-    #[test]
-    fn children_that_are_not_programs_are_waited_for_in_parts() {
-        const ALONE: &str = "SOCKUNIT_TEST_ALONE";
-        if std::env::var_os(ALONE).is_some() {
-            return wait_in_parts();
-        }
-        // This test again, in a process that has no children of other tests.
-        let name = "children_that_are_not_programs_are_waited_for_in_parts";
-        let (_, module) = module_path!().split_once("::").unwrap();
-        let mut test = Command::new(std::env::current_exe().unwrap());
-        test.args([&format!("{module}::{name}"), "--exact"]);
-        let output = test.env(ALONE, "1").output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(text.contains("1 passed"), "{text}");
-    }
-
-    fn wait_in_parts() {
-        let mut processes = processes();
-        for _ in 0..2 * MAX_REAPED + 1 {
-            let child = processes.spawner.start_now(0, &[], Tag::random());
-            let id = Id::Pid(child.unwrap());
-            // It is a zombie then.
-            waitid(id, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
-        }
-        processes.on_child_signal();
-        let now = Instant::now();
-        for _ in 0..2 {
-            assert!(processes.events().is_empty());
-            assert!(find_zombie().is_some());
-            assert_eq!(processes.due_at(now), Some(now));
-        }
-        assert!(processes.events().is_empty());
-        assert_eq!(find_zombie(), None);
-        assert!(!processes.reap_again && !processes.child_ended);
     }
 
     #[test]
