@@ -43,10 +43,8 @@ pub struct Orphans {
     ended: HashMap<Tag, Instant>,
     /// Processes that received SIGTERM.
     terminated: HashSet<Pid>,
-    /// Processes of no connection that received SIGTERM.
-    strays: HashSet<Pid>,
-    /// When all strays receive SIGKILL, those that are found later too: they may be a chain of processes that fork.
-    kill_strays_at: Option<Instant>,
+    /// Processes of no connection that received SIGTERM, and when they will receive SIGKILL.
+    strays: HashMap<Pid, Instant>,
     /// A process ended, whose children may be strays now.
     search: bool,
     next_search: Instant,
@@ -62,8 +60,7 @@ impl Orphans {
             inherited: children::others(|_| false),
             ended: HashMap::new(),
             terminated: HashSet::new(),
-            strays: HashSet::new(),
-            kill_strays_at: None,
+            strays: HashMap::new(),
             search: false,
             next_search: now,
             last_search: now,
@@ -84,7 +81,7 @@ impl Orphans {
 
     /// When [`Orphans::maintain`] has something to do.
     pub fn due_at(&self) -> Option<Instant> {
-        let any = self.search || !self.ended.is_empty() || self.kill_strays_at.is_some();
+        let any = self.search || !self.ended.is_empty() || !self.strays.is_empty();
         any.then_some(self.next_search)
     }
 
@@ -116,7 +113,7 @@ impl Orphans {
         self.ended.retain(|tag, _| left.contains(tag));
         self.ended.shrink_to(64);
         self.stop_strays(is_program, is_open, now);
-        let next = self.ended.values().chain(&self.kill_strays_at).min();
+        let next = self.ended.values().chain(self.strays.values()).min();
         let next = next.map_or(INTERVAL, |at| at.saturating_duration_since(now));
         self.last_search = Instant::now();
         let least = MIN_INTERVAL.max(search_start.elapsed() * SEARCH_FACTOR);
@@ -130,34 +127,24 @@ impl Orphans {
         is_open: impl Fn(Tag) -> bool,
         now: Instant,
     ) {
-        let find = || {
+        let mut strays = HashMap::new();
+        for child in self.others(is_program) {
+            let tag = Tag::of(child.pid);
             // A process that is being started has no tag of its own yet.
-            let is_known = |tag| is_open(tag) || self.ended.contains_key(&tag);
-            let mut strays = self.others(&is_program);
-            strays.retain(|child| {
-                let tag = Tag::of(child.pid);
-                tag != self.own_tag && tag.is_some_and(|tag| !is_known(tag))
-            });
-            // No other process has the ID of a child that has not been waited for.
-            strays.into_iter().map(|child| child.pid)
-        };
-        let mut strays: HashSet<Pid> = find().collect();
-        if self.kill_strays_at.is_some_and(|at| at <= now) {
-            let start = Instant::now();
-            while !strays.is_empty() && start.elapsed() < KILL_TIME {
-                for pid in &strays {
-                    let _ = kill(*pid, Signal::SIGKILL);
-                }
-                strays = find().collect();
+            if tag == self.own_tag
+                || tag.is_none_or(|tag| is_open(tag) || self.ended.contains_key(&tag))
+            {
+                continue;
             }
+            let until = self.strays.get(&child.pid).copied();
+            match until {
+                // No other process has the ID of a child that has not been waited for.
+                Some(until) if until <= now => drop(kill(child.pid, Signal::SIGKILL)),
+                Some(_) => {}
+                None => terminate(child.pid),
+            }
+            strays.insert(child.pid, until.unwrap_or(now + self.grace));
         }
-        for pid in strays.difference(&self.strays) {
-            terminate(*pid);
-        }
-        self.kill_strays_at = match strays.is_empty() {
-            true => None,
-            false => self.kill_strays_at.or(Some(now + self.grace)),
-        };
         self.strays = strays;
     }
 
