@@ -5,13 +5,13 @@ use super::failure::{Failure, Left};
 use super::mark::UNFINISHED;
 use super::probe::{self, Answer};
 use super::remove::{self, Attached};
-use super::stop::stop;
+use super::stop::{stop, unless_interrupted};
 use super::store::Store;
 use super::{Attachment, Error};
 use crate::interrupts::Interrupts;
 use crate::log::Plain;
 use crate::systemd::journalctl::{self, Filter};
-use crate::systemd::{Manager, Place, SystemctlError};
+use crate::systemd::{Manager, Place};
 
 /// A change of a service that `add` makes.
 pub(super) struct Changing<'a> {
@@ -92,8 +92,7 @@ impl Changing<'_> {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let done = self.interrupts.unless_one_comes(work);
-        Ok(done.map_err(SystemctlError::NoSystemctl)??)
+        unless_interrupted(self.interrupts, work)
     }
 
     pub(super) fn begin(&self) -> Result<(), Error> {

@@ -118,11 +118,21 @@ impl Service<'_> {
     fn stop(&self, unit: &str) -> Result<Result<(), SystemctlError>, Error> {
         let (manager, unit) = (self.manager, unit.to_owned());
         match self.interrupts {
-            Some(interrupts) => {
-                let done = interrupts.unless_one_comes(move || manager.stop(&unit));
-                Ok(done.map_err(SystemctlError::NoSystemctl)??)
-            }
+            Some(interrupts) => unless_interrupted(interrupts, move || manager.stop(&unit)),
             None => Ok(manager.stop(&unit)),
         }
     }
+}
+
+/// Does what may take long.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] if a signal comes before it is done.
+pub(super) fn unless_interrupted<T: Send + 'static>(
+    interrupts: &Interrupts,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    let done = interrupts.unless_one_comes(work);
+    Ok(done.map_err(SystemctlError::NoSystemctl)??)
 }

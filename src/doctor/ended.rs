@@ -84,13 +84,15 @@ fn failed(subject: &Subject<'_>, manager: Manager) -> Result<(), Problem> {
         1 => format!("{id} failed: {how}"),
         more => format!("{more} units of {pattern} failed, {id} among them: {how}"),
     };
-    let program = match (&forbidden, symptom::advice(subject, &entries)) {
-        (Some(forbidden), _) => forbidden.text.clone(),
-        (None, Some(advice)) => format!("if the program wrote the entries above: {advice}"),
-        (None, None) => format!(
-            "fix the program, which sockunit try {} runs in its sandbox",
-            subject.name
-        ),
+    let program = match &forbidden {
+        Some(forbidden) => forbidden.text.clone(),
+        None => match symptom::advice(subject, &entries) {
+            Some(advice) => format!("if the program wrote the entries above: {advice}"),
+            None => format!(
+                "fix the program, which sockunit try {} runs in its sandbox",
+                subject.name
+            ),
+        },
     };
     let reset = match subject.accept {
         true => "this removes the failed instances from memory",

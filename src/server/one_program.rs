@@ -54,10 +54,13 @@ pub(super) enum Kind {
     Datagrams,
 }
 
+/// The sender and the first bytes of a datagram.
+type Head = (SocketAddr, [u8; COMPARED]);
+
 /// What may happen while nothing runs.
 enum Event {
-    /// The program is to be started. Datagrams have a sender.
-    Start(Option<SocketAddr>),
+    /// The program is to be started, for a connection or a datagram.
+    Start(Option<Head>),
     /// Nothing arrived for a time, or the service is stopped.
     Exit,
 }
@@ -130,8 +133,8 @@ impl<'a> OneProgram<'a> {
     ///
     /// Those of poll(2), read(2) and recvmsg(2).
     pub(super) fn serve(mut self) -> io::Result<()> {
-        while let Event::Start(sender) = self.next()? {
-            if self.run(sender)? {
+        while let Event::Start(arrived) = self.next()? {
+            if self.run(arrived)? {
                 break;
             }
         }
@@ -159,8 +162,8 @@ impl<'a> OneProgram<'a> {
             match self.kind {
                 _ if !is_ready => {}
                 Kind::Datagrams => {
-                    if let Some(sender) = self.sender(now)? {
-                        return Ok(Event::Start(Some(sender)));
+                    if let Some(arrived) = self.admitted(now)? {
+                        return Ok(Event::Start(Some(arrived)));
                     }
                 }
                 Kind::Listener => match self.admission.admit_event(Peer::Unknown, now) {
@@ -171,15 +174,13 @@ impl<'a> OneProgram<'a> {
         }
     }
 
-    /// The sender of the next datagram, which stays in the socket. `None` if it was refused.
-    fn sender(&mut self, now: Instant) -> io::Result<Option<SocketAddr>> {
-        let datagram = receive(self.socket, &mut [], &mut [], MsgFlags::MSG_PEEK, now)?;
-        let Some(Datagram { from, .. }) = datagram else {
+    /// The head of the next datagram, which stays in the socket. `None` if it was refused.
+    fn admitted(&mut self, now: Instant) -> io::Result<Option<Head>> {
+        let Some((from, bytes)) = self.head(now)? else {
             return Ok(None);
         };
-        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         let Err(reason) = self.admission.admit_event(Peer::Tcp(from), now) else {
-            return Ok(Some(from));
+            return Ok(Some((from, bytes)));
         };
         receive(self.socket, &mut [], &mut [], MsgFlags::empty(), now)?;
         self.refused += 1;
@@ -194,9 +195,9 @@ impl<'a> OneProgram<'a> {
     }
 
     /// Runs the program until it has ended. Returns whether the service is stopped.
-    fn run(&mut self, sender: Option<SocketAddr>) -> io::Result<bool> {
+    fn run(&mut self, arrived: Option<Head>) -> io::Result<bool> {
         let started = Instant::now();
-        let arrived = self.head(started)?;
+        let sender = arrived.map(|(from, _)| from);
         let client: Vec<CString> = sender.map(remote_environment).unwrap_or_default();
         let who = sender.map_or("the program".to_owned(), |sender| sender.to_string());
         let pid = match self
@@ -245,14 +246,17 @@ impl<'a> OneProgram<'a> {
         Ok(is_stopped)
     }
 
-    /// The sender and the first bytes of the next datagram; always `None` for a listening socket.
-    fn head(&self, now: Instant) -> nix::Result<Option<(SocketAddr, [u8; COMPARED])>> {
+    /// The head of the next datagram; always `None` for a listening socket.
+    fn head(&self, now: Instant) -> nix::Result<Option<Head>> {
         if self.kind == Kind::Listener {
             return Ok(None);
         }
         let mut bytes = [0; COMPARED];
         let datagram = receive(self.socket, &mut bytes, &mut [], MsgFlags::MSG_PEEK, now)?;
-        Ok(datagram.map(|datagram| (datagram.from, bytes)))
+        Ok(datagram.map(|Datagram { from, .. }| {
+            let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+            (from, bytes)
+        }))
     }
 
     /// Logs the number of starts without an entry of their own.
@@ -319,12 +323,12 @@ mod tests {
     /// Starts the program, and returns how long it is not started again.
     fn pause_after_start(one: &mut OneProgram<'_>) -> Option<Duration> {
         let paused_until = one.paused_until;
-        let Event::Start(sender) = one.next().unwrap() else {
+        let Event::Start(arrived) = one.next().unwrap() else {
             panic!("the datagram is still in the socket");
         };
         let started = Instant::now();
         assert!(paused_until.is_none_or(|until| until <= started));
-        assert!(!one.run(sender).unwrap());
+        assert!(!one.run(arrived).unwrap());
         one.paused_until.map(|until| until - started)
     }
 

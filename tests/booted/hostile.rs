@@ -378,7 +378,7 @@ my $start = syscall(SYS_mmap, 0, 1 << 40, 1, 0x4022, -1, 0);
 my $map = pack("Q12LL", $start, $start + 1, ($start) x 8, $start + (1 << 40) - 1, 0, 0, 0xffffffff);
 syscall(SYS_prctl, 35, 14, $map, 104, 0) == 0 or die "prctl: $!";
 syswrite(STDOUT, "$$\n");
-sleep 1000;
+sysread(STDIN, my $until_the_client_closes, 1);
 "#;
     let endless = endless
         .replace("SYS_mmap", &libc::SYS_mmap.to_string())

@@ -91,7 +91,7 @@ fn an_empty_or_missing_directory_is_no_error() {
     assert!(!missing.exists());
 }
 
-/// Creates a FIFO, which blocks whoever opens it.
+/// Creates a FIFO. To open it blocks.
 fn add_fifo(path: &Path) {
     nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR).unwrap();
 }

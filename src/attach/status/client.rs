@@ -10,7 +10,7 @@ use crate::root;
 /// The client by the environment that `sockunit serve` gave to one of these processes.
 pub(super) fn of_processes(processes: &[&Process], remote: Remote) -> Option<SocketAddr> {
     processes.iter().find_map(|process| {
-        // A program can make it endless (PR_SET_MM_ENV_END in prctl(2)), so no more than of a file is read.
+        // A program can make it endless (PR_SET_MM_MAP in prctl(2)), so no more than of a file is read.
         let path = format!("/proc/{}/environ", process.pid);
         let environment = root::read(Path::new("/"), Path::new(&path)).ok()?;
         by_environment(&environment, remote)

@@ -78,7 +78,7 @@ fn journal_text_is_quoted_and_makes_no_verdict_and_no_command(release: Release) 
 
 fn no_text_of_a_program_makes_a_command_that_weakens_its_sandbox(release: Release) {
     let machine = Machine::installed(release);
-    machine.write("/usr/local/bin/evil", "#!/bin/sh\nexec sleep 1\n");
+    machine.write("/usr/local/bin/evil", "#!/bin/sh\nexec cat\n");
     machine.run("chmod 755 /usr/local/bin/evil; sockunit add evil 4000 -- /usr/local/bin/evil");
     let case = Case {
         name: "evil".into(),
