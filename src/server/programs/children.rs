@@ -19,20 +19,33 @@ pub struct Child {
 
 /// The children that have not ended, without those for which `known` returns true.
 pub fn others(known: impl Fn(Pid) -> bool) -> Vec<Child> {
-    let own = std::process::id();
-    let pids = from_task_children().unwrap_or_else(all_processes);
-    pids.into_iter()
-        .map(Pid::from_raw)
+    pids()
+        .into_iter()
         .filter(|pid| !known(*pid))
         .filter_map(|pid| {
             let stat = ProcessStat::of(pid)?;
-            (stat.parent == own && !stat.has_ended).then_some(Child {
+            (is_child(&stat) && !stat.has_ended).then_some(Child {
                 pid,
                 group: Pid::from_raw(stat.group),
                 started: stat.started,
             })
         })
         .collect()
+}
+
+/// The process IDs of the children, including those that have ended and have not been waited for.
+pub fn pids() -> Vec<Pid> {
+    let pids = from_task_children().unwrap_or_else(|| {
+        let is_child = |pid| ProcessStat::of(pid).is_some_and(|stat| is_child(&stat));
+        let mut pids = all_processes();
+        pids.retain(|pid| is_child(Pid::from_raw(*pid)));
+        pids
+    });
+    pids.into_iter().map(Pid::from_raw).collect()
+}
+
+fn is_child(stat: &ProcessStat) -> bool {
+    stat.parent == std::process::id()
 }
 
 /// The children of each thread, from /proc/self/task/TID/children. `None` if the kernel has no such

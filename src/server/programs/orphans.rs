@@ -43,9 +43,11 @@ pub struct Orphans {
     ended: HashMap<Tag, Instant>,
     /// Processes that received SIGTERM.
     terminated: HashSet<Pid>,
-    /// Processes of no connection that received SIGTERM, and when they will receive SIGKILL.
-    strays: HashMap<Pid, Instant>,
-    /// A process ended, whose children may be strays now.
+    /// Processes of no connection that received SIGTERM.
+    strays: HashSet<Pid>,
+    /// When all strays receive SIGKILL, also those that are found later: they may be descendants of the first.
+    kill_strays_at: Option<Instant>,
+    /// An orphaned process ended, whose children may be strays now.
     search: bool,
     next_search: Instant,
     last_search: Instant,
@@ -60,7 +62,8 @@ impl Orphans {
             inherited: children::others(|_| false),
             ended: HashMap::new(),
             terminated: HashSet::new(),
-            strays: HashMap::new(),
+            strays: HashSet::new(),
+            kill_strays_at: None,
             search: false,
             next_search: now,
             last_search: now,
@@ -81,7 +84,7 @@ impl Orphans {
 
     /// When [`Orphans::maintain`] has something to do.
     pub fn due_at(&self) -> Option<Instant> {
-        let any = self.search || !self.ended.is_empty() || !self.strays.is_empty();
+        let any = self.search || !self.ended.is_empty() || self.kill_strays_at.is_some();
         any.then_some(self.next_search)
     }
 
@@ -97,10 +100,11 @@ impl Orphans {
             return;
         }
         let search_start = Instant::now();
-        self.search = false;
+        let has_one_ended = std::mem::take(&mut self.search);
         let mut found = tagged(|tag| self.ended.contains_key(&tag));
         if found.iter().any(|(_, tag)| self.ended[tag] <= now) {
-            kill_all(|tag| self.ended.get(&tag).is_some_and(|at| *at <= now));
+            let is_due = |tag| self.ended.get(&tag).is_some_and(|at| *at <= now);
+            kill_repeatedly(|| tagged(is_due).into_iter().map(|(pid, _)| pid).collect());
             found = tagged(|tag| self.ended.contains_key(&tag));
         }
         for (pid, _) in &found {
@@ -112,38 +116,51 @@ impl Orphans {
         let left: HashSet<Tag> = found.iter().map(|(_, tag)| *tag).collect();
         self.ended.retain(|tag, _| left.contains(tag));
         self.ended.shrink_to(64);
-        self.stop_strays(is_program, is_open, now);
-        let next = self.ended.values().chain(self.strays.values()).min();
+        self.stop_strays(is_program, is_open, has_one_ended, now);
+        let next = self.ended.values().chain(&self.kill_strays_at).min();
         let next = next.map_or(INTERVAL, |at| at.saturating_duration_since(now));
         self.last_search = Instant::now();
         let least = MIN_INTERVAL.max(search_start.elapsed() * SEARCH_FACTOR);
         self.next_search = now + next.clamp(least, INTERVAL.max(least));
     }
 
-    /// Stops children of this process that belong to no connection.
+    /// Stops children of this process that belong to no connection. `has_one_ended` tells whether an
+    /// orphaned process has ended since the last search.
     fn stop_strays(
         &mut self,
         is_program: impl Fn(Pid) -> bool,
         is_open: impl Fn(Tag) -> bool,
+        has_one_ended: bool,
         now: Instant,
     ) {
-        let mut strays = HashMap::new();
-        for child in self.others(is_program) {
-            let tag = Tag::of(child.pid);
+        let is_stray = |pid: Pid| {
+            let tag = Tag::of(pid);
             // A process that is being started has no tag of its own yet.
-            if tag == self.own_tag
-                || tag.is_none_or(|tag| is_open(tag) || self.ended.contains_key(&tag))
-            {
-                continue;
-            }
-            let until = self.strays.get(&child.pid).copied();
-            match until {
-                // No other process has the ID of a child that has not been waited for.
-                Some(until) if until <= now => drop(kill(child.pid, Signal::SIGKILL)),
-                Some(_) => {}
-                None => terminate(child.pid),
-            }
-            strays.insert(child.pid, until.unwrap_or(now + self.grace));
+            let is_known = |tag| is_open(tag) || self.ended.contains_key(&tag);
+            tag != self.own_tag && tag.is_some_and(|tag| !is_known(tag))
+        };
+        let children = self.others(&is_program).into_iter().map(|child| child.pid);
+        let strays: HashSet<Pid> = children.filter(|pid| is_stray(*pid)).collect();
+        for pid in strays.difference(&self.strays) {
+            terminate(*pid);
+        }
+        if self.kill_strays_at.is_some_and(|at| at <= now) {
+            let mut inherited = children::others(&is_program);
+            inherited.retain(|child| self.is_inherited(child));
+            let is_inherited = |pid: Pid| inherited.iter().any(|child| child.pid == pid);
+            kill_repeatedly(|| {
+                // Those that have ended are included: it takes longer to find out than to kill them, and a
+                // process that forks and exits is gone meanwhile.
+                let mut pids = children::pids();
+                pids.retain(|pid| !is_program(*pid) && !is_inherited(*pid) && is_stray(*pid));
+                pids
+            });
+        }
+        // A process that forks and exits is easily missed; that one has ended is not.
+        if !strays.is_empty() {
+            self.kill_strays_at.get_or_insert(now + self.grace);
+        } else if !has_one_ended {
+            self.kill_strays_at = None;
         }
         self.strays = strays;
     }
@@ -179,12 +196,13 @@ impl Orphans {
     /// The children that are neither programs nor inherited.
     fn others(&self, is_program: impl Fn(Pid) -> bool) -> Vec<Child> {
         let mut others = children::others(is_program);
-        let inherited = |child: &Child| {
-            let same = |other: &Child| (other.pid, other.started) == (child.pid, child.started);
-            self.inherited.iter().any(same)
-        };
-        others.retain(|child| !inherited(child));
+        others.retain(|child| !self.is_inherited(child));
         others
+    }
+
+    fn is_inherited(&self, child: &Child) -> bool {
+        let same = |other: &Child| (other.pid, other.started) == (child.pid, child.started);
+        self.inherited.iter().any(same)
     }
 }
 
@@ -194,17 +212,20 @@ fn terminate(pid: Pid) {
     let _ = kill(pid, Signal::SIGCONT);
 }
 
-/// Kills all processes with these tags. A process that forks and exits may be gone when it is found,
-/// so that this is repeated until none is found.
-fn kill_all(tags: impl Fn(Tag) -> bool) {
+/// Kills processes. One that forks and exits may be gone when it is found, so that this is repeated
+/// until no new one is found.
+fn kill_repeatedly(find: impl Fn() -> Vec<Pid>) {
     let start = Instant::now();
+    let mut killed = HashSet::new();
     while start.elapsed() < KILL_TIME {
-        let found = tagged(&tags);
-        if found.is_empty() {
-            return;
+        let before = killed.len();
+        for pid in find() {
+            if killed.insert(pid) {
+                let _ = kill(pid, Signal::SIGKILL);
+            }
         }
-        for (pid, _) in found {
-            let _ = kill(pid, Signal::SIGKILL);
+        if killed.len() == before {
+            return;
         }
     }
 }

@@ -1,6 +1,11 @@
 //! The processes of a connection: they end with it, and are isolated from those of others.
 
+use std::fs::File;
 use std::io::Write;
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::support::wait_for;
 
 use super::{Serve, line, path, rest, stat, until_ended};
 
@@ -145,6 +150,30 @@ fn a_program_that_leaves_its_process_group_is_stopped() {
     let serve = Serve::start(&limits, &["perl", "-e", program]);
     let _client = serve.connect();
     serve.until_logged(" time limit reached, killed by SIGKILL: ");
+}
+
+#[test]
+fn a_chain_of_processes_that_fork_and_exit_is_stopped_whatever_limits_it_lowers() {
+    // It ends by itself only if the test fails.
+    let chain = r#"$SIG{TERM} = "IGNORE"; syswrite STDOUT, "\n"; $end = time + 100;
+        while (time < $end) { exit if fork }"#;
+    for lower in ["", "ulimit -S -x 5", "ulimit -x 5"] {
+        let lock = path("lock");
+        let file = File::create(&lock).unwrap();
+        // The chain holds the lock as long as one of its processes is alive.
+        let script = format!(
+            "exec 9<{}; flock --shared 9; {lower}
+             for _ in 1 2 3; do read -r < <(exec perl -e '{chain}' </dev/null 2>/dev/null); done; echo started",
+            lock.display(),
+        );
+        let serve = Serve::start(&[SOON], &["bash", "-c", &script]);
+        assert_eq!(serve.say(), "started\n", "{lower}");
+        wait_for(
+            &format!("no process of the chain is left ({lower})"),
+            || Flock::lock(file.try_clone().unwrap(), FlockArg::LockExclusiveNonblock).is_ok(),
+        );
+        serve.until_childless();
+    }
 }
 
 #[test]
