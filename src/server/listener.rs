@@ -1,16 +1,21 @@
 //! Listening sockets.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use listenfd::ListenFd;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
+use nix::sys::stat::{Mode, SFlag, fstatat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::connection::Peer;
 use crate::log::reason;
@@ -26,15 +31,44 @@ const KEEP_ALIVE_PROBES: u32 = 8;
 pub enum Listener {
     /// TCP over IPv4 or IPv6.
     Tcp(TcpListener),
-    /// AF_UNIX, with the path of its file if this process created it.
-    Unix(UnixListener, Option<PathBuf>),
+    /// AF_UNIX, with its file if this process created it.
+    Unix(UnixListener, Option<SocketFile>),
+}
+
+/// The file of an AF_UNIX socket. Its directory is open, because the path may lead elsewhere when the service stops.
+#[derive(Debug)]
+pub struct SocketFile {
+    directory: OwnedFd,
+    name: OsString,
+}
+
+impl SocketFile {
+    fn open(path: &Path) -> io::Result<SocketFile> {
+        let name = path.file_name().ok_or(Errno::EISDIR)?;
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let directory = open(parent, flags, Mode::empty())?;
+        let stat = fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+            SFlag::S_IFSOCK => Ok(SocketFile {
+                directory,
+                name: name.to_owned(),
+            }),
+            _ => Err(Errno::ENOTSOCK.into()),
+        }
+    }
+
+    fn remove(&self) {
+        let name = self.name.as_os_str();
+        let _ = unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir);
+    }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Listener::Unix(_, Some(path)) = self {
-            // If the file stayed, the next bind(2) to this path would fail.
-            let _ = std::fs::remove_file(path);
+        if let Listener::Unix(_, Some(file)) = self {
+            // If the file stayed, the next bind(2) to its path would fail.
+            file.remove();
         }
     }
 }
@@ -162,8 +196,9 @@ impl Listener {
         for address in addresses {
             let opened = match address {
                 SocketAddress::Tcp(tcp) => TcpListener::bind(tcp).map(Listener::Tcp),
-                SocketAddress::Unix(path) => UnixListener::bind(path)
-                    .map(|listener| Listener::Unix(listener, Some(path.clone()))),
+                SocketAddress::Unix(path) => UnixListener::bind(path).and_then(|listener| {
+                    Ok(Listener::Unix(listener, Some(SocketFile::open(path)?)))
+                }),
             };
             listeners
                 .push(opened.map_err(|error| ListenError::Unavailable(address.clone(), error))?);
@@ -237,6 +272,7 @@ pub(super) fn set_keep_alive(socket: &impl AsFd) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::Tree;
     use std::net::TcpStream;
 
     #[test]
@@ -253,6 +289,23 @@ mod tests {
             "cannot listen: /etc/passwd: address already in use; remove the file if ss -xlp shows no process that \
              listens on it"
         );
+    }
+
+    #[test]
+    fn the_file_of_a_socket_is_removed_where_it_was_created() {
+        let tree = Tree::new("socket-file");
+        tree.write("other/socket", "kept")
+            .write("own/other", "kept");
+        let listen = || Listener::open(&[SocketAddress::Unix(tree.path("own/socket"))]).unwrap();
+        drop(listen());
+        drop(listen());
+        let listeners = listen();
+        std::fs::rename(tree.path("own"), tree.path("moved")).unwrap();
+        tree.link("own", "other");
+        drop(listeners);
+        assert!(!tree.path("moved/socket").exists());
+        assert_eq!(tree.read("other/socket"), "kept");
+        assert!(tree.path("moved/other").exists());
     }
 
     #[test]
