@@ -289,18 +289,40 @@ pub fn open_directory(root: &Path, path: &Path, create: bool) -> io::Result<Owne
     }
 }
 
+/// The root directory that [`hold`] opened, with its path.
+static HELD: OnceLock<(PathBuf, OwnedFd)> = OnceLock::new();
+
+/// Opens a root directory. It is then used whenever a file below this path is opened or changed, even if another user
+/// puts another directory or a link in its place. Only the first call has this effect.
+///
+/// # Errors
+///
+/// The path does not lead to a directory.
+pub fn hold(root: &Path) -> io::Result<()> {
+    let directory = open_root(root)?;
+    HELD.get_or_init(|| (root.to_owned(), directory));
+    Ok(())
+}
+
+fn open_root(root: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(open(root, flags, Mode::empty())?)
+}
+
 /// Opens what `path` leads to below `root`.
 fn find(root: &Path, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
     let flags = flags | OFlag::O_CLOEXEC;
     if !has_openat2() {
         return find_by_steps(root, path, flags);
     }
-    let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let start = open(root, directory, Mode::empty())?;
     let how = OpenHow::new()
         .flags(flags)
         .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    Ok(openat2(&start, &inside(root, path), how)?)
+    let path = inside(root, path);
+    match HELD.get() {
+        Some((held, directory)) if held == root => Ok(openat2(directory, &path, how)?),
+        _ => Ok(openat2(open_root(root)?, &path, how)?),
+    }
 }
 
 /// The same without openat2(2). Only the last part of the path is safe from a user who replaces it meanwhile.
@@ -465,6 +487,21 @@ mod tests {
             let without = file(find_by_steps(tree.root(), &path, flags));
             assert_eq!(with.ok(), without.ok(), "{}", path.display());
         }
+    }
+
+    #[test]
+    fn a_root_directory_that_is_held_stays_the_same_when_another_takes_its_place() {
+        let tree = Tree::new("hold");
+        tree.write("root/etc/file", "held")
+            .write("other/etc/file", "other");
+        let root = tree.path("root");
+        hold(&root).unwrap();
+        fs::rename(&root, tree.path("moved")).unwrap();
+        tree.link("root", "other");
+        assert_eq!(read(&root, &root.join("etc/file")).unwrap(), b"held");
+        open_directory(&root, &root.join("etc/new"), true).unwrap();
+        assert!(tree.path("moved/etc/new").is_dir());
+        assert_eq!(fs::read_dir(tree.path("other/etc")).unwrap().count(), 1);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! The options that say on whose units a subcommand works.
 
-use std::fs;
 use std::path::PathBuf;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
 use crate::log::reason;
+use crate::root;
 use crate::systemd::{Place, Scope};
 
 #[derive(Debug, Args)]
@@ -20,12 +20,11 @@ pub struct PlaceOptions {
     pub user: bool,
 }
 
-/// Parses the root directory of a system, which has to exist: without it, every answer would be that
+/// Parses the root directory of a system, and opens it. It has to exist: without it, every answer would be that
 /// nothing is there.
 pub fn root() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| match fs::metadata(&path) {
-        Ok(found) if found.is_dir() => Ok(path),
-        Ok(_) => Err("it is not a directory".to_string()),
+    PathBufValueParser::new().try_map(|path| match root::hold(&path) {
+        Ok(()) => Ok(path),
         Err(error) => Err(reason(&error)),
     })
 }

@@ -21,7 +21,7 @@ fn a_root_directory_that_does_not_exist_is_an_error() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
     for (root, why) in [
         (Path::new("/nonexistent"), "no such file or directory"),
-        (&file, "it is not a directory"),
+        (&file, "not a directory"),
     ] {
         for (command, args) in [
             (&["list"][..], &[][..]),
