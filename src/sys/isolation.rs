@@ -64,13 +64,21 @@ struct PathBeneath {
 ///
 /// The kernel has no Landlock, or an older one than that of Linux 5.19.
 pub(crate) fn ruleset() -> nix::Result<OwnedFd> {
-    let create = |attributes: *const RulesetAttributes, size: usize, flags: u32| {
-        // SAFETY: `attributes` is null, or valid for reads of `size` bytes.
-        let result =
-            unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, attributes, size, flags) };
-        Errno::result(result)
-    };
-    let version = create(ptr::null(), 0, CREATE_RULESET_VERSION)?;
+    ruleset_of_version(create(ptr::null(), 0, CREATE_RULESET_VERSION)?)
+}
+
+fn create(
+    attributes: *const RulesetAttributes,
+    size: usize,
+    flags: u32,
+) -> nix::Result<libc::c_long> {
+    // SAFETY: `attributes` is null, or valid for reads of `size` bytes.
+    let result =
+        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, attributes, size, flags) };
+    Errno::result(result)
+}
+
+fn ruleset_of_version(version: libc::c_long) -> nix::Result<OwnedFd> {
     if version < REFER {
         return Err(Errno::EOPNOTSUPP);
     }
@@ -249,7 +257,14 @@ const fn action(action: u32) -> libc::sock_filter {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+    use std::{fs, io};
+
+    use nix::sys::signal::kill;
+    use nix::unistd::Pid;
+
     use super::*;
+    use crate::tree::Tree;
 
     /// Returns whether the filter allows a system call of this architecture.
     fn allows(architecture: u32, call: libc::c_long, arguments: [u64; 3]) -> bool {
@@ -315,6 +330,48 @@ mod tests {
             assert_eq!(verdict, allowed, "{call} {arguments:?}");
         }
         assert!(allows(!own, libc::SYS_setpriority, [1, 0, 19]));
+    }
+
+    /// Puts this thread into a domain of this ruleset.
+    fn restrict(ruleset: &OwnedFd) {
+        nix::sys::prctl::set_no_new_privs().unwrap();
+        let call = libc::SYS_landlock_restrict_self;
+        // SAFETY: The call takes two numbers.
+        let result = unsafe { libc::syscall(call, ruleset.as_raw_fd(), 0u32) };
+        Errno::result(result).unwrap();
+    }
+
+    #[test]
+    fn each_version_of_landlock_keeps_processes_apart_and_files_usable() {
+        assert_eq!(ruleset_of_version(1).unwrap_err(), Errno::EOPNOTSUPP);
+        let tree = Tree::new("landlock");
+        let newest = create(ptr::null(), 0, CREATE_RULESET_VERSION).unwrap();
+        let versions = [(REFER, Ok(())), (SIGNALS, Err(Errno::EPERM))];
+        for (version, signalled) in versions
+            .into_iter()
+            .filter(|(version, _)| *version <= newest)
+        {
+            tree.write("one/file", "x").write("other/old", "x");
+            let mut process = Command::new("sleep").arg("100").spawn().unwrap();
+            let pid = process.id();
+            let memory = format!("/proc/{pid}/mem");
+            File::open(&memory).unwrap();
+            // The domain is that of a thread.
+            let restricted = std::thread::scope(|scope| {
+                let found = scope.spawn(|| {
+                    restrict(&ruleset_of_version(version).unwrap());
+                    let opened = File::open(&memory).map_err(|error| error.kind());
+                    let signal = kill(Pid::from_raw(pid as i32), None);
+                    let moved = fs::rename(tree.path("one/file"), tree.path("other/file"));
+                    (opened.err(), signal, moved.is_ok())
+                });
+                found.join()
+            });
+            process.kill().unwrap();
+            process.wait().unwrap();
+            let denied = Some(io::ErrorKind::PermissionDenied);
+            assert_eq!(restricted.unwrap(), (denied, signalled, true), "{version}");
+        }
     }
 
     #[test]
