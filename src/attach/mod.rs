@@ -21,7 +21,7 @@ mod rules;
 mod sandbox;
 pub(crate) mod signature;
 mod socket_path;
-mod status;
+pub(crate) mod status;
 mod stop;
 mod store;
 

@@ -165,7 +165,7 @@ fn process(pid: u32, dir: &str) -> Process {
     Process {
         pid,
         command,
-        unit: unit(&groups),
+        unit: unit_of(&groups),
     }
 }
 
@@ -173,7 +173,7 @@ fn process(pid: u32, dir: &str) -> Process {
 ///
 /// A service or a user may make groups of any name below its own. So the first group that is not a slice
 /// is the unit of the system's manager, and the next one below a user's manager is a unit of that.
-fn unit(groups: &str) -> Option<ProcessUnit> {
+pub(crate) fn unit_of(groups: &str) -> Option<ProcessUnit> {
     groups.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let controllers = fields.next()?;
@@ -247,7 +247,7 @@ mod tests {
             ("0::/\n", None),
             ("", None),
         ] {
-            let shown = unit(groups).map(|unit| match unit.of_user {
+            let shown = unit_of(groups).map(|unit| match unit.of_user {
                 true => format!("{} of a user", unit.name),
                 false => unit.name,
             });

@@ -3,7 +3,7 @@
 
 mod finding;
 mod json;
-mod listening;
+pub(crate) mod listening;
 mod superserver;
 mod unit;
 

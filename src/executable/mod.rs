@@ -5,7 +5,7 @@ mod check;
 mod content;
 pub(crate) mod elf;
 mod readable;
-mod run_as;
+pub(crate) mod run_as;
 pub(crate) mod shebang;
 
 pub use check::{NotExecutable, Visibility, check};

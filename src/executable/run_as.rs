@@ -164,16 +164,10 @@ pub fn exists(root: &Path, name: &str) -> bool {
 
 /// The ID of a group of the system below `root`.
 pub fn group_id(root: &Path, name: &str) -> Option<u32> {
-    if root == Path::new("/") {
-        return Some(Group::from_name(name).ok()??.gid.as_raw());
+    match root == Path::new("/") {
+        true => Some(Group::from_name(name).ok()??.gid.as_raw()),
+        false => group_in(&text(root, "etc/group"), name),
     }
-    let bytes = crate::root::read(root, &root.join("etc/group")).ok()?;
-    let text = String::from_utf8_lossy(&bytes);
-    text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let found = fields.next() == Some(name);
-        found.then(|| fields.nth(1)?.parse().ok())?
-    })
 }
 
 fn of_this_system(name: &str) -> Option<(u32, Vec<u32>)> {
@@ -185,11 +179,26 @@ fn of_this_system(name: &str) -> Option<(u32, Vec<u32>)> {
 }
 
 fn of_files(root: &Path, name: &str) -> Option<(u32, Vec<u32>)> {
-    let text = |file: &str| {
-        let bytes = crate::root::read(root, &root.join(file)).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    let passwd = text("etc/passwd");
+    user_in(&text(root, "etc/passwd"), &text(root, "etc/group"), name)
+}
+
+/// The text of a file below `root`; empty if it cannot be read.
+fn text(root: &Path, file: &str) -> String {
+    let bytes = crate::root::read(root, &root.join(file)).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The ID of a group in the text of group(5).
+pub(crate) fn group_in(group: &str, name: &str) -> Option<u32> {
+    group.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let found = fields.next() == Some(name);
+        found.then(|| fields.nth(1)?.parse().ok())?
+    })
+}
+
+/// The ID of a user in the text of passwd(5), and those of its groups there and in group(5).
+pub(crate) fn user_in(passwd: &str, group: &str, name: &str) -> Option<(u32, Vec<u32>)> {
     let mut fields = passwd
         .lines()
         .map(|line| line.split(':'))
@@ -197,7 +206,7 @@ fn of_files(root: &Path, name: &str) -> Option<(u32, Vec<u32>)> {
         .skip(1);
     let uid = fields.next()?.parse().ok()?;
     let mut groups = vec![fields.next()?.parse().ok()?];
-    for line in text("etc/group").lines() {
+    for line in group.lines() {
         let fields: Vec<&str> = line.split(':').collect();
         if let [_, _, gid, members] = fields[..] {
             if members.split(',').any(|member| member == name) {

@@ -6,11 +6,13 @@ use std::rc::Rc;
 use super::{byte, expect_printable};
 use crate::attach::signature::{Author, Maker, author, sign};
 use crate::executable::elf::Elf;
+use crate::executable::run_as::{group_in, user_in};
 use crate::executable::shebang::{self, Shebang};
 use crate::log::Plain;
-use crate::services::{self, Entry, text};
+use crate::services::{self, text};
 use crate::superserver::fixed_system::FixedSystem;
 use crate::superserver::inetd::Dialect;
+use crate::superserver::switch::{self, Entry};
 use crate::superserver::{inetd as inetd_conf, xinetd as xinetd_conf};
 use crate::systemd::quote::exec_word;
 use crate::systemd::{Scope, UnitFile, UnitName, command_lines, split};
@@ -58,7 +60,7 @@ pub fn services(data: &[u8]) {
         assert!((1..=lines).contains(&line.number));
         assert!(line.is_named(line.name));
     }
-    let entry = Entry {
+    let entry = services::Entry {
         name: "hello".parse().unwrap(),
         port: 3333.try_into().unwrap(),
     };
@@ -113,6 +115,36 @@ pub fn inetd(data: &[u8]) {
         expect_printable(&service.name);
         service.is_tcp();
         service.is_not_listed();
+    }
+}
+
+/// A service is disabled and enabled again exactly, and lines keep their numbers.
+pub fn switch(mut data: &[u8]) {
+    let line = usize::from(byte(&mut data));
+    let lines = |data: &[u8]| data.iter().filter(|byte| **byte == b'\n').count();
+    assert_eq!(lines(&switch::as_before(data)), lines(data));
+    for (entry, added) in [(Entry::Xinetd(line), 2), (Entry::Inetd(line), 1)] {
+        if switch::is_off(data, entry) != Some(false) {
+            continue;
+        }
+        let off = switch::switched(data, &[(entry, true)]).unwrap();
+        assert_eq!(lines(&off), lines(data) + added);
+        if switch::switched_on(data).is_none() {
+            assert_eq!(switch::switched_on(&off).as_deref(), Some(data));
+        }
+    }
+    switch::off_by_name(data, "a");
+}
+
+/// Users and groups are read from files that need not be right.
+pub fn users(mut data: &[u8]) {
+    let at = usize::from(byte(&mut data)) << 8 | usize::from(byte(&mut data));
+    let (passwd, group) = data.split_at(data.len().min(at));
+    let [passwd, group] = [passwd, group].map(String::from_utf8_lossy);
+    for name in ["root", "ann", ""] {
+        let ids = user_in(&passwd, &group, name);
+        assert!(ids.is_none_or(|(_, groups)| !groups.is_empty()));
+        group_in(&group, name);
     }
 }
 

@@ -9,7 +9,7 @@ mod system;
 mod text;
 
 pub use self::import::import;
-pub use files::{inetd, programs, services, unit_files, xinetd};
+pub use files::{inetd, programs, services, switch, unit_files, users, xinetd};
 pub use sessions::{lines, names, proxy_headers, sessions};
 pub use system::{kernel, systemd};
 pub use text::{commands, options, words};
@@ -18,7 +18,7 @@ pub use text::{commands, options, words};
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("commands", commands),
     ("import", import),
     ("inetd", inetd),
@@ -30,8 +30,10 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("proxy_headers", proxy_headers),
     ("services", services),
     ("sessions", sessions),
+    ("switch", switch),
     ("systemd", systemd),
     ("unit_files", unit_files),
+    ("users", users),
     ("words", words),
     ("xinetd", xinetd),
 ];

@@ -18,7 +18,7 @@ pub(super) fn of_processes(processes: &[&Process], remote: Remote) -> Option<Soc
 }
 
 /// The client, if the variables are about a connection with this remote end. A local proxy has no address to compare.
-fn by_environment(environment: &[u8], remote: Remote) -> Option<SocketAddr> {
+pub(crate) fn by_environment(environment: &[u8], remote: Remote) -> Option<SocketAddr> {
     let value = |name: &str| {
         let mut assignments = environment.split(|byte| *byte == 0);
         let value = assignments.find_map(|assignment| {

@@ -4,7 +4,7 @@
 //! of its units has open. All of that is from the kernel and the service manager, not from the programs, except the client
 //! behind a proxy.
 
-mod client;
+pub(crate) mod client;
 mod penalties;
 mod process;
 mod sockets;
