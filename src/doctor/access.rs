@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use super::report::Impact;
 use super::subject::Subject;
 use super::{Problem, Report};
 use crate::connect::DialError;
@@ -32,7 +33,8 @@ pub fn unreachable(subject: &Subject<'_>, own: Option<IpAddr>, error: &DialError
             "name the clients in IPAddressAllow=, or remove the lines",
         )
         .evidence(lines)
-        .impact("The packets of a denied client are dropped: it waits until it gives up.");
+        .explanation("The kernel drops the packets of denied addresses.")
+        .impact(Impact::Timeout);
     }
     Problem::unchecked(
         format!(

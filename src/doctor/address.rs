@@ -82,7 +82,7 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
                     "write ADDRESS:PORT with a numeric address ([::1]:3333 for IPv6), a port alone for all \
                      addresses, or a path",
                 )
-                .impact("systemd does not resolve host names."));
+                .explanation("systemd does not resolve host names."));
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{SockaddrStorage, getsockname};
 
 use super::address::Address;
+use super::report::Impact;
 use super::subject::Subject;
 use super::{Problem, Report, access, ended, kind, symptom};
 use crate::attach::{BUFFERED, NO_CLIENT, UNBUFFER};
@@ -198,7 +199,7 @@ fn accepted(subject: &Subject<'_>) -> Result<(), Problem> {
         ),
     )
     .evidence(status.into_iter().chain(entries.quoted()))
-    .impact("Clients are connected, and wait for an answer.")
+    .impact(Impact::NoAnswer)
     .command(subject.fixer().systemctl(&["restart"]).arg(unit)))
 }
 
@@ -279,9 +280,8 @@ fn closed(subject: &Subject<'_>, target: &Target, entries: &Entries) -> Problem 
             "pass the connection as standard input",
         )
         .evidence(entries.quoted())
-        .impact(
-            "Clients are connected and receive nothing: the program reads /dev/null and writes to the journal.",
-        );
+        .explanation("The program reads /dev/null and writes to the journal.")
+        .impact(Impact::Silence);
         let lines = ["StandardInput=socket", "StandardError=journal"];
         let fixer = subject.fixer();
         return fixer.by_drop_in(problem, unit, "Service", &lines);
@@ -299,7 +299,7 @@ fn closed(subject: &Subject<'_>, target: &Target, entries: &Entries) -> Problem 
         format!("{hint}{}", must_accept(subject)),
     )
     .evidence(entries.quoted())
-    .impact(
+    .explanation(
         "systemd has started the program, or tried to, and the program ended without an answer.",
     );
     match advice {

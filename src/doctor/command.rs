@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::report::Impact;
 use super::sandbox::Restriction;
 use super::subject::Subject;
 use super::{Problem, Report};
@@ -9,9 +10,6 @@ use crate::attach;
 use crate::executable::{self, RunAs, Visibility, find_in_path};
 use crate::systemd::quote::path_word;
 use crate::systemd::{Unit, Value, command_lines, split};
-
-/// What clients see if the program cannot be started.
-const CLOSED: &str = "Clients are connected, and the connection is closed without a byte.";
 
 /// What makes homes inaccessible, and hides them instead.
 const INACCESSIBLE_HOMES: [Restriction; 2] = [
@@ -139,7 +137,7 @@ fn executable(
             return Err(Problem {
                 what: error.problem,
                 evidence: vec![line.to_string()],
-                impact: Some(CLOSED.into()),
+                impact: Some(Impact::Closed),
                 hint: error.hint,
                 ..Problem::default()
             });
@@ -155,7 +153,7 @@ fn executable(
                 ),
                 "make the program alone visible, by a bind mount",
             )
-            .impact(CLOSED);
+            .impact(Impact::Closed);
             let bind = format!("BindReadOnlyPaths={}", path_word(&shown));
             // Nothing can be bound below a directory that is inaccessible.
             let lift = INACCESSIBLE_HOMES

@@ -1,5 +1,6 @@
 //! The services database: whether the service name has the service's port.
 
+use super::report::Impact;
 use super::subject::Subject;
 use super::{Problem, Report};
 use crate::hint::ShellCommand;
@@ -80,9 +81,7 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
         hint,
     )
     .evidence(written)
-    .impact(format!(
-        "Clients that use the name {name} connect to port {port}."
-    ))
+    .impact(Impact::OtherPort)
     .command(
         ShellCommand::new(&["sed", "-i"])
             .arg(format!("{}s,{port}/tcp,{right}/tcp,", entry.number))

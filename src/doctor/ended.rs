@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::report::Impact;
 use super::subject::Subject;
 use super::{Problem, Report, attempt, symptom};
 use crate::systemd::journalctl::{self, Filter};
@@ -135,7 +136,7 @@ fn not_restarting(subject: &Subject<'_>, unit: &Properties) -> Result<(), Proble
     )
     .evidence(journalctl::last(subject.place, Filter::Unit(id), None).quoted())
     .evidence([format!("restarts so far: {restarts}")])
-    .impact("Clients are connected, and wait for an answer.");
+    .impact(Impact::NoAnswer);
     let fixer = subject.fixer();
     Err(problem
         .command(fixer.systemctl(&["daemon-reload"]))

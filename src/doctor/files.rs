@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::fix::Fixer;
+use super::report::Impact;
 use super::subject::Subject;
 use super::{Problem, Report, verify};
 use crate::hint::ShellCommand;
@@ -13,9 +14,6 @@ use crate::root::{inside, walk};
 use crate::systemd::{
     Manager, Place, Properties, State, SyntaxProblemKind, Unit, UnitName, other_service,
 };
-
-/// What clients see if nothing listens.
-pub const REFUSED: &str = "Clients see \"Connection refused\".";
 
 /// Finds the socket unit of a service on disk.
 ///
@@ -253,7 +251,7 @@ fn no_socket(place: &Place, name: &str, socket: &Unit) -> Problem {
             "write one, with at least these lines: [Socket], ListenStream=127.0.0.1:PORT, Accept=yes",
         )
         .evidence([format!("{service} exists, and no socket starts it")])
-        .impact(REFUSED),
+        .impact(Impact::Refused),
         None => Problem::new(
             what,
             format!(
@@ -285,7 +283,7 @@ fn no_service(place: &Place, socket: &Unit, wanted: &str, accept: bool) -> Probl
         let hint = format!("write {wanted}, or attach the program with sockunit add");
         return Problem::new(what, hint);
     };
-    let reason = match accept {
+    let explanation = match accept {
         true => {
             "With Accept=yes, systemd passes each connection to an instance of a template unit. If the service is \
              not a template, it logs: Failed to set socket on service: Invalid argument."
@@ -295,8 +293,8 @@ fn no_service(place: &Place, socket: &Unit, wanted: &str, accept: bool) -> Probl
              gets the listening socket."
         }
     };
-    let problem =
-        Problem::new(what, format!("have the socket start {other}, which exists")).impact(reason);
+    let problem = Problem::new(what, format!("have the socket start {other}, which exists"))
+        .explanation(explanation);
     let fixer = Fixer {
         place,
         socket: &socket.name,

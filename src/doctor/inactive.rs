@@ -2,8 +2,8 @@
 
 use super::address::{self, Address};
 use super::attempt::must_accept;
-use super::files::REFUSED;
 use super::overlap::overlap;
+use super::report::Impact;
 use super::socket::listening;
 use super::subject::Subject;
 use super::{Problem, Report, verify};
@@ -34,7 +34,7 @@ fn not_active(subject: &Subject<'_>) -> Problem {
     let unit = &subject.socket.name;
     let fixer = subject.fixer();
     if let Some(problem) = in_use(subject) {
-        return problem.impact(REFUSED);
+        return problem.impact(Impact::Refused);
     }
     let state = subject.loaded.get("ActiveState");
     let service = &subject.service.name;
@@ -45,7 +45,7 @@ fn not_active(subject: &Subject<'_>) -> Problem {
             ),
             "stop the service, which the socket starts for the next connection",
         )
-        .impact(REFUSED);
+        .impact(Impact::Refused);
         // Nobody should paste a command that stops a service of the system.
         let own = subject.place.own_folder();
         return match subject.service.fragment() {
@@ -58,14 +58,14 @@ fn not_active(subject: &Subject<'_>) -> Problem {
     if state != "failed" {
         if let Some(problem) = condition(subject) {
             return problem
-                .impact(REFUSED)
+                .impact(Impact::Refused)
                 .command(fixer.systemctl(&["start"]).arg(unit));
         }
         return Problem::new(
             format!("{unit} is {state}: it was not started, or was stopped"),
             "start it",
         )
-        .impact(REFUSED)
+        .impact(Impact::Refused)
         .command(fixer.systemctl(&["start"]).arg(unit));
     }
     failed_to_start(subject)
@@ -87,11 +87,12 @@ fn failed_to_start(subject: &Subject<'_>) -> Problem {
                 ),
             )
             .evidence(journal(unit))
-            .impact(format!(
+            .explanation(
                 "systemd stops a socket for good after 200 connections in 2 seconds, after 20 with Accept=no, or as \
                  TriggerLimitBurst= and TriggerLimitIntervalSec= say. A service with Accept=no that ends without accepting a connection has \
-                 the same effect. {REFUSED}"
-            ));
+                 the same effect.",
+            )
+            .impact(Impact::Refused);
             return fixer.by_drop_in(problem, unit, "Socket", &["TriggerLimitIntervalSec=0"]);
         }
         "service-start-limit-hit" => Problem::new(
@@ -121,7 +122,7 @@ fn failed_to_start(subject: &Subject<'_>) -> Problem {
         .evidence(journal(unit)),
     };
     problem
-        .impact(REFUSED)
+        .impact(Impact::Refused)
         .command(fixer.systemctl(&["restart"]).arg(unit))
 }
 

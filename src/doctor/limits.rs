@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::report::Impact;
 use super::subject::Subject;
 use super::{Problem, Report};
 use crate::connection::table;
@@ -21,7 +22,6 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
     let (Some(now), Some(most)) = (number("NConnections"), number("MaxConnections")) else {
         return Ok(());
     };
-    let closed = "Clients are connected, and the connection is closed without a byte.";
     let stop = subject.fixer().systemctl(&["stop"]).arg(subject.services());
     let refused = number("NRefused").unwrap_or(0);
     let ports = subject.ports();
@@ -35,7 +35,10 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
             ),
             format!("raise MaxConnections= in a drop-in for {unit}, or end all its connections"),
         );
-        return Err(problem.evidence(evidence).impact(closed).command(stop));
+        return Err(problem
+            .evidence(evidence)
+            .impact(Impact::Closed)
+            .command(stop));
     }
     let each = number("MaxConnectionsPerSource").filter(|each| *each > 0);
     if let (Some(each), Some(ip)) = (each, source) {
@@ -48,8 +51,7 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
                     "raise MaxConnectionsPerSource= in a drop-in for {unit}, or end all its connections"
                 ),
             );
-            let from = format!("{closed} Other addresses are served.");
-            return Err(problem.impact(from).command(stop));
+            return Err(problem.impact(Impact::ClosedForOne).command(stop));
         }
     }
     let refused = match refused {

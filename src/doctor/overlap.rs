@@ -50,7 +50,8 @@ pub fn check(
                     ),
                     ..problem
                 };
-                let problem = problem.impact("An IPv6 socket on :: accepts IPv4 connections too.");
+                let problem =
+                    problem.explanation("An IPv6 socket on :: accepts IPv4 connections too.");
                 return Err(fixer.by_drop_in(problem, unit, "Socket", &["BindIPv6Only=ipv6-only"]));
             }
             return Err(fixer.by_reset(problem, "ListenStream", value.line, value.path));

@@ -29,6 +29,41 @@ pub enum Outcome {
     Problem,
 }
 
+/// What clients see of a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Impact {
+    /// Nothing listens.
+    Refused,
+    /// The connection is accepted, and no program serves it.
+    Closed,
+    /// The same, for the clients of one address.
+    ClosedForOne,
+    /// No program accepts the connection.
+    NoAnswer,
+    /// A program runs, and has another standard output.
+    Silence,
+    /// Packets are dropped.
+    Timeout,
+    /// The services database has another port.
+    OtherPort,
+}
+
+impl fmt::Display for Impact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Impact::Refused => "Clients see \"Connection refused\".",
+            Impact::Closed => "Clients are connected, and the connection is closed without a byte.",
+            Impact::ClosedForOne => {
+                "Its clients are connected, and the connection is closed without a byte. Other addresses are served."
+            }
+            Impact::NoAnswer => "Clients are connected, and wait for an answer.",
+            Impact::Silence => "Clients are connected and receive nothing.",
+            Impact::Timeout => "Denied clients wait until their connection attempt times out.",
+            Impact::OtherPort => "Clients that use the service name connect to another port.",
+        })
+    }
+}
+
 /// What keeps clients from being served.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problem {
@@ -36,8 +71,10 @@ pub struct Problem {
     pub what: String,
     /// Lines of files and of the journal that show it. Those of the journal are quoted.
     pub evidence: Vec<String>,
+    /// How it comes to that, if what users know of systemd does not tell them.
+    pub explanation: Option<&'static str>,
     /// What clients see, if that is not obvious.
-    pub impact: Option<Box<str>>,
+    pub impact: Option<Impact>,
     /// How to fix it.
     pub hint: Hint,
     /// The caller may not see whether it is a problem.
@@ -61,10 +98,17 @@ impl Problem {
         self
     }
 
+    /// Adds how it comes to that.
+    #[must_use]
+    pub fn explanation(mut self, explanation: &'static str) -> Problem {
+        self.explanation = Some(explanation);
+        self
+    }
+
     /// Adds what clients see.
     #[must_use]
-    pub fn impact(mut self, impact: impl Into<Box<str>>) -> Problem {
-        self.impact = Some(impact.into());
+    pub fn impact(mut self, impact: Impact) -> Problem {
+        self.impact = Some(impact);
         self
     }
 
@@ -109,8 +153,11 @@ impl fmt::Display for Problem {
         for line in &self.evidence {
             write!(f, "\n    {}", Plain(line))?;
         }
-        if let Some(impact) = &self.impact {
-            write!(f, "\n  {}", Plain(impact))?;
+        if let Some(explanation) = self.explanation {
+            write!(f, "\n  {explanation}")?;
+        }
+        if let Some(impact) = self.impact {
+            write!(f, "\n  {impact}")?;
         }
         write!(f, "\n{}", self.hint)
     }
@@ -119,6 +166,15 @@ impl fmt::Display for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_explanation_and_the_impact_have_a_line_each() {
+        let problem = Problem::new("a", "b")
+            .impact(Impact::Refused)
+            .explanation("c");
+        let shown = format!("a\n  c\n  {}\nhint: b", Impact::Refused);
+        assert_eq!(problem.to_string(), shown);
+    }
 
     #[test]
     fn text_of_a_file_cannot_control_the_terminal() {

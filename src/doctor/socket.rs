@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::address::{self, Address};
-use super::files::REFUSED;
+use super::report::Impact;
 use super::subject::Subject;
 use super::{Problem, Report, Selection, inactive};
 use crate::conflicts::{self, Finding, FindingKind, Location, Requested};
@@ -80,13 +80,13 @@ fn no_manager(subject: &Subject<'_>) -> Problem {
             format!("systemd does not run here: nothing listens for {unit}"),
             "boot this system with systemd",
         )
-        .impact(REFUSED);
+        .impact(Impact::Refused);
     }
     Problem::new(
         format!("your service manager does not run: nothing listens for {unit}"),
         "it runs while you are logged in; lingering keeps it running",
     )
-    .impact(REFUSED)
+    .impact(Impact::Refused)
     .command(ShellCommand::new(&["loginctl", "enable-linger"]))
 }
 
