@@ -131,7 +131,7 @@ impl Error {
     }
 }
 
-/// How to switch a service of xinetd or inetd off, so that systemd can listen on its port.
+/// How to disable a service of xinetd or inetd, so that systemd can listen on its port.
 fn switch_off(program: &str, service: &str, location: &Location) -> Hint {
     match program {
         "xinetd" => Hint::new(format!(

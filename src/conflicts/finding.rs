@@ -82,7 +82,7 @@ pub(crate) enum FindingKind {
         /// `xinetd` or `inetd`.
         program: &'static str,
         service: String,
-        /// Somebody switched it off.
+        /// Somebody disabled it.
         disabled: bool,
         /// Why the program does not serve it although it is not disabled.
         refusal: Option<String>,

@@ -55,7 +55,7 @@ struct ConfiguredService<'a> {
     name: &'a Word,
     port: Option<u16>,
     is_tcp: bool,
-    /// Somebody switched it off.
+    /// Somebody disabled it.
     is_disabled: bool,
     /// Why the program does not serve it.
     refusal: Option<String>,

@@ -59,7 +59,7 @@ fn service(conversion: &Conversion) -> Value {
         "name": conversion.name,
         "from": conversion.super_server.name(),
         "position": position(&conversion.position),
-        "switched_off": conversion.switched_off,
+        "disabled": conversion.disabled,
         "enabled": conversion.is_enabled(),
         "units": units
             .map(|unit| json!({"name": unit.name, "text": unit.text}))

@@ -72,12 +72,12 @@ pub(crate) struct Conversion {
     pub(crate) name: String,
     pub(crate) super_server: SuperServer,
     pub(crate) position: Position,
-    /// Where it is switched off.
+    /// Where it is disabled.
     pub(crate) entry: switch::Entry,
-    /// The port, if another service has it already: the program serves this one when the other is switched off.
+    /// The port, if another service has it already: the program serves this one when the other is disabled.
     pub(crate) behind: Option<u16>,
-    /// Why it is switched off there; `None` if it is not.
-    pub(crate) switched_off: Option<String>,
+    /// Why it is disabled there; `None` if it is not.
+    pub(crate) disabled: Option<String>,
     /// Empty if there is an obstacle.
     pub(crate) units: Vec<RenderedUnit>,
     pub(crate) report: Report,
@@ -97,12 +97,12 @@ impl Conversion {
 
     /// Whether the socket is to be started, now and at boot.
     pub(crate) fn is_enabled(&self) -> bool {
-        self.switched_off.is_none() && !self.units.is_empty()
+        self.disabled.is_none() && !self.units.is_empty()
     }
 
     /// Whether it serves nobody, now or as units, and there is nothing more to say about it.
     pub(crate) fn is_idle(&self) -> bool {
-        self.switched_off.is_some() && self.units.is_empty() && self.notes.is_empty()
+        self.disabled.is_some() && self.units.is_empty() && self.notes.is_empty()
     }
 
     /// Whether clients are served today, and would not be by units.
@@ -157,8 +157,8 @@ pub(crate) fn convert(
     });
     for service in &mut converted.services {
         let program = service.super_server;
-        if service.switched_off.is_none() && idle.contains(&(program, true)) {
-            service.switched_off = Some(format!("{} does not run", program.name()));
+        if service.disabled.is_none() && idle.contains(&(program, true)) {
+            service.disabled = Some(format!("{} does not run", program.name()));
             service.report.is_unserved = true;
         }
     }
@@ -178,7 +178,7 @@ pub(crate) fn convert(
     converted
 }
 
-/// A line of inetd.conf is switched off as a whole: if one of its services has no units, the others have none either.
+/// A line of inetd.conf is disabled as a whole: if one of its services has no units, the others have none either.
 fn whole_lines(services: &mut [Conversion]) {
     let is_same = |one: &Conversion, other: &Conversion| {
         one.entry == other.entry && one.position.file == other.position.file

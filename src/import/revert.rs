@@ -21,7 +21,7 @@ use crate::systemd::{Manager, Place, UnitFile, service_units};
 pub(crate) struct Reverted {
     /// The services whose units were removed.
     pub(crate) removed: Vec<String>,
-    /// The files in which services were switched on again.
+    /// The files in which services were enabled again.
     pub(crate) files: Vec<PathBuf>,
     /// What is in the way. If `removed` and `files` are empty, nothing was changed.
     pub(crate) problems: Vec<Problem>,
@@ -50,7 +50,7 @@ impl Problem {
     }
 }
 
-/// Services by the file in which they are switched on again; `None` if they have none.
+/// Services by the file in which they are enabled again; `None` if they have none.
 type ByFile = BTreeMap<Option<PathBuf>, Vec<ServiceName>>;
 
 /// Removes the units of imported services, and switches them on again in the files of xinetd and inetd. If one of them
@@ -82,7 +82,7 @@ pub(crate) fn revert(
         }
     }
     let marked = texts.iter();
-    let marked = marked.filter(|(_, text)| switch::switched_on(text).is_some());
+    let marked = marked.filter(|(_, text)| switch::all_enabled(text).is_some());
     for (path, _) in marked {
         by_file.entry(Some(path.clone())).or_default();
     }
@@ -114,7 +114,7 @@ impl Reverted {
         let has_file = file.is_some();
         if let Some(path) = file {
             // First, because nobody would serve the services if it failed after the units are removed.
-            match replace_file(&place.root, &path, switch::switched_on) {
+            match replace_file(&place.root, &path, switch::all_enabled) {
                 Ok(true) => self.files.push(path),
                 Ok(false) => {}
                 Err(error) => {
@@ -180,7 +180,7 @@ pub(crate) fn disabled(place: &Place, name: &ServiceName) -> Option<(PathBuf, sw
             .find(|line| line.section == RECORD && line.key == "Source")?;
         let path = place.path(source::decoded(&line.value));
         let text = read(&place.root, &path).ok()?;
-        switch::off_by_name(&text, &name).map(|entry| (path, entry))
+        switch::disabled_by_name(&text, &name).map(|entry| (path, entry))
     })
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Loaded {
     /// The files and directories that cannot be read, also those that do not exist.
     pub(crate) unread: Vec<(PathBuf, io::Error)>,
     /// The files by their real paths, as they are, if they were read as they were before `sockunit import`
-    /// switched services off.
+    /// disabled services.
     pub(crate) texts: BTreeMap<PathBuf, Vec<u8>>,
 }
 
@@ -119,7 +119,7 @@ fn is_included(name: &[u8]) -> bool {
     !name.contains(&b'.') && !name.ends_with(b"~")
 }
 
-/// Reads the configuration of a system as it was before `sockunit import` switched services off.
+/// Reads the configuration of a system as it was before `sockunit import` disabled services.
 pub(crate) fn load_as(place: &Place, reading: Reading) -> Loaded {
     load_with(Files::before(&place.root), place, reading)
 }
@@ -159,7 +159,7 @@ struct Files<'a> {
     notes: Vec<Note>,
     unread: Vec<(PathBuf, io::Error)>,
     texts: BTreeMap<PathBuf, Vec<u8>>,
-    /// Read the files as they were before `sockunit import` switched services off.
+    /// Read the files as they were before `sockunit import` disabled services.
     before: bool,
 }
 

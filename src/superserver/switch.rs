@@ -1,9 +1,12 @@
-//! Switches services off in files of xinetd and inetd with lines that can be taken out again exactly.
+//! Disables services in files of xinetd and inetd with lines that can be removed again exactly.
 
 use super::word::is_space;
 
 /// The line before each line that was added or changed.
-const MARK: &[u8] = b"# Switched off by sockunit import; to undo that: sockunit import --revert";
+const MARK: &[u8] = b"# Disabled by sockunit import; to undo that: sockunit import --revert";
+/// The same line, as the first versions wrote it.
+const FIRST_MARK: &[u8] =
+    b"# Switched off by sockunit import; to undo that: sockunit import --revert";
 /// The line that follows in a file of xinetd. The first `disable` of an entry counts.
 const DISABLE: &[u8] = b"\tdisable\t\t= yes";
 /// What is put before a line of inetd.conf, as update-inetd(8) does.
@@ -18,14 +21,14 @@ pub(crate) enum Entry {
     Inetd(usize),
 }
 
-/// Whether a service is switched off by lines that [`switched`] adds; `None` if there is no such service.
+/// Whether a service is disabled by lines that [`switched`] adds; `None` if there is no such service.
 ///
-/// The numbers of lines are those of the file, whatever is switched off in it.
-pub(crate) fn is_off(bytes: &[u8], entry: Entry) -> Option<bool> {
+/// The numbers of lines are those of the file, whatever is disabled in it.
+pub(crate) fn is_disabled(bytes: &[u8], entry: Entry) -> Option<bool> {
     Some(find(&split(bytes), entry)?.1)
 }
 
-/// The file with services switched off (`true`) or on again (`false`); `None` if nothing is to be changed.
+/// The file with services disabled (`true`) or enabled again (`false`); `None` if nothing is to be changed.
 pub(crate) fn switched(bytes: &[u8], wanted: &[(Entry, bool)]) -> Option<Vec<u8>> {
     let mut lines = split(bytes);
     let mut changed = false;
@@ -35,11 +38,11 @@ pub(crate) fn switched(bytes: &[u8], wanted: &[(Entry, bool)]) -> Option<Vec<u8>
         Entry::Xinetd(line) | Entry::Inetd(line) => std::cmp::Reverse(*line),
     });
     wanted.dedup_by_key(|(entry, _)| *entry);
-    for (entry, off) in wanted {
-        let Some((at, _)) = find(&lines, entry).filter(|(_, is_off)| *is_off != off) else {
+    for (entry, disable) in wanted {
+        let Some((at, _)) = find(&lines, entry).filter(|(_, disabled)| *disabled != disable) else {
             continue;
         };
-        match (entry, off) {
+        match (entry, disable) {
             (Entry::Xinetd(_), true) => {
                 let added = [[b"\t", MARK].concat(), DISABLE.to_vec()];
                 lines.splice(at + 1..at + 1, added);
@@ -63,7 +66,7 @@ pub(crate) fn switched(bytes: &[u8], wanted: &[(Entry, bool)]) -> Option<Vec<u8>
 
 /// The index of the line after or before which lines are added, and whether they are there.
 fn find(lines: &[Vec<u8>], entry: Entry) -> Option<(usize, bool)> {
-    let is_mark = |at: usize| lines.get(at).is_some_and(|line| trimmed(line) == MARK);
+    let is_mark = |at: usize| lines.get(at).is_some_and(|line| is_mark(line));
     match entry {
         Entry::Xinetd(line) => {
             let mut after = lines.iter().skip(line);
@@ -73,14 +76,14 @@ fn find(lines: &[Vec<u8>], entry: Entry) -> Option<(usize, bool)> {
         }
         Entry::Inetd(line) => {
             let at = line.checked_sub(1)?;
-            let is_off = at > 0 && is_mark(at - 1) && lines.get(at)?.starts_with(OFF);
-            lines.get(at).map(|_| (at, is_off))
+            let is_disabled = at > 0 && is_mark(at - 1) && lines.get(at)?.starts_with(OFF);
+            lines.get(at).map(|_| (at, is_disabled))
         }
     }
 }
 
-/// The service of this name that is switched off by lines that [`switched`] adds.
-pub(crate) fn off_by_name(bytes: &[u8], name: &str) -> Option<Entry> {
+/// The service of this name that is disabled by lines that [`switched`] adds.
+pub(crate) fn disabled_by_name(bytes: &[u8], name: &str) -> Option<Entry> {
     let lines = split(bytes);
     (1..=lines.len()).find_map(|number| {
         let mut words = lines[number - 1]
@@ -91,21 +94,21 @@ pub(crate) fn off_by_name(bytes: &[u8], name: &str) -> Option<Entry> {
             b"#<off>#" => Entry::Inetd(number),
             _ => return None,
         };
-        let is_off = find(&lines, entry).is_some_and(|(_, is_off)| is_off);
+        let is_disabled = find(&lines, entry).is_some_and(|(_, is_disabled)| is_disabled);
         // In inetd.conf, an address may stand before the name.
         let own = words.next()?.rsplit(|byte| *byte == b':').next()?;
-        (is_off && own == name.as_bytes()).then_some(entry)
+        (is_disabled && own == name.as_bytes()).then_some(entry)
     })
 }
 
 /// The file as it was before; `None` if it has no marks.
-pub(crate) fn switched_on(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn all_enabled(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut lines = Vec::new();
     let changed = unmark(bytes, |line| lines.extend(line.map(<[u8]>::to_vec)));
     changed.then(|| lines.join(&b'\n'))
 }
 
-/// The file as it was before, with an empty line for each that is taken out, so that the numbers of lines
+/// The file as it was before, with an empty line for each that is removed, so that the numbers of lines
 /// stay right.
 pub(crate) fn as_before(bytes: &[u8]) -> Vec<u8> {
     let mut lines = Vec::new();
@@ -136,7 +139,7 @@ fn unmark(bytes: &[u8], mut line: impl FnMut(Option<&[u8]>)) -> bool {
             },
             None => {}
         }
-        match trimmed(text) == MARK {
+        match is_mark(text) {
             true => after_mark = Some(text),
             false => line(Some(text)),
         }
@@ -145,6 +148,10 @@ fn unmark(bytes: &[u8], mut line: impl FnMut(Option<&[u8]>)) -> bool {
         line(Some(mark));
     }
     changed
+}
+
+fn is_mark(line: &[u8]) -> bool {
+    [MARK, FIRST_MARK].contains(&trimmed(line))
 }
 
 fn split(bytes: &[u8]) -> Vec<Vec<u8>> {
@@ -172,77 +179,86 @@ mod tests {
     const INETD: &[u8] =
         b"# x\na stream tcp nowait root /bin/a\n\nb stream tcp nowait root /bin/b\n";
 
-    /// The file with these services switched off.
-    fn switched_off(bytes: &[u8], entries: &[Entry]) -> Option<Vec<u8>> {
+    /// The file with these services disabled.
+    fn disabled(bytes: &[u8], entries: &[Entry]) -> Option<Vec<u8>> {
         let wanted: Vec<_> = entries.iter().map(|entry| (*entry, true)).collect();
         switched(bytes, &wanted)
     }
 
     #[test]
-    fn services_are_switched_off_and_on_again() {
-        let off = switched_off(XINETD, &[Entry::Xinetd(1), Entry::Xinetd(6)]).unwrap();
+    fn services_are_disabled_and_enabled_again() {
+        let off = disabled(XINETD, &[Entry::Xinetd(1), Entry::Xinetd(6)]).unwrap();
         let text = String::from_utf8(off.clone()).unwrap();
         assert_eq!(text.matches("\n\tdisable\t\t= yes\n").count(), 2, "{text}");
-        assert!(text.contains("\n {\n\t# Switched off"), "{text}");
-        assert_eq!(switched_on(&off).unwrap(), XINETD);
-        assert_eq!(off_by_name(&off, "b"), Some(Entry::Xinetd(8)));
+        assert!(text.contains("\n {\n\t# Disabled"), "{text}");
+        assert_eq!(all_enabled(&off).unwrap(), XINETD);
+        assert_eq!(disabled_by_name(&off, "b"), Some(Entry::Xinetd(8)));
         assert_eq!(
-            (off_by_name(&off, "c"), off_by_name(XINETD, "b")),
+            (disabled_by_name(&off, "c"), disabled_by_name(XINETD, "b")),
             (None, None)
         );
-        assert_eq!(switched_on(XINETD), None);
-        assert_eq!(
-            switched_off(&off, &[Entry::Xinetd(1), Entry::Xinetd(8)]),
-            None
-        );
+        assert_eq!(all_enabled(XINETD), None);
+        assert_eq!(disabled(&off, &[Entry::Xinetd(1), Entry::Xinetd(8)]), None);
         let before = as_before(&off);
         assert_eq!(split(&before).len(), split(&off).len());
 
-        let off = switched_off(INETD, &[Entry::Inetd(2), Entry::Inetd(4)]).unwrap();
+        let off = disabled(INETD, &[Entry::Inetd(2), Entry::Inetd(4)]).unwrap();
         let text = String::from_utf8(off.clone()).unwrap();
         assert_eq!(text.matches("\n#<off># ").count(), 2, "{text}");
-        assert_eq!(switched_on(&off).unwrap(), INETD);
-        assert_eq!(off_by_name(&off, "b"), Some(Entry::Inetd(6)));
-        assert_eq!(
-            switched_off(&off, &[Entry::Inetd(3), Entry::Inetd(6)]),
-            None
-        );
-        assert_eq!(switched_off(INETD, &[Entry::Inetd(9)]), None);
-        assert_eq!(is_off(INETD, Entry::Inetd(9)), None);
+        assert_eq!(all_enabled(&off).unwrap(), INETD);
+        assert_eq!(disabled_by_name(&off, "b"), Some(Entry::Inetd(6)));
+        assert_eq!(disabled(&off, &[Entry::Inetd(3), Entry::Inetd(6)]), None);
+        assert_eq!(disabled(INETD, &[Entry::Inetd(9)]), None);
+        assert_eq!(is_disabled(INETD, Entry::Inetd(9)), None);
     }
 
     #[test]
-    fn one_service_is_switched_on_again_and_the_others_stay_off() {
+    fn one_service_is_enabled_again_and_the_others_stay_disabled() {
         for (text, first, second) in [
             (XINETD, Entry::Xinetd(1), Entry::Xinetd(6)),
             (INETD, Entry::Inetd(2), Entry::Inetd(4)),
         ] {
-            let both = switched_off(text, &[first, second]).unwrap();
+            let both = disabled(text, &[first, second]).unwrap();
             let (first_there, second_there) = match first {
                 Entry::Xinetd(_) => (Entry::Xinetd(1), Entry::Xinetd(8)),
                 Entry::Inetd(_) => (Entry::Inetd(3), Entry::Inetd(6)),
             };
             for entry in [first_there, second_there] {
-                assert_eq!(is_off(&both, entry), Some(true));
+                assert_eq!(is_disabled(&both, entry), Some(true));
             }
             let on = switched(&both, &[(first_there, false), (second_there, true)]);
-            assert_eq!(on, switched_off(text, &[second]));
+            assert_eq!(on, disabled(text, &[second]));
             let on = switched(&both, &[(second_there, false)]);
-            assert_eq!(on, switched_off(text, &[first]));
+            assert_eq!(on, disabled(text, &[first]));
         }
     }
 
     #[test]
-    fn a_comment_alone_switches_nothing_off() {
-        let text = switched_off(XINETD, &[Entry::Xinetd(1)]).unwrap();
+    fn a_comment_alone_disables_nothing() {
+        let text = disabled(XINETD, &[Entry::Xinetd(1)]).unwrap();
         let text = String::from_utf8(text).unwrap();
         let edited = text.replace("\tdisable\t\t= yes\n", "");
-        assert_eq!(is_off(edited.as_bytes(), Entry::Xinetd(1)), Some(false));
+        assert_eq!(
+            is_disabled(edited.as_bytes(), Entry::Xinetd(1)),
+            Some(false)
+        );
+    }
+
+    #[test]
+    fn the_line_of_the_first_versions_is_read_too() {
+        for (text, entry) in [(XINETD, Entry::Xinetd(1)), (INETD, Entry::Inetd(2))] {
+            let text = String::from_utf8(disabled(text, &[entry]).unwrap()).unwrap();
+            let first = text.replace("# Disabled by", "# Switched off by");
+            assert_ne!(first, text);
+            assert_eq!(all_enabled(first.as_bytes()), all_enabled(text.as_bytes()));
+            let name = disabled_by_name(text.as_bytes(), "a");
+            assert_eq!(disabled_by_name(first.as_bytes(), "a"), name);
+        }
     }
 
     proptest! {
         #[test]
-        fn any_file_is_the_same_after_off_and_on(
+        fn any_file_is_the_same_when_all_is_enabled_again(
             lines in prop::collection::vec("service a|\\{|\\}|a b c d e f|# x| |\t\\{ ?|\\}\r", 0..12),
             chosen in prop::collection::vec((any::<bool>(), 1..14usize), 0..4),
         ) {
@@ -255,8 +271,8 @@ mod tests {
                     false => Entry::Inetd(*line),
                 })
                 .collect();
-            if let Some(off) = switched_off(&text, &entries) {
-                prop_assert_eq!(switched_on(&off).unwrap(), text);
+            if let Some(off) = disabled(&text, &entries) {
+                prop_assert_eq!(all_enabled(&off).unwrap(), text);
                 prop_assert_eq!(split(&as_before(&off)).len(), split(&off).len());
             }
         }

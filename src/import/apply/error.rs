@@ -14,7 +14,7 @@ use crate::systemd::SystemctlError;
 /// Why a service was not installed, or not taken back.
 #[derive(Debug)]
 pub(crate) enum ApplyError {
-    /// xinetd or inetd serve it, and it is not to be switched off there.
+    /// xinetd or inetd serve it, and it is not to be disabled there.
     Served(SuperServer),
     /// Unit files that were edited since they were written.
     Edited(Vec<PathBuf>),
@@ -106,8 +106,8 @@ impl From<SystemctlError> for ApplyError {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) error: ApplyError,
-    /// The files in which it was switched on again.
-    pub(crate) switched_on: Vec<PathBuf>,
+    /// The files in which it was enabled again.
+    pub(crate) enabled_again: Vec<PathBuf>,
     /// What could not be undone.
     pub(crate) left: Vec<Left>,
 }
@@ -117,7 +117,7 @@ impl Failure {
     pub(super) fn before(error: ApplyError) -> Failure {
         Failure {
             error,
-            switched_on: Vec::new(),
+            enabled_again: Vec::new(),
             left: Vec::new(),
         }
     }
@@ -128,7 +128,7 @@ impl Failure {
 pub(crate) enum Left {
     /// Units of the service of this name.
     Units(String, ApplyError),
-    /// The lines that switch services off in a file.
+    /// The lines that disable services in a file.
     Line(ApplyError),
     /// A program that has not read its files again.
     Unread(&'static str, SystemctlError),

@@ -1,4 +1,4 @@
-//! The files of xinetd and inetd, in which services are switched off and on.
+//! The files of xinetd and inetd, in which services are disabled and enabled.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -57,23 +57,23 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Whether import has switched a service off.
-    pub(super) fn is_off(&self, old: &Old) -> bool {
+    /// Whether import has disabled a service.
+    pub(super) fn is_disabled(&self, old: &Old) -> bool {
         let Some(file) = self.files.get(&old.file) else {
             return false;
         };
         let now = file.switched.iter().find(|(entry, _)| *entry == old.entry);
         match now {
-            Some((_, off)) => *off,
-            None => switch::is_off(&file.text, old.entry) == Some(true),
+            Some((_, disable)) => *disable,
+            None => switch::is_disabled(&file.text, old.entry) == Some(true),
         }
     }
 
-    /// Switches services off or on. Returns the files that have changed, also if another one could not be changed.
+    /// Disables services, or enables them again. Returns the files that have changed, also if another one could not be changed.
     pub(super) fn switch(
         &mut self,
         all: &[Old],
-        off: bool,
+        disable: bool,
     ) -> (Vec<PathBuf>, Result<(), ApplyError>) {
         let mut changed = Vec::new();
         let mut result = Ok(());
@@ -83,7 +83,7 @@ impl<'a> Files<'a> {
         for path in paths {
             let entries = all.iter().filter(|old| old.file == *path);
             let entries: Vec<Entry> = entries.map(|old| old.entry).collect();
-            match self.switch_in(path, &entries, off) {
+            match self.switch_in(path, &entries, disable) {
                 Ok(true) => changed.push(path.clone()),
                 Ok(false) => {}
                 Err(error) => result = result.and(Err(error)),
@@ -92,18 +92,23 @@ impl<'a> Files<'a> {
         (changed, result)
     }
 
-    fn switch_in(&mut self, path: &Path, entries: &[Entry], off: bool) -> Result<bool, ApplyError> {
+    fn switch_in(
+        &mut self,
+        path: &Path,
+        entries: &[Entry],
+        disable: bool,
+    ) -> Result<bool, ApplyError> {
         let changed = || ApplyError::Changed(path.into());
         let file = self.files.get_mut(path).ok_or_else(changed)?;
         if entries
             .iter()
-            .any(|entry| switch::is_off(&file.text, *entry).is_none())
+            .any(|entry| switch::is_disabled(&file.text, *entry).is_none())
         {
             return Err(changed());
         }
         let mut switched = file.switched.clone();
         switched.retain(|(entry, _)| !entries.contains(entry));
-        switched.extend(entries.iter().map(|entry| (*entry, off)));
+        switched.extend(entries.iter().map(|entry| (*entry, disable)));
         let (now, wanted) = (file.with(&file.switched), file.with(&switched));
         if now != wanted {
             let mut is_as_read = true;
@@ -137,7 +142,7 @@ mod tests {
         let mut files = Files::new(tree.root(), texts);
         let [a, b] = [1, 2].map(|line| files.old(&path, Entry::Inetd(line)));
         let (changed, result) = files.switch(std::slice::from_ref(&a), true);
-        assert!(result.is_ok() && files.is_off(&a) && !files.is_off(&b));
+        assert!(result.is_ok() && files.is_disabled(&a) && !files.is_disabled(&b));
         assert_eq!(changed, std::slice::from_ref(&path));
         // The numbers of lines are still those of the file that was read.
         let (_, result) = files.switch(std::slice::from_ref(&b), true);

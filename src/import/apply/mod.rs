@@ -1,6 +1,6 @@
 //! Installs the units of imported services, and takes over their ports.
 //!
-//! The services of one line of inetd.conf belong together: all of them are installed and the line is switched off, or
+//! The services of one line of inetd.conf belong together: all of them are installed and the line is disabled, or
 //! neither. All units are written first and systemd is reloaded once; a service whose socket has no link to start it
 //! at boot does nothing yet. The ports are then taken over line by line.
 
@@ -45,8 +45,8 @@ pub(crate) struct Applied<'c> {
     pub(crate) result: Result<Done, Failure>,
 }
 
-/// Installs the services that have units. With `disable_old`, each one that is served by xinetd or inetd is switched
-/// off there in the same step; without, it is not installed. A service that fails is as it was before it was imported.
+/// Installs the services that have units. With `disable_old`, each one that is served by xinetd or inetd is
+/// disabled there in the same step; without, it is not installed. A service that fails is as it was before it was imported.
 ///
 /// `texts` are the files that the services were read from. `store` was locked before these were read.
 ///
@@ -142,7 +142,7 @@ impl Applier<'_> {
     /// Checks a step, and writes its units that differ.
     fn prepare(&mut self, step: &mut Step<'_>, disable_old: bool) -> Result<(), ApplyError> {
         let super_server = step.services[0].super_server;
-        if step.is_enabled() && !disable_old && !self.files.is_off(&step.old[0]) {
+        if step.is_enabled() && !disable_old && !self.files.is_disabled(&step.old[0]) {
             return Err(ApplyError::Served(super_server));
         }
         let mut differ = Vec::new();
@@ -200,7 +200,7 @@ impl Applier<'_> {
         Ok(())
     }
 
-    /// Has systemd read the units, and starts the sockets of services that are not switched off.
+    /// Has systemd read the units, and starts the sockets of services that are not disabled.
     fn install(&mut self, step: &mut Step<'_>) -> Result<Done, ApplyError> {
         if step.is_enabled() {
             return self.take_over(step);
@@ -220,7 +220,7 @@ impl Applier<'_> {
         Ok(())
     }
 
-    /// Switches the old service off and starts the sockets.
+    /// Disables the old service and starts the sockets.
     fn take_over(&mut self, step: &mut Step<'_>) -> Result<Done, ApplyError> {
         let names = step.services.iter().map(|service| &service.name);
         let mut links = names
@@ -231,10 +231,10 @@ impl Applier<'_> {
             .sockets()
             .filter(|socket| self.active.get(socket) == Some(&true));
         let active: Vec<String> = active.collect();
-        let is_off = step.old.iter().all(|old| self.files.is_off(old));
+        let is_disabled = step.old.iter().all(|old| self.files.is_disabled(old));
         let is_active = active.len() == step.services.len();
-        let listens = is_active && !step.written && is_off;
-        let is_same = (listens || self.manager.is_none()) && !step.written && is_off;
+        let listens = is_active && !step.written && is_disabled;
+        let is_same = (listens || self.manager.is_none()) && !step.written && is_disabled;
         if is_same && links.is_empty() {
             return Ok(Done::Unchanged);
         }
@@ -293,8 +293,8 @@ impl Applier<'_> {
         Ok(())
     }
 
-    /// Brings the services of a step back to what they were before they were imported: without units, and switched
-    /// on in their file, even if an earlier run switched them off there.
+    /// Brings the services of a step back to what they were before they were imported: without units, and enabled
+    /// in their file, even if an earlier run disabled them there.
     fn undone(&mut self, step: &Step<'_>, error: ApplyError) -> Failure {
         let mut failure = Failure::before(error);
         if !step.touched {
@@ -322,7 +322,7 @@ impl Applier<'_> {
             let failed = failed.map(|(unit, error)| Left::Unread(unit, error));
             failure.left.extend(failed);
         }
-        failure.switched_on = changed;
+        failure.enabled_again = changed;
         failure
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn socket(service: &Conversion) -> String {
     format!("{}.socket", service.name)
 }
 
-/// The services that have units. With `disable_old`, services that wait for a port of one are switched off with it.
+/// The services that have units. With `disable_old`, services that wait for a port of one are disabled with it.
 pub(super) fn steps<'c>(
     converted: &'c Converted,
     files: &Files<'_>,
@@ -73,7 +73,7 @@ pub(super) fn steps<'c>(
         }
     }
     for service in converted.services.iter().filter(|_| disable_old) {
-        // Its program would serve it as soon as the one before it is switched off.
+        // Its program would serve it as soon as the one before it is disabled.
         let Some(port) = service.behind.filter(|_| service.units.is_empty()) else {
             continue;
         };

@@ -57,7 +57,7 @@ pub(super) fn convert(service: &Service, name: Option<ServiceName>, host: &dyn H
         position: service.position.clone(),
         entry: Entry::Inetd(service.position.line),
         behind: None,
-        switched_off: service.is_disabled.then(|| "disabled by #<off>#".into()),
+        disabled: service.is_disabled.then(|| "disabled by #<off>#".into()),
         units,
         report,
         notes: Vec::new(),

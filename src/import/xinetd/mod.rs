@@ -64,8 +64,8 @@ pub(super) fn convert(
     };
     let units = converter.service(name.as_ref());
     let family = converter.family;
-    let switched_off = service.refusal.as_ref().filter(|why| why.is_disabled());
-    let switched_off = switched_off.map(ToString::to_string);
+    let disabled = service.refusal.as_ref().filter(|why| why.is_disabled());
+    let disabled = disabled.map(ToString::to_string);
     finish(converter.report, units, |units, report| Conversion {
         name: shown(name.as_ref(), &service.id),
         super_server: SuperServer::Xinetd,
@@ -78,7 +78,7 @@ pub(super) fn convert(
             Some(Refusal::Duplicate(_)) => service.socket.port,
             _ => None,
         },
-        switched_off,
+        disabled,
         units,
         report,
         notes: {

@@ -1,4 +1,4 @@
-//! What xinetd does after it has read all files: it removes what is switched off, adds what comes from
+//! What xinetd does after it has read all files: it removes what is disabled, adds what comes from
 //! `defaults`, and checks each service.
 
 use super::defaults::Defaults;
@@ -40,7 +40,7 @@ pub(super) fn services(
 ) -> Vec<Service> {
     let mut services: Vec<Service> = Vec::new();
     for mut draft in drafts {
-        let switched_off = switch(&mut draft, defaults);
+        let disabled = switch(&mut draft, defaults);
         let mut settings = std::mem::take(&mut draft.settings);
         for attribute in LATE {
             if !settings.is_specified(attribute) && defaults.settings.is_specified(attribute) {
@@ -50,7 +50,7 @@ pub(super) fn services(
         let (socket, note) = socket::of(&draft, &settings, system);
         let fatal = defaults.fatal.clone().map(Refusal::Fatal);
         let kept = || services.iter().filter(|service| service.refusal.is_none());
-        let refusal = switched_off.or(fatal).or_else(|| {
+        let refusal = disabled.or(fatal).or_else(|| {
             let check = Check {
                 draft: &draft,
                 settings: &settings,

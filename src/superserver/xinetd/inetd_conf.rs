@@ -30,7 +30,7 @@ pub(crate) struct Line {
     /// The arguments, `argv[0]` first.
     arguments: Vec<Word>,
     /// Whether update-inetd(8) disabled it.
-    is_off: bool,
+    is_disabled: bool,
 }
 
 /// Parses /etc/inetd.conf.
@@ -43,7 +43,7 @@ pub(crate) fn parse(path: &Rc<Path>, bytes: &[u8]) -> File {
             Some(rest) => words(rest, start + DISABLED.len() + 1),
             None => words(line, 1),
         };
-        let is_off = off.is_some();
+        let is_disabled = off.is_some();
         let Some(first) = words.first().filter(|word| !word.bytes.starts_with(b"#")) else {
             continue;
         };
@@ -71,11 +71,11 @@ pub(crate) fn parse(path: &Rc<Path>, bytes: &[u8]) -> File {
                     user: user.clone(),
                     program: program.clone(),
                     arguments: arguments.to_vec(),
-                    is_off,
+                    is_disabled,
                 }));
             }
             // A comment of the administrator can follow the mark.
-            _ if is_off || start == line.len() => {}
+            _ if is_disabled || start == line.len() => {}
             _ => {
                 let kind = NoteKind::TooFewFields(words.len());
                 file.notes.push(Note { position, kind });
@@ -91,7 +91,7 @@ pub(super) fn draft(line: &Line, system: &dyn System) -> Draft {
     let mut reader = Reader {
         line,
         settings: Settings::default(),
-        refusal: line.is_off.then_some(Refusal::Off),
+        refusal: line.is_disabled.then_some(Refusal::Off),
     };
     reader.socket_type(system);
     reader.protocol(versions, system);

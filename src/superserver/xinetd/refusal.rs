@@ -51,7 +51,7 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// Whether somebody switched the service off.
+    /// Whether somebody disabled the service.
     pub(crate) fn is_disabled(&self) -> bool {
         use Refusal as R;
         matches!(self, R::Disable(_) | R::Off | R::Disabled | R::NotEnabled)

@@ -203,7 +203,7 @@ fn report(service: &Conversion) -> String {
     let mut text = format!("{name}: {}:{}{reader}\n", Plain(&file), position.line);
     let mut line = |line: String| text += &wrapped(&line);
     let names: Vec<&str> = service.units.iter().map(|unit| &*unit.name).collect();
-    match (names.is_empty(), &service.switched_off) {
+    match (names.is_empty(), &service.disabled) {
         (true, _) => {}
         (false, None) => line(format!("units: {}", names.join(", "))),
         (false, Some(why)) => line(format!(
@@ -233,7 +233,7 @@ fn report(service: &Conversion) -> String {
     text
 }
 
-/// The services that are switched off and have no units, by the reason: xinetd ships a dozen of them.
+/// The services that are disabled and have no units, by the reason: xinetd ships a dozen of them.
 fn idle(converted: &Converted) -> String {
     let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for service in converted

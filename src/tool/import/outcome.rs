@@ -29,7 +29,7 @@ pub(super) fn done(applied: &[Applied<'_>]) -> String {
 /// Why services were not installed, and what was undone.
 fn not_installed(names: &str, failure: &Failure) -> String {
     let mut text = format!("not installed: {names}: {}\n", failure.error);
-    for path in &failure.switched_on {
+    for path in &failure.enabled_again {
         let path = shown_path(path);
         text += &format!("the old service is enabled again: {path}\n");
     }

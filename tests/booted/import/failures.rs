@@ -89,7 +89,7 @@ fn a_line_whose_port_stays_in_use_is_given_back_as_a_whole(release: Release) {
     assert!(whole(&machine, "[::1]:7003").starts_with("1 "));
     assert!(whole(&machine, "[::1]:7003").starts_with("2 "));
 
-    // An earlier run was killed when it had switched the line off.
+    // An earlier run was killed when it had disabled the line.
     machine.run(&format!(
         "{APPLY} >/dev/null 2>&1 & pid=$!
          until grep -q '^#<off># 7003' /etc/inetd.conf; do sleep 0.1; done
@@ -164,7 +164,7 @@ fn a_child_of_inetd_does_not_hide_the_options_of_inetd(release: Release) {
 fn a_revert_that_was_killed_is_completed_by_the_next(release: Release) {
     let machine = with_inetd(release, "");
     machine.run(APPLY);
-    // The line is switched on already, and inetd does not know it.
+    // The line is enabled again already, and inetd does not know it.
     machine.write("/etc/inetd.conf", INETD);
     let report = machine.run("sockunit import --revert");
     assert!(report.contains("removed: port-7004\n"), "{report}");

@@ -45,7 +45,7 @@ pub struct Group {
     pub packages: &'static [&'static str],
     /// Answers to questions of debconf.
     pub answers: &'static str,
-    /// What an administrator does before the super-server is started again: switches on what is off, and configures.
+    /// What an administrator does before the super-server is started again: enables what is disabled, and configures.
     pub set_up: &'static str,
     pub services: &'static [Service],
 }

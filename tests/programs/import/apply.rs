@@ -1,4 +1,4 @@
-//! What `sockunit import --apply` installs and switches off, on trees.
+//! What `sockunit import --apply` installs and disables, on trees.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -12,7 +12,7 @@ use super::{GREETER, base, imported, units};
 use crate::tool::{self, SOCKUNIT};
 use crate::tree::Tree;
 
-/// A tree with services of both programs, two of them in one file, and one switched off.
+/// A tree with services of both programs, two of them in one file, and one disabled.
 pub(super) fn both(name: &str) -> Tree {
     let tree = base(name);
     let two = GREETER.replace("greeter", "two").replace("4000", "4002");
@@ -80,7 +80,7 @@ fn apply_installs_units_switches_the_old_services_off_and_revert_restores_the_tr
 }
 
 #[test]
-fn a_service_that_waits_for_the_port_of_another_is_switched_off_with_it() {
+fn a_service_that_waits_for_the_port_of_another_is_disabled_with_it() {
     let tree = both("next");
     let next = |name: &str, port: &str| GREETER.replace("greeter", name).replace("4000", port);
     tree.write(
@@ -126,7 +126,7 @@ fn rules_that_inetd_applies_are_not_left_out() {
 }
 
 #[test]
-fn a_service_that_xinetd_serves_is_installed_only_if_it_is_switched_off_there() {
+fn a_service_that_xinetd_serves_is_installed_only_if_it_is_disabled_there() {
     let tree = both("served");
     let (text, status) = imported(&tree, &["--apply", "/etc/xinetd.d"]);
     assert_eq!(status, Some(1));
@@ -165,7 +165,7 @@ fn two_of_a_line(name: &str) -> Tree {
 }
 
 #[test]
-fn a_line_is_switched_off_for_all_of_its_services_or_for_none() {
+fn a_line_is_disabled_for_all_of_its_services_or_for_none() {
     let tree = two_of_a_line("one-line");
     let path = ["/etc/inetd.conf"];
     let apply = ["--apply", "--disable-old", path[0]];
@@ -221,14 +221,14 @@ fn a_service_that_fails_leaves_nothing_and_says_nothing_of_what_it_did_not_do() 
     assert_eq!(status, Some(1));
     assert_eq!(text.matches("\nnot installed: ").count(), 3, "{text}");
     assert!(!text.contains("again"), "{text}");
-    // A service that is switched off is not to be started.
+    // A service that is disabled is not to be started.
     assert!(text.contains("\nwritten: off\n"), "{text}");
     imported(&tree, &["--revert"]);
     assert_eq!(tree.snapshot(), before);
 }
 
 #[test]
-fn a_service_that_an_earlier_run_has_switched_off_is_switched_on_again_when_it_fails() {
+fn a_service_that_an_earlier_run_has_disabled_is_enabled_again_when_it_fails() {
     let tree = both("second");
     let files = ["etc/xinetd.d/one", "etc/inetd.conf"];
     let before = files.map(|file| tree.read(file));

@@ -72,8 +72,8 @@ fn a_file_that_cannot_be_changed_keeps_its_services_and_the_others_are_taken_bac
         );
         let socket = tree.path(&format!("etc/systemd/system/{name}.socket"));
         assert_eq!(socket.exists(), is_installed, "{name}");
-        let is_off = tree.read(&format!("etc/xinetd.d/{name}")).contains("= yes");
-        assert_eq!(is_off, is_installed, "{name}");
+        let is_disabled = tree.read(&format!("etc/xinetd.d/{name}")).contains("= yes");
+        assert_eq!(is_disabled, is_installed, "{name}");
     }
     fs::remove_dir(obstacle).unwrap();
     let (text, status) = imported(&tree, &["--revert"]);
