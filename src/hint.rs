@@ -34,6 +34,15 @@ impl Hint {
         self
     }
 
+    /// The hint as part of a log entry, which is one line.
+    pub fn in_one_line(&self) -> String {
+        let commands = self.lines().unwrap_or_default();
+        match commands.is_empty() {
+            true => self.text.clone(),
+            false => format!("{}: {}", self.text, commands.join("; ")),
+        }
+    }
+
     /// The commands as lines for a shell. It is all of them or none, because a part of them could do harm
     /// without the rest.
     ///

@@ -74,7 +74,9 @@ pub fn run_logged(
     match work(client, &mut log) {
         Ok(code) => code,
         Err(error) => {
-            log.write_failure(command, &format!("{error:#}"));
+            let failed = error.downcast_ref::<server::Error>();
+            let hint = failed.and_then(server::Error::hint);
+            log.write_failure(command, &format!("{error:#}"), hint.as_ref());
             ExitCode::from(FAILED)
         }
     }
@@ -118,14 +120,14 @@ fn serve<P: ServiceProgram>(
     log: &mut Log,
 ) -> anyhow::Result<()> {
     let options = program.server_options();
-    let listeners = Listener::find(&options.listen)?;
+    let listeners = Listener::find(&options.listen).map_err(server::Error::Listen)?;
     let (service, write_timeout) = (program.service(), program.write_timeout());
     if !listeners.is_empty() {
         log.use_journal_socket();
         server::serve_sessions(service, listeners, options, write_timeout, log)?;
         return Ok(());
     }
-    let stdio = Stdio::identify(client)?;
+    let stdio = Stdio::identify(client).map_err(server::Error::Stdio)?;
     if stdio == Stdio::CommandLine && std::env::var_os("NOTIFY_SOCKET").is_some() {
         // systemd started the unit of a shared service, but its socket has Accept=yes now. This may
         // happen while an administrator switches between the two, and is not a failure.

@@ -20,7 +20,7 @@ pub(crate) use protocol::{BuiltIn, daytime_length};
 use self::options::Options;
 use crate::connection::{Stdio, is_udp_socket};
 use crate::log::{JournalProtocol, Log};
-use crate::startup;
+use crate::{server, startup};
 
 /// The program as the package installs it.
 pub(crate) const PROGRAM: &str = "/usr/libexec/sockunit/builtin";
@@ -45,7 +45,7 @@ fn serve(options: Options, client: Option<BorrowedFd<'_>>, log: &mut Log) -> any
     if let Some(socket) = client.filter(is_udp_socket) {
         return datagrams::serve(socket, options, log);
     }
-    Stdio::identify(client)?;
+    Stdio::identify(client).map_err(server::Error::Stdio)?;
     let [input, output] = [io::stdin().as_fd(), io::stdout().as_fd()]
         .map(|stream| stream.try_clone_to_owned().map(File::from));
     stream::serve(options.built_in, options.edition, input?, output?)?;

@@ -31,15 +31,23 @@ pub enum StdioError {
 impl fmt::Display for StdioError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            StdioError::Listener => "cannot serve standard input: it is a listening socket",
+            StdioError::NotStream => "cannot serve standard input: it is not a stream socket",
+        })
+    }
+}
+
+impl StdioError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
             StdioError::Listener => {
-                "cannot serve standard input: it is a listening socket: set Accept=yes in the \
-                 .socket unit (wait = no in xinetd, nowait in inetd)"
+                "set Accept=yes in the .socket unit (wait = no in xinetd, nowait in inetd)"
             }
             StdioError::NotStream => {
-                "cannot serve standard input: it is not a stream socket: use ListenStream= in \
-                 the .socket unit (socket_type = stream in xinetd)"
+                "use ListenStream= in the .socket unit (socket_type = stream in xinetd)"
             }
-        })
+        }
     }
 }
 

@@ -24,6 +24,7 @@ pub use throttle::Throttle;
 use self::journal_datagram::JournalSocket;
 use self::journal_stream::JournalStream;
 use self::syslog::SyslogSocket;
+use crate::hint::Hint;
 
 /// Returns whether this descriptor is the stream to the journal that JOURNAL_STREAM names.
 pub fn is_journal(fd: BorrowedFd<'_>) -> bool {
@@ -170,13 +171,19 @@ impl Log {
         }
     }
 
-    /// Writes why a command fails. At a command line, that is under the name of the command, whatever the
-    /// identifier.
-    pub fn write_failure(&mut self, command: &'static str, message: &str) {
+    /// Writes why a command fails, and what to do about it. At a command line, that is under the name of the command,
+    /// whatever the identifier, and the hint has lines of its own.
+    pub fn write_failure(&mut self, command: &'static str, message: &str, hint: Option<&Hint>) {
         if let Sink::Stderr = self.sink {
             self.identifier = command;
+            self.write(Priority::Error, message);
+            if let Some(hint) = hint {
+                let _ = std::io::stderr().write_all(format!("{hint}\n").as_bytes());
+            }
+            return;
         }
-        self.write(Priority::Error, message);
+        let hint = hint.map_or(String::new(), |hint| format!("; {}", hint.in_one_line()));
+        self.write(Priority::Error, &format!("{message}{hint}"));
     }
 
     /// Writes an entry at priority notice.

@@ -10,6 +10,7 @@ use super::MAX_BANNER;
 use super::listener::ListenError;
 use super::programs::ProgramError;
 use crate::connection::StdioError;
+use crate::hint::Hint;
 use crate::log::reason;
 
 /// A shared service cannot be set up, or failed.
@@ -48,9 +49,7 @@ impl fmt::Display for Error {
         match self {
             Error::Listen(error) => error.fmt(f),
             Error::NoListener => f.write_str(
-                "nothing to serve: name an address with --listen, or have systemd pass a listening \
-                 socket (Accept=no in the .socket unit) or a connection as standard input \
-                 (Accept=yes, with StandardInput=socket in the template)",
+                "nothing to serve: there is neither a listening socket nor a connection on standard input",
             ),
             Error::Stdio(error) => error.fmt(f),
             Error::StandardStreams(error) => {
@@ -62,8 +61,7 @@ impl fmt::Display for Error {
             }
             Error::Program(error) => error.fmt(f),
             Error::NothingToWaitFor => f.write_str(
-                "nothing to wait for: standard input is neither a listening socket nor a UDP \
-                 socket (StandardInput=socket in a service whose socket has Accept=no)",
+                "nothing to wait for: standard input is neither a listening socket nor a UDP socket",
             ),
             Error::ListsOfListener => f.write_str(
                 "cannot apply --allow and --deny to a listening socket with --wait: the program \
@@ -94,6 +92,25 @@ impl fmt::Display for Error {
             ),
             Error::SetUp(error) => error.fmt(f),
             Error::EventLoop(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Error::Listen(error) => error.hint(),
+            Error::Stdio(error) => Some(error.hint().into()),
+            Error::Program(error) => error.hint().map(Hint::from),
+            Error::NoListener => Some(Hint::new(
+                "name an address with --listen, or have systemd pass a listening socket (Accept=no in the .socket \
+                 unit) or a connection as standard input (Accept=yes, with StandardInput=socket in the template unit)",
+            )),
+            Error::NothingToWaitFor => Some(Hint::new(
+                "set StandardInput=socket in the service unit, and Accept=no in the .socket unit",
+            )),
+            _ => None,
         }
     }
 }

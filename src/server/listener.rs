@@ -18,6 +18,7 @@ use nix::sys::stat::{Mode, SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::connection::Peer;
+use crate::hint::{Hint, ShellCommand};
 use crate::log::reason;
 
 /// TCP keepalive: the idle time before the first probe, the interval of the probes, and how many
@@ -123,32 +124,49 @@ impl fmt::Display for ListenError {
         match self {
             ListenError::NotListening(fd) => write!(
                 f,
-                "cannot listen: file descriptor {fd} passed by systemd: it is a connection: set \
-                 Accept=no in the .socket unit, or StandardInput=socket in the template unit"
+                "cannot listen: file descriptor {fd} passed by systemd: it is a connection"
             ),
             ListenError::NotStream(fd) => write!(
                 f,
-                "cannot listen: file descriptor {fd} passed by systemd: it is not a stream socket: \
-                 use ListenStream= in the .socket unit"
+                "cannot listen: file descriptor {fd} passed by systemd: it is not a stream socket"
             ),
             ListenError::Unavailable(address, error) => {
-                write!(f, "cannot listen: {address}: {}", reason(error))?;
-                f.write_str(match (error.kind(), address) {
-                    (io::ErrorKind::AddrInUse, SocketAddress::Tcp(_)) => {
-                        "; ss -tlnp shows the process"
-                    }
-                    (io::ErrorKind::AddrInUse, SocketAddress::Unix(_)) => {
-                        "; remove the file if ss -xlp shows no process that listens on it"
-                    }
-                    (io::ErrorKind::PermissionDenied, SocketAddress::Tcp(_)) => {
-                        "; only root may use ports below 1024"
-                    }
-                    (io::ErrorKind::PermissionDenied, SocketAddress::Unix(_)) => {
-                        "; use a directory that you may write to"
-                    }
-                    _ => "",
-                })
+                write!(f, "cannot listen: {address}: {}", reason(error))
             }
+        }
+    }
+}
+
+impl ListenError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<Hint> {
+        let (address, error) = match self {
+            ListenError::NotListening(_) => {
+                return Some(Hint::new(
+                    "set Accept=no in the .socket unit, or StandardInput=socket in the template unit",
+                ));
+            }
+            ListenError::NotStream(_) => {
+                return Some(Hint::new("use ListenStream= in the .socket unit"));
+            }
+            ListenError::Unavailable(address, error) => (address, error),
+        };
+        match (error.kind(), address) {
+            (io::ErrorKind::AddrInUse, SocketAddress::Tcp(_)) => Some(
+                Hint::new("as root, this shows the process that has the port")
+                    .command(ShellCommand::new(&["ss", "-tlnp"])),
+            ),
+            (io::ErrorKind::AddrInUse, SocketAddress::Unix(_)) => Some(
+                Hint::new("remove the file if no process listens on it, which this shows")
+                    .command(ShellCommand::new(&["ss", "-xlp"])),
+            ),
+            (io::ErrorKind::PermissionDenied, SocketAddress::Tcp(_)) => {
+                Some(Hint::new("only root may use ports below 1024"))
+            }
+            (io::ErrorKind::PermissionDenied, SocketAddress::Unix(_)) => {
+                Some(Hint::new("use a directory that you may write to"))
+            }
+            _ => None,
         }
     }
 }
@@ -279,16 +297,18 @@ mod tests {
     fn an_address_in_use_is_an_error_that_says_how_to_find_its_process() {
         let used = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = used.local_addr().unwrap();
-        let open = |address| Listener::open(&[address]).unwrap_err().to_string();
-        assert_eq!(
-            open(SocketAddress::Tcp(address)),
-            format!("cannot listen: {address}: address already in use; ss -tlnp shows the process")
-        );
-        assert_eq!(
-            open(SocketAddress::Unix("/etc/passwd".into())),
-            "cannot listen: /etc/passwd: address already in use; remove the file if ss -xlp shows no process that \
-             listens on it"
-        );
+        let path = "/etc/passwd".into();
+        for (address, shown, command) in [
+            (SocketAddress::Tcp(address), address.to_string(), "ss -tlnp"),
+            (SocketAddress::Unix(path), "/etc/passwd".into(), "ss -xlp"),
+        ] {
+            let error = Listener::open(&[address]).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("cannot listen: {shown}: address already in use")
+            );
+            assert_eq!(error.hint().unwrap().lines().unwrap(), [command]);
+        }
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl fmt::Display for ProgramError {
         match self {
             ProgramError::NotFound(name) => write!(
                 f,
-                "cannot execute: {}: not found in PATH; use its full path",
+                "cannot execute: {}: not found in PATH",
                 name.to_string_lossy()
             ),
             ProgramError::Unusable(path, error) => {
@@ -67,19 +67,27 @@ impl fmt::Display for ProgramError {
                     path.display(),
                     reason(error),
                     user()
-                )?;
-                match error.kind() {
-                    io::ErrorKind::PermissionDenied => f.write_str(
-                        "; make it executable (chmod +x), and its directories accessible to the \
-                         user of this service",
-                    ),
-                    _ => Ok(()),
-                }
+                )
             }
             ProgramError::NotAFile(path) => {
                 write!(f, "cannot execute: {}: not a regular file", path.display())
             }
             ProgramError::NulByte => f.write_str("cannot execute: an argument contains a NUL byte"),
+        }
+    }
+}
+
+impl ProgramError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            ProgramError::NotFound(_) => Some("use its full path"),
+            ProgramError::Unusable(_, error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Some(
+                    "make it executable (chmod +x), and its directories accessible to the user of this service",
+                )
+            }
+            _ => None,
         }
     }
 }

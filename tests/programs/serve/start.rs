@@ -29,7 +29,7 @@ fn serve(args: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn an_error_at_start_up_is_one_line_and_a_usage_error_has_exit_status_2() {
+fn an_error_at_start_up_is_one_line_before_its_hint_and_a_usage_error_has_exit_status_2() {
     let (folder, plain) = (path("folder"), path("plain"));
     fs::create_dir(&folder).unwrap();
     fs::write(&plain, "no program").unwrap();
@@ -43,7 +43,7 @@ fn an_error_at_start_up_is_one_line_and_a_usage_error_has_exit_status_2() {
         (
             &["--", "/bin/cat"][..],
             1,
-            "nothing to serve: name an address",
+            "hint: name an address with --listen, or",
         ),
         (
             &[listen, "--", "/no/such/program"],
@@ -59,7 +59,7 @@ fn an_error_at_start_up_is_one_line_and_a_usage_error_has_exit_status_2() {
         (
             &[listen, "--", plain_name],
             1,
-            "make it executable (chmod +x)",
+            "hint: make it executable (chmod +x)",
         ),
         (
             &["--listen=3334", "--", "/bin/cat"],
@@ -120,7 +120,11 @@ fn an_error_at_start_up_is_one_line_and_a_usage_error_has_exit_status_2() {
             "{args:?}: {error}"
         );
         assert!(error.contains(message), "{args:?}: {error}");
-        assert!(status == 2 || error.lines().count() == 1, "{error}");
+        let mut further = error.lines().skip(1);
+        assert!(
+            status == 2 || further.all(|line| line.starts_with("hint: ")),
+            "{error}"
+        );
     }
     fs::remove_dir(folder).unwrap();
     fs::remove_file(plain).unwrap();
