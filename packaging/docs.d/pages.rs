@@ -10,6 +10,10 @@ use jiff::Timestamp;
 /// The line of a file in packaging/man that the OPTIONS section replaces.
 const OPTIONS: &str = "@OPTIONS@\n";
 
+/// The beginning of a line that another file replaces: `@INCLUDE FILE@`, for a page of a service `@INCLUDE FILE NAME
+/// PORT@`.
+const INCLUDE: &str = "@INCLUDE ";
+
 /// All manual pages: the file's name, such as `sockunit-add.1`, and its text.
 ///
 /// # Panics
@@ -46,10 +50,7 @@ pub fn pages() -> Vec<(String, String)> {
 /// One page. Commands that share a page, `services add` and `services remove`, have the same options.
 fn page(name: &str, section: &str, command: &Command, usages: &[&Command]) -> (String, String) {
     let file = format!("{name}.{section}");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("packaging/man/{file}.in"));
-    let prose = fs::read_to_string(&source)
-        .unwrap_or_else(|error| panic!("{}: {error}", source.display()))
-        .replace(OPTIONS, &options(usages[0]));
+    let prose = source(&format!("{file}.in")).replace(OPTIONS, &options(usages[0]));
     let about = command.get_about().map(ToString::to_string);
     let about = escape(&about.unwrap_or_default());
     let title = name.to_uppercase();
@@ -63,6 +64,28 @@ fn page(name: &str, section: &str, command: &Command, usages: &[&Command]) -> (S
         synopsis.join(".br\n"),
     );
     (file, text)
+}
+
+/// A file of packaging/man, with the files that it includes.
+fn source(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("packaging/man")
+        .join(file);
+    let text = fs::read_to_string(&path);
+    let text = text.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.split_inclusive('\n')
+        .map(|line| included(line).unwrap_or_else(|| line.into()))
+        .collect()
+}
+
+/// The file that a line names, with NAME and PORT in place of `@NAME@` and `@PORT@`.
+fn included(line: &str) -> Option<String> {
+    let mut words = line.strip_prefix(INCLUDE)?.strip_suffix("@\n")?.split(' ');
+    let text = source(&format!("{}.inc", words.next()?));
+    Some(match (words.next(), words.next()) {
+        (Some(name), Some(port)) => text.replace("@NAME@", name).replace("@PORT@", port),
+        _ => text,
+    })
 }
 
 /// The day of the build, or the one that a reproducible build asks for.

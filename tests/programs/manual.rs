@@ -67,6 +67,15 @@ fn every_subcommand_and_service_has_a_page() {
 }
 
 #[test]
+fn every_include_and_option_section_is_replaced() {
+    for (file, text) in pages::pages() {
+        for mark in ["@INCLUDE", "@OPTIONS", "@NAME@", "@PORT@"] {
+            assert!(!text.contains(mark), "{file}: {mark}");
+        }
+    }
+}
+
+#[test]
 fn every_option_is_in_the_options_of_its_own_page() {
     for (file, text, commands) in pages_and_commands() {
         let sections = text.split("\n.SH ");
