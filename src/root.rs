@@ -44,31 +44,29 @@ const MAX_SIZE: u64 = 16 << 20;
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
 
-/// The way to a file.
+/// What a path leads to, and what is passed before.
 #[derive(Debug)]
-pub struct Way {
+pub struct Trace {
     /// Each directory that is passed, in order, by its path below the root.
     pub directories: Vec<(PathBuf, FileStatus)>,
     /// The path as it was given, and again after each symbolic link.
-    pub stations: Vec<PathBuf>,
+    pub paths: Vec<PathBuf>,
     /// The metadata of the file.
-    pub end: FileStatus,
+    pub status: FileStatus,
     /// Only root and the caller can change the directories and links that are passed.
     is_own: bool,
 }
 
-impl Way {
+impl Trace {
     /// The file's path below the root, without symbolic links.
     pub fn real(&self) -> &Path {
-        self.stations
-            .last()
-            .map_or(Path::new("/"), PathBuf::as_path)
+        self.paths.last().map_or(Path::new("/"), PathBuf::as_path)
     }
 }
 
 /// Where a path cannot be followed.
 #[derive(Debug)]
-pub struct Stop {
+pub struct TraceError {
     /// The part of the path that cannot be followed.
     pub at: PathBuf,
     /// Why not.
@@ -76,7 +74,7 @@ pub struct Stop {
     /// The directories passed before.
     pub directories: Vec<(PathBuf, FileStatus)>,
     /// The path after the last symbolic link.
-    station: PathBuf,
+    last_path: PathBuf,
     /// Only root and the caller can change what was passed before.
     is_own: bool,
 }
@@ -87,25 +85,25 @@ pub struct Stop {
 /// # Errors
 ///
 /// A part of the path is missing, is not a directory, cannot be read, or there are too many links.
-pub fn walk(root: &Path, path: &Path) -> Result<Way, Stop> {
+pub fn trace(root: &Path, path: &Path) -> Result<Trace, TraceError> {
     let mut directories = Vec::new();
-    let mut stations = vec![normal(path)];
+    let mut paths = vec![normal(path)];
     let mut rest: VecDeque<OsString> = names(path).collect();
     let mut at = PathBuf::from("/");
     let mut links = 0;
     let mut is_own = true;
-    let failed = |why, at, directories, stations: Vec<PathBuf>, is_own| Stop {
+    let failed = |why, at, directories, paths: Vec<PathBuf>, is_own| TraceError {
         at,
         why,
         directories,
-        station: stations.last().cloned().unwrap_or_default(),
+        last_path: paths.last().cloned().unwrap_or_default(),
         is_own,
     };
     loop {
         let here = below(root, &at);
         let stat = match FileStatus::of(&here) {
             Ok(stat) => stat,
-            Err(why) => return Err(failed(why, at, directories, stations, is_own)),
+            Err(why) => return Err(failed(why, at, directories, paths, is_own)),
         };
         if stat.is_symlink() {
             is_own &= self::is_own(stat.uid());
@@ -113,15 +111,9 @@ pub fn walk(root: &Path, path: &Path) -> Result<Way, Stop> {
             let target = match fs::read_link(&here) {
                 Ok(target) if links <= MAX_LINKS => target,
                 Ok(_) => {
-                    return Err(failed(
-                        Errno::ELOOP.into(),
-                        at,
-                        directories,
-                        stations,
-                        is_own,
-                    ));
+                    return Err(failed(Errno::ELOOP.into(), at, directories, paths, is_own));
                 }
-                Err(why) => return Err(failed(why, at, directories, stations, is_own)),
+                Err(why) => return Err(failed(why, at, directories, paths, is_own)),
             };
             at.pop();
             let mut next: VecDeque<OsString> = names(&target).collect();
@@ -130,18 +122,18 @@ pub fn walk(root: &Path, path: &Path) -> Result<Way, Stop> {
             }
             next.append(&mut rest);
             rest = next;
-            let mut station = at.clone();
-            station.extend(&rest);
-            stations.push(normal(&station));
+            let mut linked = at.clone();
+            linked.extend(&rest);
+            paths.push(normal(&linked));
             // The directory of the link was passed already.
             step(&mut at, &mut rest);
             continue;
         }
         if rest.is_empty() {
-            return Ok(Way {
+            return Ok(Trace {
                 directories,
-                stations,
-                end: stat,
+                paths,
+                status: stat,
                 is_own,
             });
         }
@@ -150,7 +142,7 @@ pub fn walk(root: &Path, path: &Path) -> Result<Way, Stop> {
                 Errno::ENOTDIR.into(),
                 at,
                 directories,
-                stations,
+                paths,
                 is_own,
             ));
         }
@@ -196,17 +188,17 @@ fn normal(path: &Path) -> PathBuf {
     normal
 }
 
-/// The real path of `path`, which lies below `root`, with all links followed as [`walk`] does. The
+/// The real path of `path`, which lies below `root`, with all links followed as [`trace`] does. The
 /// result begins with `root`.
 ///
 /// # Errors
 ///
-/// See [`walk`].
+/// See [`trace`].
 pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
-    match walk(root, &inside(root, path)) {
-        Ok(way) => Ok(below(root, way.real())),
-        Err(stop) if stop.station == Path::new(NULL) => Ok(below(root, Path::new(NULL))),
-        Err(stop) => Err(stop.why),
+    match trace(root, &inside(root, path)) {
+        Ok(traced) => Ok(below(root, traced.real())),
+        Err(error) if error.last_path == Path::new(NULL) => Ok(below(root, Path::new(NULL))),
+        Err(error) => Err(error.why),
     }
 }
 
@@ -412,32 +404,32 @@ mod tests {
 
     #[test]
     fn links_stay_below_the_root_and_every_directory_is_listed_once() {
-        let tree = Tree::new("walk");
+        let tree = Tree::new("trace");
         tree.write("usr/bin/sh", "x")
             .link("bin", "usr/bin")
             .link("home/you/shell", "/bin/../bin/sh")
             .link("loop", "loop");
         let root = tree.root();
 
-        let way = walk(root, Path::new("/home/you/shell")).unwrap();
-        let directories = way.directories.iter().map(|(path, _)| path.as_path());
+        let traced = trace(root, Path::new("/home/you/shell")).unwrap();
+        let directories = traced.directories.iter().map(|(path, _)| path.as_path());
         assert_eq!(
             directories.collect::<Vec<_>>(),
             ["/", "/home", "/home/you", "/usr", "/usr/bin"].map(Path::new)
         );
-        assert_eq!(way.real(), Path::new("/usr/bin/sh"));
-        assert!(way.end.is_file());
+        assert_eq!(traced.real(), Path::new("/usr/bin/sh"));
+        assert!(traced.status.is_file());
         assert_eq!(
             resolve(root, &tree.path("home/you/shell")).unwrap(),
             tree.path("usr/bin/sh")
         );
 
-        let stop = walk(root, Path::new("/home/ann/shell")).unwrap_err();
-        assert_eq!(stop.at, Path::new("/home/ann"));
-        let stop = walk(root, Path::new("/usr/bin/sh/x")).unwrap_err();
-        assert_eq!(stop.why.kind(), io::ErrorKind::NotADirectory);
-        let stop = walk(root, Path::new("/loop")).unwrap_err();
-        assert_eq!(stop.why.raw_os_error(), Some(Errno::ELOOP as i32));
+        let error = trace(root, Path::new("/home/ann/shell")).unwrap_err();
+        assert_eq!(error.at, Path::new("/home/ann"));
+        let error = trace(root, Path::new("/usr/bin/sh/x")).unwrap_err();
+        assert_eq!(error.why.kind(), io::ErrorKind::NotADirectory);
+        let error = trace(root, Path::new("/loop")).unwrap_err();
+        assert_eq!(error.why.raw_os_error(), Some(Errno::ELOOP as i32));
     }
 
     #[test]

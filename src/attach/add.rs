@@ -197,8 +197,8 @@ fn check_directory(place: &Place, attachment: &Attachment) -> Result<(), Error> 
         return Ok(());
     };
     let shown = Plain(directory);
-    let way = root::walk(&place.root, directory.as_ref());
-    if !directory.starts_with('/') || !way.is_ok_and(|way| way.end.is_dir()) {
+    let traced = root::trace(&place.root, directory.as_ref());
+    if !directory.starts_with('/') || !traced.is_ok_and(|traced| traced.status.is_dir()) {
         return Err(Error::invalid(
             format!("--directory {shown}: not a directory"),
             "give the absolute path of a directory",

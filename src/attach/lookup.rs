@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use crate::executable::PATH;
 use crate::log::Plain;
-use crate::root::walk;
+use crate::root::trace;
 use crate::systemd::Place;
 
 /// The absolute path of a program: as given, relative to the working directory, or found in PATH. Below
@@ -54,7 +54,7 @@ pub(crate) fn absolute_path(place: &Place, program: &str) -> Result<String, Erro
 }
 
 fn is_file(place: &Place, path: &Path) -> bool {
-    walk(&place.root, path).is_ok_and(|way| way.end.is_file())
+    trace(&place.root, path).is_ok_and(|traced| traced.status.is_file())
 }
 
 /// The directories of PATH.

@@ -55,7 +55,7 @@ pub struct Answer {
 
 impl Answer {
     /// Whether the service closed the connection without a byte, and not because of its client.
-    pub fn is_unheard(&self) -> bool {
+    pub fn closed_without_answer(&self) -> bool {
         self.unreachable.is_none() && self.first == First::Never && self.then == Then::Closed
     }
 }
@@ -147,11 +147,11 @@ pub fn connect_once(place: &Place, attachment: &Attachment, since: &str) -> Resu
     if conversation.is_silent() {
         conversation.half_close();
     }
-    let unheard = conversation.is_unheard();
+    let no_answer = conversation.closed_without_answer();
     answer.first = conversation.first;
     answer.then = conversation.then;
     answer.bytes = conversation.bytes;
-    if unheard {
+    if no_answer {
         let name = attachment.name.to_string();
         // The process that was to become the program writes it while it is still root's or, with --user, the caller's.
         // It is often gone before journald looks for anything else about it.

@@ -12,7 +12,7 @@ use nix::unistd::Uid;
 use super::listen::{Endpoint, endpoints};
 use super::{Attachment, Error};
 use crate::log::Plain;
-use crate::root::{FileStatus, others_write, walk};
+use crate::root::{FileStatus, others_write, trace};
 use crate::systemd::{Place, Scope, runtime};
 
 /// Checks that nobody else can change what the paths of a service lead to.
@@ -44,13 +44,13 @@ pub fn check(place: &Place, attachment: &Attachment) -> Result<(), Error> {
 
 /// The first directory on the way to a directory, or that directory, that another user can change.
 fn changeable(place: &Place, directory: &Path) -> Option<String> {
-    let (mut passed, end) = match walk(&place.root, directory) {
-        Ok(way) => {
-            let end = (way.real().to_owned(), way.end);
-            (way.directories, Some(end))
+    let (mut passed, end) = match trace(&place.root, directory) {
+        Ok(traced) => {
+            let end = (traced.real().to_owned(), traced.status);
+            (traced.directories, Some(end))
         }
         // systemd makes the rest.
-        Err(stop) => (stop.directories, None),
+        Err(error) => (error.directories, None),
     };
     // In a sticky directory, such as /tmp, others cannot replace the socket, but they can make a directory before
     // systemd does.

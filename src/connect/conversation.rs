@@ -140,7 +140,7 @@ impl Conversation {
     }
 
     /// Whether the server has closed the connection without a byte, and not because of its client.
-    pub(crate) fn is_unheard(&self) -> bool {
+    pub(crate) fn closed_without_answer(&self) -> bool {
         self.bytes.is_empty() && self.then == Then::Closed
     }
 
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(answered.bytes, b"hello\n");
         assert!(matches!(answered.first, First::After(_)) && answered.then == Then::Waits);
         let closed = with(drop, 5000);
-        assert!(closed.is_unheard());
+        assert!(closed.closed_without_answer());
     }
 
     #[test]

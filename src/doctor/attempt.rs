@@ -70,7 +70,7 @@ pub fn check(
         Filter::Unit(&subject.services()),
         Some(&since),
     );
-    if conversation.is_unheard() {
+    if conversation.closed_without_answer() {
         if by_descriptor(subject, &target, report) {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use super::subject::Subject;
 use super::{Problem, Report, verify};
 use crate::hint::ShellCommand;
 use crate::log::reason;
-use crate::root::{inside, walk};
+use crate::root::{inside, trace};
 use crate::systemd::{
     Manager, Place, Properties, State, SyntaxProblemKind, Unit, UnitName, other_service,
 };
@@ -222,7 +222,7 @@ fn no_socket(place: &Place, name: &str, socket: &Unit) -> Problem {
     };
     let strays = [own.join(name), own.join(format!("{name}.socket.conf"))];
     let is_file = |path: &Path| {
-        walk(&place.root, &inside(&place.root, path)).is_ok_and(|way| way.end.is_file())
+        trace(&place.root, &inside(&place.root, path)).is_ok_and(|traced| traced.status.is_file())
     };
     let stray: Option<&PathBuf> = strays.iter().find(|path| is_file(path));
     if let Some(stray) = stray {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::subject::{OF_SERVICE, OF_SOCKET, Subject};
 use super::{Problem, Report, verify};
 use crate::log::escape;
-use crate::systemd::{Manager, Place, Properties, Unit};
+use crate::systemd::{Manager, Place, Properties, Unit, UnitName};
 
 /// An instance whose properties are asked for, and which is never started.
 const INSTANCE: &str = "doctor";
@@ -21,8 +21,9 @@ pub fn check(subject: &mut Subject<'_>, report: &mut Report<'_>) -> Result<(), P
         return Ok(());
     };
     subject.loaded = ask(manager, &subject.socket.name, &OF_SOCKET)?;
-    let instance = subject.service.name.replace("@.", &format!("@{INSTANCE}."));
-    subject.started = ask(manager, &instance, &OF_SERVICE)?;
+    let service = &subject.service.name;
+    let instance = UnitName::parse(service).and_then(|name| name.with_instance(INSTANCE));
+    subject.started = ask(manager, instance.as_ref().unwrap_or(service), &OF_SERVICE)?;
     same(subject, &subject.socket, &subject.loaded)?;
     same(subject, &subject.service, &subject.started)?;
     report.ok("systemd has loaded both units as they are on disk".into());

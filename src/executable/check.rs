@@ -10,7 +10,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use super::run_as::{Access, RunAs};
 use crate::hint::{Hint, ShellCommand};
 use crate::log::{Plain, reason};
-use crate::root::{FileStatus, OwnPath, Stop, Way, below, open_file, walk};
+use crate::root::{FileStatus, OwnPath, Trace, TraceError, below, open_file, trace};
 
 /// Where systemd looks for a program that is named without a path, and `env` in a service.
 pub(crate) const PATH: [&str; 6] = [
@@ -26,7 +26,7 @@ pub(crate) fn find_in_path(root: &Path, program: &str) -> Option<PathBuf> {
     let mut paths = PATH
         .iter()
         .map(|directory| Path::new(directory).join(program));
-    paths.find(|path| walk(root, path).is_ok_and(|way| way.end.is_file()))
+    paths.find(|path| trace(root, path).is_ok_and(|traced| traced.status.is_file()))
 }
 
 /// Directories that are hidden from a service together with homes.
@@ -142,29 +142,31 @@ impl Check<'_> {
                 "remove the slash",
             );
         }
-        let way = walk(self.root, program).map_err(|stop| self.stopped(program, stop, chain))?;
-        let bind = self.hidden(&way, chain.depth)?;
+        let traced =
+            trace(self.root, program).map_err(|error| self.stopped(program, error, chain))?;
+        let bind = self.hidden(&traced, chain.depth)?;
         // A bind mount needs no access to the homes above it, which are replaced by empty ones.
         let in_home = |directory: &Path| HOMES.iter().any(|home| directory.starts_with(home));
-        let directories = way.directories.iter();
+        let directories = traced.directories.iter();
         self.searchable(
             directories.filter(|(path, _)| bind.is_none() || !in_home(path)),
             |path| {
-                way.own_directory(self.root, path)
+                traced
+                    .own_directory(self.root, path)
                     .filter(|_| !chain.is_open)
             },
         )?;
-        self.runnable(program, &way, chain)?;
-        self.content(program, &way, chain)?;
+        self.runnable(program, &traced, chain)?;
+        self.content(program, &traced, chain)?;
         Ok(Executable { bind })
     }
 
     /// The file that needs a bind mount, if any.
-    fn hidden(&self, way: &Way, depth: usize) -> Result<Option<PathBuf>, NotExecutable> {
+    fn hidden(&self, traced: &Trace, depth: usize) -> Result<Option<PathBuf>, NotExecutable> {
         let is_in = |list: &[&str], path: &Path| list.iter().any(|dir| path.starts_with(dir));
-        let station = |list| way.stations.iter().find(|path| is_in(list, path));
+        let path_in = |list| traced.paths.iter().find(|path| is_in(list, path));
         if self.visible.tmp_hidden {
-            if let Some(path) = station(&TEMPORARY) {
+            if let Some(path) = path_in(&TEMPORARY) {
                 return failed(
                     format!(
                         "{} is hidden from the service, which has a /tmp of its own",
@@ -174,7 +176,7 @@ impl Check<'_> {
                 );
             }
         }
-        match station(&HOMES) {
+        match path_in(&HOMES) {
             Some(path) if self.visible.homes_hidden && depth > 0 => failed(
                 format!(
                     "{} is needed to run the program, and home directories are hidden from the service",
@@ -186,13 +188,14 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn stopped(&self, program: &Path, stop: Stop, chain: Chain) -> NotExecutable {
+    pub(super) fn stopped(&self, program: &Path, error: TraceError, chain: Chain) -> NotExecutable {
         let own = |path: &Path| {
-            stop.own_directory(self.root, path)
+            error
+                .own_directory(self.root, path)
                 .filter(|_| !chain.is_open)
         };
-        let searchable = self.searchable(&stop.directories, own);
-        let Stop { at, why, .. } = stop;
+        let searchable = self.searchable(&error.directories, own);
+        let TraceError { at, why, .. } = error;
         if let Err(error) = searchable {
             // The same directory may hide from the caller what is in it.
             if why.kind() == io::ErrorKind::PermissionDenied {
@@ -264,8 +267,8 @@ impl Check<'_> {
     }
 
     /// The file's path for a command.
-    pub(super) fn own(&self, way: &Way, chain: Chain) -> Option<OwnPath> {
-        way.own(self.root).filter(|_| !chain.is_open)
+    pub(super) fn own(&self, traced: &Trace, chain: Chain) -> Option<OwnPath> {
+        traced.own(self.root).filter(|_| !chain.is_open)
     }
 
     pub(super) fn may(&self, access: Access, path: &Path, stat: &Metadata) -> bool {
@@ -276,22 +279,22 @@ impl Check<'_> {
     }
 
     /// Checks the file's type and permissions.
-    fn runnable(&self, program: &Path, way: &Way, chain: Chain) -> Result<(), NotExecutable> {
+    fn runnable(&self, program: &Path, traced: &Trace, chain: Chain) -> Result<(), NotExecutable> {
         let shown = program.display();
-        if way.end.is_dir() {
+        if traced.status.is_dir() {
             return failed(format!("{shown} is a directory"), "name a program in it");
         }
-        if !way.end.is_file() {
+        if !traced.status.is_file() {
             return failed(format!("{shown} is not a regular file"), "name a program");
         }
-        if !self.may(Access::Execute, way.real(), &way.end) {
+        if !self.may(Access::Execute, traced.real(), &traced.status) {
             let hint = Hint::new("give that user execute permission");
             return failed_with(
                 format!("{shown} cannot be executed by {}", self.user),
-                hint.command(self.chmod(&way.end, "rx", self.own(way, chain))),
+                hint.command(self.chmod(&traced.status, "rx", self.own(traced, chain))),
             );
         }
-        let real = below(self.root, way.real());
+        let real = below(self.root, traced.real());
         match statvfs(&real) {
             Ok(stat) if stat.flags().contains(FsFlags::ST_NOEXEC) => failed(
                 format!("{shown} is on a file system that is mounted noexec"),
@@ -301,8 +304,8 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn open(&self, way: &Way) -> io::Result<File> {
-        open_file(self.root, &below(self.root, way.real()))
+    pub(super) fn open(&self, traced: &Trace) -> io::Result<File> {
+        open_file(self.root, &below(self.root, traced.real()))
     }
 }
 

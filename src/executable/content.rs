@@ -11,7 +11,7 @@ use super::run_as::Access;
 use super::shebang::{self, Shebang};
 use crate::hint::{Hint, ShellCommand};
 use crate::log::reason;
-use crate::root::{OwnPath, Way, walk};
+use crate::root::{OwnPath, Trace, trace};
 
 /// The kernel follows interpreters that are scripts themselves this deep.
 const MAX_DEPTH: usize = 4;
@@ -21,12 +21,12 @@ impl Check<'_> {
     pub(super) fn content(
         &self,
         program: &Path,
-        way: &Way,
+        traced: &Trace,
         chain: Chain,
     ) -> Result<(), NotExecutable> {
         let shown = program.display();
         let mut start = Vec::new();
-        let opened = self.open(way).and_then(|file| {
+        let opened = self.open(traced).and_then(|file| {
             (&file).take(shebang::READ as u64).read_to_end(&mut start)?;
             Ok(file)
         });
@@ -48,21 +48,21 @@ impl Check<'_> {
             return self.elf(program, &file, &start, chain.depth);
         }
         let Some(shebang) = shebang::read(&start) else {
-            return self.unknown_format(program, &start, self.own(way, chain));
+            return self.unknown_format(program, &start, self.own(traced, chain));
         };
         // The interpreter opens the script.
-        if !self.may(Access::Read, way.real(), &way.end) {
+        if !self.may(Access::Read, traced.real(), &traced.status) {
             let hint = Hint::new("give that user read permission");
             return failed_with(
                 format!("{shown} is a script that {} cannot read", self.user),
-                hint.command(self.chmod(&way.end, "r", self.own(way, chain))),
+                hint.command(self.chmod(&traced.status, "r", self.own(traced, chain))),
             );
         }
         match shebang {
             Shebang::Interpreter(path, argument) => {
                 let next = Chain {
                     depth: chain.depth + 1,
-                    is_open: self.own(way, chain).is_none(),
+                    is_open: self.own(traced, chain).is_none(),
                 };
                 self.interpreter(program, Path::new(&path), &argument, next)
             }
@@ -70,7 +70,11 @@ impl Check<'_> {
                 format!(
                     "{shown}:1: the #! line ends in CR LF, and the CR becomes part of the interpreter's name"
                 ),
-                sed("remove the CR characters", "s/\\r$//", self.own(way, chain)),
+                sed(
+                    "remove the CR characters",
+                    "s/\\r$//",
+                    self.own(traced, chain),
+                ),
             ),
             Shebang::Nothing => failed(
                 format!("{shown}:1: the #! line names no interpreter"),
@@ -185,12 +189,12 @@ impl Check<'_> {
             return Ok(());
         };
         let loader = Path::new(&loader);
-        if let Err(stop) = walk(self.root, loader) {
+        if let Err(error) = trace(self.root, loader) {
             return failed(
                 format!(
                     "{shown} needs the dynamic loader {}, and there is no {}",
                     loader.display(),
-                    stop.at.display()
+                    error.at.display()
                 ),
                 "install the C library that it was linked with, or link it statically",
             );
@@ -203,16 +207,16 @@ impl Check<'_> {
 
     fn loader_missing(&self, file: &File, elf: &Elf) -> bool {
         match loader(file, elf) {
-            Ok(Some(loader)) => walk(self.root, Path::new(&loader)).is_err(),
+            Ok(Some(loader)) => trace(self.root, Path::new(&loader)).is_err(),
             _ => false,
         }
     }
 
     /// The architecture of the system below the root: that of its shell.
     fn machine(&self) -> Option<elf::Machine> {
-        let way = walk(self.root, Path::new("/bin/sh")).ok()?;
+        let traced = trace(self.root, Path::new("/bin/sh")).ok()?;
         let mut start = Vec::new();
-        let shell = self.open(&way).ok()?;
+        let shell = self.open(&traced).ok()?;
         shell
             .take(elf::HEADER as u64)
             .read_to_end(&mut start)

@@ -6,7 +6,7 @@ use super::check::{Chain, Check, HOMES, TEMPORARY, failed, failed_with};
 use super::run_as::Access;
 use super::{NotExecutable, RunAs, Visibility};
 use crate::hint::Hint;
-use crate::root::walk;
+use crate::root::trace;
 
 /// Checks that a user can read a file of the system below `root`, and returns its length.
 ///
@@ -31,10 +31,10 @@ pub fn check_readable(
             "give the absolute path",
         );
     }
-    let way = walk(root, file).map_err(|stop| check.stopped(file, stop, Chain::default()))?;
+    let traced = trace(root, file).map_err(|error| check.stopped(file, error, Chain::default()))?;
     let in_any = |list: &[&str]| {
-        let mut stations = way.stations.iter();
-        stations.any(|path| list.iter().any(|directory| path.starts_with(directory)))
+        let mut paths = traced.paths.iter();
+        paths.any(|path| list.iter().any(|directory| path.starts_with(directory)))
     };
     if visible.homes_hidden && in_any(&HOMES) || visible.tmp_hidden && in_any(&TEMPORARY) {
         return failed(
@@ -42,16 +42,16 @@ pub fn check_readable(
             "copy the file to /etc",
         );
     }
-    check.searchable(&way.directories, |path| way.own_directory(root, path))?;
-    if !way.end.is_file() {
+    check.searchable(&traced.directories, |path| traced.own_directory(root, path))?;
+    if !traced.status.is_file() {
         return failed(format!("{shown}: not a regular file"), "name a file");
     }
-    if !check.may(Access::Read, way.real(), &way.end) {
+    if !check.may(Access::Read, traced.real(), &traced.status) {
         let hint = Hint::new("give that user read permission");
         return failed_with(
             format!("{shown}: cannot be read by {user}"),
-            hint.command(check.chmod(&way.end, "r", way.own(root))),
+            hint.command(check.chmod(&traced.status, "r", traced.own(root))),
         );
     }
-    Ok(way.end.len())
+    Ok(traced.status.len())
 }

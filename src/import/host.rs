@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::attach;
 use crate::executable::{Access, RunAs, Visibility, check_readable, group_id, user_exists};
-use crate::root::{read, walk};
+use crate::root::{read, trace};
 use crate::superserver::{INETD_UNITS, XINETD_UNIT, fields, inetd_wraps, is_active};
 use crate::systemd::{Manager, Place};
 
@@ -146,16 +146,16 @@ impl Host for Root<'_> {
 
     fn is_public(&self, path: &Path) -> bool {
         let other = RunAs::dynamic();
-        walk(&self.place.root, &self.inside(path)).is_ok_and(|way| {
+        trace(&self.place.root, &self.inside(path)).is_ok_and(|traced| {
             // The root of a system in a directory may be closed, which says nothing about that system.
-            let mut directories = way.directories.iter().skip(1);
+            let mut directories = traced.directories.iter().skip(1);
             directories.all(|(_, directory)| other.may(Access::Execute, directory))
-                && other.may(Access::Read, &way.end)
+                && other.may(Access::Read, &traced.status)
         })
     }
 
     fn is_executable(&self, path: &str) -> bool {
-        walk(&self.place.root, Path::new(path)).is_ok_and(|way| way.end.is_file())
+        trace(&self.place.root, Path::new(path)).is_ok_and(|traced| traced.status.is_file())
     }
 
     fn has_wrapper_rules(&self) -> bool {

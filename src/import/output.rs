@@ -14,7 +14,7 @@ use crate::attach::RenderedUnit;
 use crate::hint::Hint;
 use crate::log::{Plain, reason};
 use crate::root::{
-    is_open_to_others, is_own, open_directory, remove_temporary, temporary_name, walk,
+    is_open_to_others, is_own, open_directory, remove_temporary, temporary_name, trace,
 };
 
 /// Why units were not written.
@@ -57,9 +57,9 @@ pub(crate) fn output(directory: &Path, converted: &Converted) -> Result<(), Outp
     let root = Path::new("/");
     let failed = |error| OutputError::Io(directory.into(), error);
     let absolute = std::path::absolute(directory).map_err(failed)?;
-    let (passed, end) = match walk(root, &absolute) {
-        Ok(way) => (way.directories, Some(way.end)),
-        Err(stop) => (stop.directories, None),
+    let (passed, end) = match trace(root, &absolute) {
+        Ok(traced) => (traced.directories, Some(traced.status)),
+        Err(error) => (error.directories, None),
     };
     if let Some((path, _)) = passed.iter().find(|(_, stat)| is_open_to_others(stat)) {
         return Err(OutputError::OfAnother(path.clone()));

@@ -11,7 +11,7 @@ use std::path::{self, Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 
-use super::{FileStatus, Stop, Way, below, walk};
+use super::{FileStatus, Trace, TraceError, below, trace};
 
 /// A path for this process whose every directory and whose file only root and the caller can change. It
 /// contains no symbolic links, apart from its last part in [`OwnPath::entry`].
@@ -22,26 +22,28 @@ impl OwnPath {
     /// The real path of a file or directory of the system below `root`, which may be missing. `None` if
     /// others can change it, or it cannot be followed.
     pub fn real(root: &Path, path: &Path) -> Option<OwnPath> {
-        match walk(root, path) {
-            Ok(way) => way.own(root),
-            Err(stop) => stop.own_missing(root),
+        match trace(root, path) {
+            Ok(traced) => traced.own(root),
+            Err(error) => error.own_missing(root),
         }
     }
 
     /// The path of a directory entry itself, whatever it is. It may be missing.
     pub fn entry(root: &Path, path: &Path) -> Option<OwnPath> {
         let (directory, name) = (path.parent()?, path.file_name()?);
-        let way = walk(root, directory).ok()?;
-        let path = way.real().join(name);
+        let traced = trace(root, directory).ok()?;
+        let path = traced.real().join(name);
         let is_own = match FileStatus::of(&below(root, &path)) {
-            Ok(_) if is_open_to_others(&way.end) => false,
+            Ok(_) if is_open_to_others(&traced.status) => false,
             // The mode of a link is that of no file.
             Ok(stat) if stat.is_symlink() => is_own(stat.uid()),
-            Ok(stat) => is_own_file(&stat, &way.end),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => !others_create_in(&way.end),
+            Ok(stat) => is_own_file(&stat, &traced.status),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                !others_create_in(&traced.status)
+            }
             Err(_) => false,
         };
-        (way.is_own && is_own).then(|| own(root, &path))?
+        (traced.is_own && is_own).then(|| own(root, &path))?
     }
 
     /// As a word of a command.
@@ -50,15 +52,15 @@ impl OwnPath {
     }
 }
 
-impl Way {
+impl Trace {
     /// The real path of the file, if only root and the caller can change what is on the way to it.
     pub fn own(&self, root: &Path) -> Option<OwnPath> {
         let parent = self.real().parent();
         let mut directories = self.directories.iter();
         let parent = directories.find(|(path, _)| Some(path.as_path()) == parent);
         let is_own = match parent {
-            Some((_, parent)) => is_own_file(&self.end, parent),
-            None => !is_open_to_others(&self.end),
+            Some((_, parent)) => is_own_file(&self.status, parent),
+            None => !is_open_to_others(&self.status),
         };
         (self.is_own && is_own).then(|| own(root, self.real()))?
     }
@@ -69,7 +71,7 @@ impl Way {
     }
 }
 
-impl Stop {
+impl TraceError {
     /// The path of a directory that was passed, if only root and the caller can change the way.
     pub fn own_directory(&self, root: &Path, directory: &Path) -> Option<OwnPath> {
         self.is_own.then(|| own(root, directory))?
@@ -82,7 +84,7 @@ impl Stop {
         let (_, parent) = directories.find(|(path, _)| path == parent)?;
         let is_own =
             self.is_own && self.why.kind() == io::ErrorKind::NotFound && !others_create_in(parent);
-        is_own.then(|| own(root, &self.station))?
+        is_own.then(|| own(root, &self.last_path))?
     }
 }
 
@@ -90,8 +92,8 @@ impl Stop {
 fn own(root: &Path, path: &Path) -> Option<OwnPath> {
     let live = Path::new("/");
     if root != live {
-        let way = walk(live, &path::absolute(root).ok()?).ok()?;
-        if !way.is_own || is_open_to_others(&way.end) {
+        let traced = trace(live, &path::absolute(root).ok()?).ok()?;
+        if !traced.is_own || is_open_to_others(&traced.status) {
             return None;
         }
     }

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::inetd::Dialect;
-use crate::root::{read, walk};
+use crate::root::{read, trace};
 use crate::systemd::{Manager, Place, State, SystemctlError, Unit};
 
 /// The units of Debian's packages of xinetd and inetd.
@@ -45,7 +45,7 @@ pub(super) fn reader(place: &Place) -> Reader {
 
 /// Which inetd a system has.
 pub(super) fn dialect(root: &Path) -> Dialect {
-    let has = |path: &str| walk(root, Path::new(path)).is_ok();
+    let has = |path: &str| trace(root, Path::new(path)).is_ok();
     match (
         has("/usr/sbin/inetutils-inetd"),
         has("/bin/freebsd-version"),
@@ -167,7 +167,7 @@ pub(crate) fn inetd_wraps(place: &Place) -> bool {
 
 /// Whether xinetd has the option when the system starts it.
 fn configured(place: &Place) -> bool {
-    if !walk(&place.root, Path::new(XINETD)).is_ok_and(|way| way.end.is_file()) {
+    if !trace(&place.root, Path::new(XINETD)).is_ok_and(|traced| traced.status.is_file()) {
         return false;
     }
     // A unit file replaces the script. systemd makes a unit of a script that has none.

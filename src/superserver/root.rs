@@ -12,7 +12,7 @@ use nix::unistd::Group;
 
 use super::{System, xinetd};
 use crate::executable::user_exists;
-use crate::root::{read, walk};
+use crate::root::{read, trace};
 use crate::services;
 
 /// A system below a root directory, which answers from its files.
@@ -56,10 +56,10 @@ impl System for Root<'_> {
     }
 
     fn is_executable(&self, path: &[u8]) -> bool {
-        match walk(self.root, Path::new(OsStr::from_bytes(path))) {
-            Ok(way) => way.end.is_dir() || way.end.mode() & 0o111 != 0,
+        match trace(self.root, Path::new(OsStr::from_bytes(path))) {
+            Ok(traced) => traced.status.is_dir() || traced.status.mode() & 0o111 != 0,
             // xinetd runs as root, and may go where the caller may not.
-            Err(stop) => stop.why.kind() == io::ErrorKind::PermissionDenied,
+            Err(error) => error.why.kind() == io::ErrorKind::PermissionDenied,
         }
     }
 

@@ -151,11 +151,10 @@ impl Catalogue<'_> {
         let (last, path) = self
             .follow(name)
             .or_else(|| self.follow(template.as_deref()?))?;
-        let as_instance = |other: &str| match (UnitName::parse(other), parsed.instance) {
-            (Some(other), Some(instance)) if other.is_template() => {
-                format!("{}@{instance}.{}", other.prefix, other.kind)
-            }
-            _ => other.to_string(),
+        let as_instance = |other: &str| {
+            let other_unit = UnitName::parse(other);
+            let instance = other_unit.and_then(|other| other.with_instance(parsed.instance?));
+            instance.unwrap_or_else(|| other.to_string())
         };
         let same = self.same.get(last).into_iter().flatten();
         let others = same.filter(|other| {

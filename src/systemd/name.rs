@@ -61,6 +61,12 @@ impl<'a> UnitName<'a> {
         (!instance.is_empty()).then(|| format!("{}@.{}", self.prefix, self.kind))
     }
 
+    /// An instance of a template; `None` for other units.
+    pub(crate) fn with_instance(&self, instance: &str) -> Option<String> {
+        self.is_template()
+            .then(|| format!("{}@{instance}.{}", self.prefix, self.kind))
+    }
+
     /// The name whose drop-ins apply to all units that begin with `prefix`. systemd shortens a
     /// template to a name without `@`.
     pub(super) fn shortened(&self, prefix: &str) -> String {
@@ -108,6 +114,10 @@ mod tests {
             ("a-b", Some("1:2@x"), "service")
         );
         assert_eq!(name.template().as_deref(), Some("a-b@.service"));
+        assert_eq!(name.with_instance("3"), None);
+        let template = UnitName::parse("a-b@.service").unwrap();
+        let instance = template.with_instance("3");
+        assert_eq!(instance.as_deref(), Some("a-b@3.service"));
         assert!(UnitName::parse("a@.socket").unwrap().is_template());
         assert_eq!(UnitName::parse("a@.socket").unwrap().template(), None);
         let long = format!("{}.socket", "x".repeat(249));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Uid, User};
 
 use crate::hint::ShellCommand;
-use crate::root::{OwnPath, inside, walk};
+use crate::root::{OwnPath, inside, trace};
 
 /// Which service manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,15 +110,15 @@ impl Place {
         if !self.live() || self.scope == Scope::System || !Uid::effective().is_root() {
             return None;
         }
-        let mut passed = match walk(&self.root, folder) {
-            Ok(way) => {
-                let end = (way.real().to_owned(), way.end.clone());
-                let mut directories = way.directories;
+        let mut passed = match trace(&self.root, folder) {
+            Ok(traced) => {
+                let end = (traced.real().to_owned(), traced.status.clone());
+                let mut directories = traced.directories;
                 directories.push(end);
                 directories
             }
             // The rest does not exist.
-            Err(stop) => stop.directories,
+            Err(error) => error.directories,
         };
         passed.retain(|(_, stat)| stat.uid() != 0);
         passed.into_iter().next().map(|(path, _)| path)

@@ -245,7 +245,7 @@ fn done(place: &Place, attachment: &Attachment, added: &Added) -> String {
                 let _ = writeln!(text, "{}", Hint::new(UNBUFFER));
             }
             // Servers that cannot become other users or read homes often say nothing.
-            if answer.is_unheard() && attachment.level == Level::Strict {
+            if answer.closed_without_answer() && attachment.level == Level::Strict {
                 text += "hint: a server that starts as root needs --sandbox privileged, and a program that reads \
                          home directories --sandbox standard\n";
             }
