@@ -7,10 +7,11 @@ use super::failure::Failure;
 use super::listen::endpoints;
 use super::probe::Answer;
 use super::remove::Attached;
-use super::render::{self, Found, RenderedUnit, dynamic_user};
+use super::render::{self, Found, RenderedUnit};
+use super::run_as::run_as;
 use super::store::{Content, Store};
 use super::{Attachment, Error, Kind, SERVE, Variable, free, remove, replace, rules, socket_path};
-use crate::executable::{self, NotExecutable, RunAs, Visibility, group_id, user_exists};
+use crate::executable::{self, NotExecutable, Visibility};
 use crate::hint::{Hint, ShellCommand};
 use crate::interrupts::Interrupts;
 use crate::log::Plain;
@@ -224,79 +225,6 @@ fn check_directory(place: &Place, attachment: &Attachment) -> Result<(), Error> 
             "use another directory, --state for one of its own, or --sandbox standard",
         )),
         false => Ok(()),
-    }
-}
-
-fn run_as(place: &Place, attachment: &Attachment) -> Result<RunAs, Error> {
-    let sandbox = attachment.level.sandbox();
-    if place.scope == Scope::User && sandbox.as_root {
-        return Err(Error::invalid(
-            "--sandbox privileged is for servers that start as root",
-            "leave out --user, or use another level",
-        ));
-    }
-    if place.scope == Scope::User {
-        return match (
-            attachment.user.as_ref().or(attachment.group.as_ref()),
-            place.live(),
-        ) {
-            (Some(user), _) => Err(Error::invalid(
-                format!("your service manager runs programs as you, not as {user}"),
-                "leave out --user-name and --group, or --user",
-            )),
-            (None, true) => Ok(RunAs::own().without_privileges()),
-            (None, false) => Ok(RunAs::dynamic()),
-        };
-    }
-    let group = match &attachment.group {
-        None => None,
-        Some(name) => Some(group_id(&place.root, name).ok_or_else(|| {
-            Error::Invalid {
-                problem: format!("the group {} does not exist", Plain(name)),
-                hint: Hint::new("create it, or leave out --group")
-                    .command(ShellCommand::new(&["addgroup", "--system"]).arg(name)),
-            }
-        })?),
-    };
-    if let Some(name) = attachment.run_as() {
-        let user = RunAs::named(&place.root, name).ok_or_else(|| Error::Invalid {
-            problem: format!("the user {} does not exist", Plain(name)),
-            hint: Hint::new("create it, or leave out --user-name")
-                .command(ShellCommand::new(&["adduser", "--system"]).arg(name)),
-        })?;
-        let user = user.in_group(group);
-        match user.is_root() {
-            true if sandbox.unprivileged => {
-                return Err(Error::invalid(
-                    format!(
-                        "{name} has no privileges in the sandbox {}",
-                        attachment.level
-                    ),
-                    "for a server that starts as root and drops privileges itself, use --sandbox privileged; for \
-                     another program, another user",
-                ));
-            }
-            false if sandbox.as_root => {
-                return Err(Error::invalid(
-                    format!(
-                        "--sandbox privileged is for servers that start as root, not as {name}"
-                    ),
-                    "leave out --user-name, or use another level",
-                ));
-            }
-            _ => {}
-        }
-        return Ok(match sandbox.unprivileged {
-            true => user.without_privileges(),
-            false => user,
-        });
-    }
-    match dynamic_user(&attachment.name.to_string()) {
-        Some(user) if user_exists(&place.root, &user) => Err(Error::invalid(
-            format!("the dynamic user would have the name of an existing user, {user}"),
-            format!("use another service name, or run it as that user: --user-name {user}"),
-        )),
-        _ => Ok(RunAs::dynamic().in_group(group)),
     }
 }
 

@@ -18,6 +18,7 @@ mod remove;
 mod render;
 mod replace;
 mod rules;
+mod run_as;
 mod sandbox;
 pub(crate) mod signature;
 mod socket_path;

@@ -156,23 +156,7 @@ impl UnitSearch<'_> {
             // It is an alias; the unit is checked by its own name.
             return Ok(None);
         }
-        let query = self.query;
-        let requested = |listen: &ListenDirective<'_>| {
-            let here = match query.address {
-                Requested::Port(port) => listen.port() == Some(port),
-                Requested::Path(path) => listen.value.text == path,
-            };
-            listen.is_stream() && here
-        };
-        let mut written: Vec<_> = unit
-            .listen_directives()
-            .into_iter()
-            .filter(requested)
-            .collect();
-        if unit.state == State::Missing {
-            // Drop-ins without a unit file define no unit.
-            written.clear();
-        }
+        let written = self.lines(&unit);
         let mut listens: Vec<String> = written
             .iter()
             .map(|listen| listen.value.text.into())
@@ -181,17 +165,7 @@ impl UnitSearch<'_> {
         let runs = active.is_some_and(|active| active != "inactive");
         if runs && listens.is_empty() {
             // The file may have changed since systemd loaded it.
-            let shown = loaded
-                .flatten()
-                .map(Properties::stream_addresses)
-                .unwrap_or_default();
-            listens = shown
-                .into_iter()
-                .filter(|address| match query.address {
-                    Requested::Port(port) => has_port(address, port),
-                    Requested::Path(path) => address == path,
-                })
-                .collect();
+            listens = self.loaded_addresses(loaded.flatten());
         }
         let named = named && (unit.state != State::Missing || runs);
         let enablement = match unit.state {
@@ -236,6 +210,33 @@ impl UnitSearch<'_> {
                 active: active.filter(|_| !name.contains("@.")).map(str::to_string),
             }),
         }))
+    }
+
+    /// The lines of a unit's files that set the address.
+    fn lines<'u>(&self, unit: &'u Unit) -> Vec<ListenDirective<'u>> {
+        if unit.state == State::Missing {
+            // Drop-ins without a unit file define no unit.
+            return Vec::new();
+        }
+        let mut listens = unit.listen_directives();
+        listens.retain(|listen| {
+            let here = match self.query.address {
+                Requested::Port(port) => listen.port() == Some(port),
+                Requested::Path(path) => listen.value.text == path,
+            };
+            listen.is_stream() && here
+        });
+        listens
+    }
+
+    /// The address, if systemd has loaded it for a unit.
+    fn loaded_addresses(&self, loaded: Option<&Properties>) -> Vec<String> {
+        let mut addresses = loaded.map_or_else(Vec::new, Properties::stream_addresses);
+        addresses.retain(|address| match self.query.address {
+            Requested::Port(port) => has_port(address, port),
+            Requested::Path(path) => address == path,
+        });
+        addresses
     }
 
     /// A drop-in for a unit that has the name and no unit file.

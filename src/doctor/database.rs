@@ -1,5 +1,7 @@
 //! The services database: whether the service name has the service's port.
 
+use std::path::Path;
+
 use super::report::Impact;
 use super::subject::Subject;
 use super::{Problem, Report};
@@ -54,6 +56,12 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
         ));
         return Ok(());
     }
+    Err(other_port(subject, &path, entry.number, port, ports[0]))
+}
+
+/// The entry in line `number` has `port`, and the socket has the port `right`.
+fn other_port(subject: &Subject<'_>, path: &Path, number: usize, port: u16, right: u16) -> Problem {
+    let name = &subject.name;
     let listens = subject.socket.listen_directives();
     let other = listens.iter().find(|listen| listen.port().is_some());
     let written = other.map(|listen| {
@@ -65,17 +73,16 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
             listen.value.text
         )
     });
-    let right = ports[0];
     let is_moved = other.is_some_and(|listen| Some(listen.value.path) != subject.socket.fragment());
     let hint = match is_moved {
         true => "correct the line, or remove the drop-in that sets this port",
         false => "correct the line",
     };
-    Err(Problem::new(
+    Problem::new(
         format!(
             "{}:{}: {name} is port {port}, and {} listens on {right}",
             path.display(),
-            entry.number,
+            number,
             subject.socket.name
         ),
         hint,
@@ -84,9 +91,9 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
     .impact(Impact::OtherPort)
     .command(
         ShellCommand::new(&["sed", "-i"])
-            .arg(format!("{}s,{port}/tcp,{right}/tcp,", entry.number))
-            .path(subject.place.own_path(&path)),
-    ))
+            .arg(format!("{}s,{port}/tcp,{right}/tcp,", number))
+            .path(subject.place.own_path(path)),
+    )
 }
 
 /// Whether a line is one of Debian's. Those of this machine follow the heading "Local services".
