@@ -124,16 +124,16 @@ pub fn switch(mut data: &[u8]) {
     let lines = |data: &[u8]| data.iter().filter(|byte| **byte == b'\n').count();
     assert_eq!(lines(&switch::as_before(data)), lines(data));
     for (entry, added) in [(Entry::Xinetd(line), 2), (Entry::Inetd(line), 1)] {
-        if switch::is_off(data, entry) != Some(false) {
+        if switch::is_disabled(data, entry) != Some(false) {
             continue;
         }
         let off = switch::switched(data, &[(entry, true)]).unwrap();
         assert_eq!(lines(&off), lines(data) + added);
-        if switch::switched_on(data).is_none() {
-            assert_eq!(switch::switched_on(&off).as_deref(), Some(data));
+        if switch::all_enabled(data).is_none() {
+            assert_eq!(switch::all_enabled(&off).as_deref(), Some(data));
         }
     }
-    switch::off_by_name(data, "a");
+    switch::disabled_by_name(data, "a");
 }
 
 /// Users and groups are read from files that need not be right.
