@@ -61,7 +61,7 @@ pub fn difference(
 }
 
 /// Writes the planned files over those of today, and has systemd use them. The socket keeps listening
-/// if its addresses and the kind of service stay.
+/// unless its addresses or the kind of service change.
 ///
 /// # Errors
 ///

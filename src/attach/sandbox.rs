@@ -25,8 +25,8 @@ pub enum Level {
     /// No way to gain privileges, and limits; files and network as the user may (a dynamic user may only
     /// read)
     Standard,
-    /// For servers that start as root and drop privileges themselves: home directories, the network, and of root's
-    /// privileges those that such a server needs
+    /// For servers that start as root and drop privileges themselves: home directories, the network, and those of
+    /// root's privileges that such a server needs
     Privileged,
     /// No restrictions but those of a dynamic user; with --user-name, none
     Off,

@@ -12,8 +12,8 @@ use crate::server::{SharedLimits, WhenFull};
 /// Serve echo, discard, chargen, daytime or time
 ///
 /// Serves the connection on standard input and output, as started by sockunit serve, systemd or an
-/// inetd. If standard input is a datagram socket, answers datagrams, and exits when none arrives for a
-/// time. Never answers a datagram that comes from a port below 1024, and never with more bytes than it
+/// inetd. If standard input is a datagram socket, answers datagrams, and exits when none arrives for
+/// --idle-timeout. Never answers a datagram that comes from a port below 1024, and never with more bytes than it
 /// has. At the command line, uses standard input and output.
 #[derive(Debug, Parser)]
 #[command(name = "builtin", version, max_term_width = 80)]
@@ -21,7 +21,7 @@ pub(super) struct Options {
     /// The service
     #[arg(value_enum, value_name = "SERVICE")]
     pub(super) built_in: BuiltIn,
-    /// Send the bytes of this program where the RFCs leave the choice
+    /// Send the bytes that this program sends, where the RFCs leave the choice
     #[arg(long, value_enum, default_value_t)]
     pub(super) edition: Edition,
     #[command(flatten)]
@@ -88,7 +88,7 @@ impl Rules {
     }
 }
 
-/// Whose bytes are sent where the RFCs leave the choice.
+/// Which program's bytes are sent where the RFCs leave the choice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Edition {
     /// xinetd 2.3.15

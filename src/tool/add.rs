@@ -76,8 +76,8 @@ pub struct Options {
     /// Start the socket at every boot as well
     #[arg(long)]
     enable: bool,
-    /// If the service is attached with other options, replace them; its listening socket stays open if
-    /// the addresses and the kind of service stay
+    /// If the service is attached with other options, replace them; its listening socket stays open,
+    /// unless the addresses or the kind of service change
     #[arg(long)]
     replace: bool,
     /// Check everything, print each file that would be written, and change nothing

@@ -174,10 +174,14 @@ fn failed(what: impl fmt::Display) -> impl Fn(attach::Error) -> anyhow::Error {
 
 /// There is no service of this name.
 fn unknown(failed: &str, place: &Place, name: &str) -> anyhow::Error {
-    let list = ShellCommand::new(&["sockunit", "list"]).literals(place.scope.option());
-    let hint = Hint::new("this shows the names").command(list);
     let message = format!("{failed}: there is no {name}.socket in any unit directory");
-    with_hint(message, Some(hint))
+    with_hint(message, Some(list_names(place)))
+}
+
+/// How to find out the names of the services.
+fn list_names(place: &Place) -> Hint {
+    let list = ShellCommand::new(&["sockunit", "list"]).literals(place.scope.option());
+    Hint::new("this shows the names").command(place.with_root(list))
 }
 
 /// A port as an argument.

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::place::PlaceOptions;
-use super::{say, with_hint};
+use super::{list_names, say, with_hint};
 use crate::SHIPPED;
 use crate::attach::{self, Stopping};
 use crate::hint::{Hint, ShellCommand};
@@ -101,7 +101,7 @@ fn unchanged(place: &Place, name: &ServiceName) -> String {
     if !is_shipped {
         return format!(
             "unchanged: {name} is not an attached service\n{}\n",
-            Hint::new("sockunit list shows the names")
+            list_names(place)
         );
     }
     let mut text = format!("unchanged: {name} belongs to the package\n");

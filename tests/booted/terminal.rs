@@ -160,7 +160,7 @@ fn scripts_get_the_same_status_and_output_each_time(release: Release) {
             assert!(again.status.success());
             assert_eq!(
                 String::from_utf8(again.stdout).unwrap(),
-                "unchanged: greeter is not an attached service\nhint: sockunit list shows the names\n"
+                "unchanged: greeter is not an attached service\nhint: this shows the names\n    sockunit list\n"
             );
         }
     }

@@ -69,9 +69,9 @@ pub struct ProgramOptions {
     /// and, from Linux 6.12 on, from sending them signals; none of them can gain privileges
     #[arg(long)]
     pub isolate: bool,
-    /// Have one program at a time use the socket on standard input, a listening or a UDP socket, as inetd does
-    /// with wait: start it when a connection or a datagram arrives, and again when one arrives after it has
-    /// exited; only --rate, --rate-per-source, --max-load, --access-times, --allow and --deny limit that
+    /// Pass the socket on standard input, a listening or a UDP socket, to one program at a time, as inetd does
+    /// with wait: start the program when a connection or a datagram arrives, and again for what arrives after it
+    /// has exited; only --rate, --rate-per-source, --max-load, --access-times, --allow and --deny limit the starts
     #[arg(long, conflicts_with_all = [
         "accept_proxy", "banner", "exit_idle_time", "idle_timeout", "isolate", "listen", "max_connections", "message",
         "penalty", "per_source", "proxy_timeout", "refused_banner", "stop_timeout",

@@ -40,7 +40,7 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["apply", "disable_old", "output", "paths"])]
     revert: bool,
     /// Take comments after values, masks such as /255.255.255.0, localhost in access lists and ports of
-    /// unlisted services as their author meant them; xinetd reads something else
+    /// unlisted services as their author meant them; xinetd reads them differently
     #[arg(long)]
     as_meant: bool,
     /// Start the programs through tcpd, which applies the rules of /etc/hosts.allow and

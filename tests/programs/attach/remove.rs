@@ -75,7 +75,8 @@ fn only_files_that_add_wrote_are_removed_and_changed_ones_only_with_force() {
         assert_eq!(
             tree.remove(&[name]),
             format!(
-                "unchanged: {name} is not an attached service\nhint: sockunit list shows the names\n"
+                "unchanged: {name} is not an attached service\nhint: this shows the names\n    sockunit list --root={}\n",
+                tree.0.display()
             )
         );
     }
