@@ -22,7 +22,9 @@ mod xinetd;
 
 use std::path::Path;
 
-pub(crate) use apply::{Applied, ApplyError, Done, Failure, apply, shown as shown_path};
+pub(crate) use apply::{
+    Applied, ApplyError, Done, Failure, apply, revert_command, shown as shown_path,
+};
 pub(crate) use host::{Host, Root};
 pub(crate) use json::json;
 pub(crate) use output::output;

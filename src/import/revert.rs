@@ -35,17 +35,17 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    fn of(what: &str, error: &ApplyError) -> Problem {
+    fn of(place: &Place, what: &str, error: &ApplyError) -> Problem {
         Problem {
             text: format!("{what}: {error}"),
-            hint: error.hint(),
+            hint: error.hint(place),
         }
     }
 
-    fn left(left: &Left) -> Problem {
+    fn left(place: &Place, left: &Left) -> Problem {
         Problem {
             text: left.to_string(),
-            hint: Some(left.hint()),
+            hint: Some(left.hint(place)),
         }
     }
 }
@@ -92,7 +92,7 @@ pub(crate) fn revert(
     }
     for (file, services) in by_file {
         if interrupts.has_come() {
-            let problem = Problem::of("the rest", &ApplyError::Interrupted);
+            let problem = Problem::of(place, "the rest", &ApplyError::Interrupted);
             reverted.problems.push(problem);
             break;
         }
@@ -120,7 +120,8 @@ impl Reverted {
                 Err(error) => {
                     let names: Vec<String> = services.iter().map(ToString::to_string).collect();
                     let error = ApplyError::File(path, error);
-                    self.problems.push(Problem::of(&names.join(", "), &error));
+                    self.problems
+                        .push(Problem::of(place, &names.join(", "), &error));
                     return;
                 }
             }
@@ -130,7 +131,7 @@ impl Reverted {
                 Ok(_) => self.removed.push(name.to_string()),
                 Err(error) => {
                     let left = Left::Units(name.to_string(), error.into());
-                    self.problems.push(Problem::left(&left));
+                    self.problems.push(Problem::left(place, &left));
                 }
             }
         }
@@ -138,7 +139,7 @@ impl Reverted {
         if has_file {
             for (unit, error) in super_servers.reload() {
                 self.problems
-                    .push(Problem::left(&Left::Unread(unit, error)));
+                    .push(Problem::left(place, &Left::Unread(unit, error)));
             }
         }
     }
@@ -186,7 +187,7 @@ pub(crate) fn disabled(place: &Place, name: &ServiceName) -> Option<(PathBuf, sw
 
 /// The real paths of the files that a service was imported from, if it can be taken back.
 fn checked(place: &Place, store: &Store, name: &ServiceName) -> Result<Vec<PathBuf>, Problem> {
-    let failed = |error: attach::Error| Problem::of(&name.to_string(), &error.into());
+    let failed = |error: attach::Error| Problem::of(place, &name.to_string(), &error.into());
     attach::check_removal(place, store, name).map_err(failed)?;
     let mut sources = Vec::new();
     for file in service_units(name) {
@@ -206,14 +207,14 @@ fn checked(place: &Place, store: &Store, name: &ServiceName) -> Result<Vec<PathB
 fn real(place: &Place, name: &ServiceName, source: &Path) -> Result<PathBuf, Problem> {
     let path = place.path(source);
     resolve(&place.root, &path).map_err(|error| {
-        let remove = ShellCommand::new(&["sockunit", "remove"]).arg(name.to_string());
-        let mut problem = Problem::of(&name.to_string(), &ApplyError::File(path, error));
+        let remove = place.with_root(ShellCommand::new(&["sockunit", "remove"]));
+        let mut problem = Problem::of(place, &name.to_string(), &ApplyError::File(path, error));
         problem.text += ", and import has disabled it there";
         problem.hint = Some(
             Hint::new(
                 "put the file back; if the service is no longer wanted, this removes its units",
             )
-            .command(remove),
+            .command(remove.arg(name.to_string())),
         );
         problem
     })

@@ -9,7 +9,7 @@ use crate::attach;
 use crate::hint::{Hint, ShellCommand};
 use crate::interrupts::Interrupted;
 use crate::log::{Plain, reason};
-use crate::systemd::SystemctlError;
+use crate::systemd::{Place, SystemctlError};
 
 /// Why a service was not installed, or not taken back.
 #[derive(Debug)]
@@ -51,8 +51,8 @@ impl fmt::Display for ApplyError {
 }
 
 impl ApplyError {
-    /// What to do about it.
-    pub(crate) fn hint(&self) -> Option<Hint> {
+    /// What to do about it in a place.
+    pub(crate) fn hint(&self, place: &Place) -> Option<Hint> {
         Some(match self {
             ApplyError::Served(_) => {
                 Hint::new("--disable-old disables it there in the same step")
@@ -61,6 +61,7 @@ impl ApplyError {
                 let hint = Hint::new("this removes it with your changes");
                 let file = paths.first().and_then(|path| path.file_name())?;
                 let remove = ShellCommand::new(&["sockunit", "remove", "--force"]);
+                let remove = place.with_root(remove);
                 hint.command(remove.arg(service_name(file.to_str()?)))
             }
             ApplyError::PortInUse(_) => Hint::new(
@@ -148,19 +149,26 @@ impl fmt::Display for Left {
 }
 
 impl Left {
-    /// The command that does it.
-    pub(crate) fn hint(&self) -> Hint {
+    /// The command that does it in a place.
+    pub(crate) fn hint(&self, place: &Place) -> Hint {
         match self {
-            Left::Units(name, _) => Hint::new("this removes them")
-                .command(ShellCommand::new(&["sockunit", "remove"]).arg(name.clone())),
+            Left::Units(name, _) => {
+                let remove = place.with_root(ShellCommand::new(&["sockunit", "remove"]));
+                Hint::new("this removes them").command(remove.arg(name.clone()))
+            }
             Left::Line(_) => {
                 Hint::new("this enables it again, and undoes the import of all services")
-                    .command(ShellCommand::new(&["sockunit", "import", "--revert"]))
+                    .command(revert_command(place))
             }
             Left::Unread(unit, _) => Hint::new("this has it read them")
                 .command(ShellCommand::new(&["systemctl", "reload"]).arg(*unit)),
         }
     }
+}
+
+/// The command that undoes the import of all services.
+pub(crate) fn revert_command(place: &Place) -> ShellCommand {
+    place.with_root(ShellCommand::new(&["sockunit", "import", "--revert"]))
 }
 
 /// The name of the service that a unit file belongs to.

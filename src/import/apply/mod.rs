@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(super) use self::error::service_name;
-pub(crate) use self::error::{ApplyError, Failure, Left, shown};
+pub(crate) use self::error::{ApplyError, Failure, Left, revert_command, shown};
 use self::files::Files;
 use self::step::{Step, socket, steps};
 use super::super_servers::SuperServers;

@@ -68,7 +68,8 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     if options.revert {
         return revert(&place);
     }
-    let failed = |error: ApplyError| with_hint(format!("cannot import: {error}"), error.hint());
+    let failed =
+        |error: ApplyError| with_hint(format!("cannot import: {error}"), error.hint(&place));
     // Before the files are read: another run could change them.
     let store = match options.apply {
         true => Some(Store::open(&place).map_err(|error| failed(error.into()))?),
@@ -91,7 +92,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     if options.json {
         say_json(&import::json(&converted, &applied))?;
     } else {
-        say(&(text(options, &converted) + &done(&applied)))?;
+        say(&(text(options, &converted) + &done(&place, &applied)))?;
     }
     let mut services = converted.services.iter();
     let is_applied = applied.iter().all(|applied| applied.result.is_ok());
@@ -100,8 +101,12 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
 
 /// Takes everything back.
 fn revert(place: &Place) -> anyhow::Result<bool> {
-    let failed =
-        |error: ApplyError| with_hint(format!("cannot revert the import: {error}"), error.hint());
+    let failed = |error: ApplyError| {
+        with_hint(
+            format!("cannot revert the import: {error}"),
+            error.hint(place),
+        )
+    };
     let store = Store::open(place).map_err(|error| failed(error.into()))?;
     let loaded = superserver::load_as(place, Reading::AsXinetd);
     // They last until the report is printed.

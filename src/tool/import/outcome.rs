@@ -1,9 +1,10 @@
 //! What was installed or taken back, as text.
 
-use crate::import::{Applied, Done, Failure, Problem, Reverted, shown_path};
+use crate::import::{Applied, Done, Failure, Problem, Reverted, revert_command, shown_path};
+use crate::systemd::Place;
 
-/// What was installed.
-pub(super) fn done(applied: &[Applied<'_>]) -> String {
+/// What was installed in a place.
+pub(super) fn done(place: &Place, applied: &[Applied<'_>]) -> String {
     let mut text = String::new();
     let mut any = false;
     for Applied { services, result } in applied {
@@ -13,7 +14,7 @@ pub(super) fn done(applied: &[Applied<'_>]) -> String {
             Ok(Done::Written) => "written",
             Ok(Done::Started) => "started, now and at every boot",
             Err(failure) => {
-                text += &not_installed(&names.join(", "), failure);
+                text += &not_installed(place, &names.join(", "), failure);
                 continue;
             }
         };
@@ -21,23 +22,28 @@ pub(super) fn done(applied: &[Applied<'_>]) -> String {
         any |= *result.as_ref().unwrap_or(&Done::Unchanged) != Done::Unchanged;
     }
     if any {
-        text += "to undo all of this: sockunit import --revert\n";
+        if let Ok(revert) = revert_command(place).line() {
+            text += &format!("to undo all of this: {revert}\n");
+        }
     }
     text
 }
 
 /// Why services were not installed, and what was undone.
-fn not_installed(names: &str, failure: &Failure) -> String {
+fn not_installed(place: &Place, names: &str, failure: &Failure) -> String {
     let mut text = format!("not installed: {names}: {}\n", failure.error);
     for path in &failure.enabled_again {
         let path = shown_path(path);
         text += &format!("the old service is enabled again: {path}\n");
     }
     for left in &failure.left {
-        text += &format!("not undone: {left}\n{}\n", left.hint());
+        text += &format!("not undone: {left}\n{}\n", left.hint(place));
     }
     // What is not undone comes first.
-    let hint = failure.error.hint().filter(|_| failure.left.is_empty());
+    let hint = failure
+        .error
+        .hint(place)
+        .filter(|_| failure.left.is_empty());
     text.extend(hint.map(|hint| format!("{hint}\n")));
     text
 }

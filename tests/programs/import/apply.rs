@@ -43,7 +43,7 @@ fn apply_installs_units_switches_the_old_services_off_and_revert_restores_the_tr
         "written: off",
         "written: http",
         "written: finger",
-        "to undo all of this: sockunit import --revert",
+        "to undo all of this: sockunit import --revert --root=",
     ] {
         assert!(text.contains(&format!("{line}\n")), "{line}: {text}");
     }
@@ -264,7 +264,10 @@ fn what_could_not_be_undone_is_said_with_the_command_that_does_it() {
     assert!(!text.contains("the old service is enabled again"), "{text}");
     let left = "\nnot undone: it is still disabled: /etc/xinetd.d/one: ";
     assert_eq!(text.matches(left).count(), 2, "{text}");
-    assert!(text.contains("\n    sockunit import --revert\n"), "{text}");
+    assert!(
+        text.contains("\n    sockunit import --revert --root=\n"),
+        "{text}"
+    );
     fs::remove_dir(tree.path("etc/xinetd.d/.one.sockunit")).unwrap();
     let (text, status) = imported(&tree, &["--revert"]);
     assert_eq!(status, Some(0), "{text}");

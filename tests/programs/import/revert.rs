@@ -42,7 +42,7 @@ fn a_service_that_cannot_be_taken_back_leaves_all_as_it_is() {
             unit(name)
         );
         assert!(text.contains(&why), "{text}");
-        let command = format!("\n    sockunit remove --force {name}\n");
+        let command = format!("\n    sockunit remove --force --root= {name}\n");
         assert!(text.contains(&command), "{text}");
         tree.write(&unit(name), tree.read(&unit(name)).replace("# mine\n", ""));
     }
@@ -123,7 +123,10 @@ fn a_file_that_is_gone_is_an_error_with_the_command_that_goes_on() {
         report.starts_with("not reverted: bbb: /etc/xinetd.d/bbb: no such file"),
         "{report}"
     );
-    assert!(report.contains("\n    sockunit remove bbb\n"), "{report}");
+    assert!(
+        report.contains("\n    sockunit remove --root= bbb\n"),
+        "{report}"
+    );
     tree.write("etc/xinetd.d/bbb", text);
     let (report, status) = imported(&tree, &["--revert"]);
     assert_eq!(status, Some(0), "{report}");
