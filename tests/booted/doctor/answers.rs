@@ -5,6 +5,7 @@ use crate::machine::{Machine, Release};
 
 on_both_releases!(
     silence_is_told_from_buffering_and_slowness,
+    a_byte_every_quarter_second_for_ever_delays_no_command_beyond_its_deadline,
     what_a_program_complains_about_is_noted_with_its_entries,
 );
 
@@ -80,6 +81,37 @@ fn silence_is_told_from_buffering_and_slowness(release: Release) {
     let printed =
         machine.run("sockunit add once 4021 -- /usr/bin/perl -e 'print qq(name? ); $n = <STDIN>;'");
     assert!(printed.contains("stdbuf -oL"), "{printed}");
+}
+
+fn a_byte_every_quarter_second_for_ever_delays_no_command_beyond_its_deadline(release: Release) {
+    let machine = Machine::serving(release);
+    machine.write(
+        "/usr/local/bin/drips",
+        "#!/bin/sh\nwhile printf .; do sleep 0.25; done\n",
+    );
+    machine.run("chmod 755 /usr/local/bin/drips");
+    for (name, port, kind) in [("one", 4020, ""), ("all", 4021, "--shared")] {
+        // 5 s of it are for the answer.
+        let printed = machine.run(&format!(
+            "timeout 30 sockunit add {kind} {name} {port} -- /usr/local/bin/drips"
+        ));
+        assert!(printed.contains("answers:\n    \"....."), "{printed}");
+    }
+    // 10 s of it for each service.
+    let commands = ["doctor one", "doctor all", "doctor", "try one"];
+    let running = commands.map(|command| {
+        (
+            command,
+            machine.spawn(&format!("timeout 60 sockunit {command}")),
+        )
+    });
+    for (command, child) in running {
+        let output = child.wait_with_output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{command}: {printed}");
+        assert!(printed.contains("....."), "{command}: {printed}");
+    }
+    machine.run("timeout 60 sockunit remove one && timeout 60 sockunit remove all");
 }
 
 fn what_a_program_complains_about_is_noted_with_its_entries(release: Release) {
