@@ -13,6 +13,7 @@ on_both_releases!(
     systemd_logs_nothing_about_a_connection,
     a_drop_in_adds_three_entries_for_each_connection,
     under_xinetd_entries_go_to_syslog_and_not_to_the_client,
+    every_entry_of_a_shared_service_is_written_or_counted_as_dropped,
 );
 
 on_both_releases_in_both_modes!(
@@ -215,4 +216,59 @@ fn a_stopped_journald_delays_no_session(release: Release, mode: Mode) {
             }
         },
     );
+}
+
+fn every_entry_of_a_shared_service_is_written_or_counted_as_dropped(release: Release) {
+    /// Fewer than are logged singly in a second, and more than journald's queue holds.
+    const CONNECTIONS: usize = 150;
+    const QUEUE: &str = "10";
+    let machine = Machine::installed(release);
+    machine.switch(&["hello"], Mode::Shared);
+    machine.in_network(|| std::fs::write("/proc/sys/net/unix/max_dgram_qlen", QUEUE).unwrap());
+    machine.run(
+        "systemctl restart systemd-journald.socket systemd-journald-dev-log.socket systemd-journald
+         sockunit add --shared all 4002 -- /bin/cat",
+    );
+    // The last number is that of the connections before: `add` makes one too.
+    let services = [
+        ("hello", HELLO, " served: ", 1),
+        ("all", "127.0.0.1:4002", " exited 0: ", 2),
+    ];
+    for (service, address, ended, before) in services {
+        machine.converse(address, b"");
+        let arguments = format!("-t {service} -o cat");
+        machine.journal_until(&arguments, "the entries of before", |text| {
+            text.matches(ended).count() == before
+        });
+    }
+    let journald = machine.property("systemd-journald.service", "MainPID");
+    machine.run(&format!("kill -STOP {journald}"));
+    for (_, address, ..) in services {
+        for _ in 0..CONNECTIONS {
+            machine.converse(address, b"");
+        }
+    }
+    machine.run(&format!("kill -CONT {journald}"));
+    for (service, _, ended, before) in services {
+        let sums = |text: &str| {
+            let dropped = text.lines().filter_map(|line| {
+                let (_, rest) = line.split_once("dropped ")?;
+                let (count, _) = rest.split_once(" log entr")?;
+                count.parse::<usize>().ok()
+            });
+            (text.matches(ended).count(), dropped.sum::<usize>())
+        };
+        let expected = before + CONNECTIONS;
+        let text = machine.journal_until(
+            &format!("-t {service} -o cat"),
+            "all entries, or their number",
+            |text| {
+                let (written, dropped) = sums(text);
+                written + dropped >= expected
+            },
+        );
+        let (written, dropped) = sums(&text);
+        assert_eq!(written + dropped, expected, "{service}: {text}");
+        assert!(dropped > 0, "{service}: {text}");
+    }
 }
