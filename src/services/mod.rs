@@ -45,7 +45,7 @@ pub(crate) enum Run {
 /// Why a change was not made; the file is unchanged. Its Display is one line, without the hint.
 #[derive(Debug)]
 pub(crate) enum Error {
-    /// The name or the port has another entry already.
+    /// The name or the port has another entry already, in the database below this root directory.
     Conflict(PathBuf, EntryConflict),
     /// The path is not a regular file, but a symbolic link, for example.
     NotPlain(PathBuf),
@@ -58,10 +58,10 @@ pub(crate) enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Conflict(path, conflict) => write!(
+            Error::Conflict(root, conflict) => write!(
                 f,
                 "cannot add the line: {}:{}: {conflict}",
-                path.display(),
+                root.join(FILE).display(),
                 conflict.line_number
             ),
             Error::NotPlain(path) => write!(
@@ -88,8 +88,8 @@ impl Error {
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<Hint> {
         let text = match self {
-            Error::Conflict(path, conflict) => match &conflict.own {
-                Some(own) => return Some(remove_hint(path, own)),
+            Error::Conflict(root, conflict) => match &conflict.own {
+                Some(own) => return Some(remove_hint(root, own)),
                 None => "choose another name or port, or edit that line",
             },
             Error::Busy => "try again when it has ended",
@@ -106,13 +106,12 @@ impl Error {
     }
 }
 
-/// How to remove a line that sockunit added to the database at this path.
-fn remove_hint(path: &Path, own: &Entry) -> Hint {
+/// How to remove a line that sockunit added to the database below `root`.
+fn remove_hint(root: &Path, own: &Entry) -> Hint {
     let command = ShellCommand::new(&["sockunit", "services", "remove"]);
-    let root = path.ancestors().nth(Path::new(FILE).components().count());
-    let command = match root.filter(|root| *root != Path::new("/")) {
-        Some(root) => command.path_option("--root", OwnPath::real(root, Path::new("/"))),
-        None => command,
+    let command = match root == Path::new("/") {
+        true => command,
+        false => command.path_option("--root", OwnPath::real(root, Path::new("/"))),
     };
     let command = command.arg(own.name.to_string()).arg(own.port.to_string());
     Hint::new("sockunit added that line; this removes it").command(command)

@@ -46,7 +46,7 @@ pub fn replace(
     let Some(old) = Replaceable::open(&folder, OLD.as_ref()).map_err(not_opened)? else {
         return Err(Error::NotPlain(path));
     };
-    let text = change(&old.text).map_err(|conflict| Error::Conflict(path.clone(), conflict))?;
+    let text = change(&old.text).map_err(|conflict| Error::Conflict(root.into(), conflict))?;
     let Some(text) = text else {
         return Ok(Outcome::Unchanged);
     };
