@@ -71,7 +71,7 @@ pub struct Problem {
     pub what: String,
     /// Lines of files and of the journal that show it. Those of the journal are quoted.
     pub evidence: Vec<String>,
-    /// How it comes to that, if what users know of systemd does not tell them.
+    /// Why it is a problem, if that is not obvious.
     pub explanation: Option<&'static str>,
     /// What clients see, if that is not obvious.
     pub impact: Option<Impact>,
@@ -98,7 +98,7 @@ impl Problem {
         self
     }
 
-    /// Adds how it comes to that.
+    /// Adds why it is a problem.
     #[must_use]
     pub fn explanation(mut self, explanation: &'static str) -> Problem {
         self.explanation = Some(explanation);
