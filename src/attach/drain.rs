@@ -1,4 +1,4 @@
-//! Services that get no new connections from a load balancer, and what an agent check tells it.
+//! Services that get no new connections from a load balancer, and the answers to its agent checks.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::{Error, Kind};
 use crate::services::ServiceName;
 use crate::systemd::{Manager, Place, State, Unit};
 
-/// What the agent of a service tells the load balancer.
+/// What the agent of a service answers the load balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
     /// It accepts connections.

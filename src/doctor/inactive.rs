@@ -88,9 +88,9 @@ fn failed_to_start(subject: &Subject<'_>) -> Problem {
             )
             .evidence(journal(unit))
             .explanation(
-                "systemd stops a socket for good after 200 connections in 2 seconds, after 20 with Accept=no, or as \
-                 TriggerLimitBurst= and TriggerLimitIntervalSec= say. A service with Accept=no that ends without accepting a connection has \
-                 the same effect.",
+                "After 200 connections in 2 seconds, or 20 with Accept=no, or as TriggerLimitBurst= and \
+                 TriggerLimitIntervalSec= say, systemd stops a socket until it is started again. A service with \
+                 Accept=no that ends without accepting a connection has the same effect.",
             )
             .impact(Impact::Refused);
             return fixer.by_drop_in(problem, unit, "Socket", &["TriggerLimitIntervalSec=0"]);

@@ -1,4 +1,4 @@
-//! The header of the PROXY protocol, versions 1 and 2, with which a proxy such as HAProxy or stunnel tells the address
+//! The header of the PROXY protocol, versions 1 and 2, in which a proxy such as HAProxy or stunnel sends the address
 //! of its client. No I/O, and no byte after the header is consumed.
 
 mod v1;

@@ -1,4 +1,4 @@
-//! The client of a connection that came through a proxy, as the program was told.
+//! The client of a connection that came through a proxy, as the environment of the program names it.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -54,7 +54,7 @@ pub struct Totals {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
     pub remote: Remote,
-    /// The client, if the other end is a proxy, as the program was told. It can change that.
+    /// The client, if the peer is a proxy, from the environment of the program, which can change it.
     pub client: Option<SocketAddr>,
     /// When the process was started.
     pub since: Option<Timestamp>,

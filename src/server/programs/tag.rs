@@ -1,4 +1,4 @@
-//! Tags: they tell which connection a process belongs to, whatever it does.
+//! Tags: they show which connection a process belongs to, whatever it does.
 //!
 //! A tag is the process's limit on file locks, which the kernel ignores. Processes inherit it. With
 //! `--isolate` they cannot change it; without, they can only lower it, mostly to one that belongs to no
