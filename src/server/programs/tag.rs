@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
+use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::children;
@@ -28,8 +29,23 @@ impl Tag {
 
     /// The tag of a process; `None` if it has ended.
     pub fn of(pid: Pid) -> Option<Tag> {
-        spawn::tag(pid).ok().map(Tag)
+        match spawn::tag(pid) {
+            // A server that starts as root becomes other users. Everybody may read this file.
+            Err(Errno::EPERM) => {
+                in_limits(&fs::read_to_string(format!("/proc/{pid}/limits")).ok()?)
+            }
+            tag => tag.ok(),
+        }
+        .map(Tag)
     }
+}
+
+/// The soft limit on file locks in the text of /proc/PID/limits. `None` if it is `unlimited`, which no tag is.
+fn in_limits(text: &str) -> Option<u64> {
+    let limit = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Max file locks"))?;
+    limit.split_whitespace().next()?.parse().ok()
 }
 
 /// The processes with one of these tags.
@@ -55,6 +71,28 @@ fn of_control_group() -> Option<Vec<i32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn the_file_of_limits_has_the_tag() {
+        let tag = Tag::random();
+        let mut process = Command::new("sleep").arg("100").spawn().unwrap();
+        let pid = process.id();
+        let set = format!("prlimit --pid {pid} --locks={0}:{0}", tag.0);
+        assert!(
+            Command::new("sh")
+                .args(["-c", &set])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert_eq!(in_limits(&limits), Some(tag.0));
+        let unlimited = limits.replace(&tag.0.to_string(), "unlimited");
+        assert_eq!(in_limits(&unlimited), None);
+    }
 
     #[test]
     fn tags_differ_and_can_be_set() {
