@@ -211,7 +211,7 @@ fn serve_options(attachment: &Attachment) -> Vec<String> {
         ]);
         words.extend(attachment.shared.arguments());
     }
-    if attachment.level.sandbox().unprivileged {
+    if attachment.level.sandbox().isolated {
         words.push("--isolate".into());
     }
     words.extend(attachment.proxy.arguments());

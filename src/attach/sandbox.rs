@@ -52,6 +52,8 @@ pub struct Sandbox {
     pub tmp_hidden: bool,
     /// Root has no capabilities either.
     pub unprivileged: bool,
+    /// `sockunit serve` keeps the programs of different connections apart.
+    pub isolated: bool,
     /// System calls are those of the machine's own architecture.
     pub native_only: bool,
     /// The program runs as root unless the user says otherwise.
@@ -67,6 +69,7 @@ impl Level {
                 homes_hidden: true,
                 tmp_hidden: true,
                 unprivileged: true,
+                isolated: true,
                 native_only: true,
                 as_root: false,
                 groups: &[
@@ -90,12 +93,14 @@ impl Level {
                 homes_hidden: false,
                 tmp_hidden: false,
                 unprivileged: true,
+                isolated: true,
                 native_only: true,
                 as_root: false,
                 groups: &[
                     &PRIVILEGES,
                     &CAPABILITIES_OF_SYSTEM,
                     &USUAL_SOCKETS,
+                    &NO_IO_URING,
                     &LIMITS,
                     &SHARED_LIMITS,
                 ],
@@ -104,6 +109,7 @@ impl Level {
                 homes_hidden: false,
                 tmp_hidden: true,
                 unprivileged: false,
+                isolated: true,
                 native_only: true,
                 as_root: true,
                 groups: &[
@@ -112,6 +118,8 @@ impl Level {
                     &USUAL_SOCKETS,
                     &CALLS_OF_SERVERS,
                     &FILES_OF_SERVERS,
+                    &OWN_PROCESSES,
+                    &ALL_PROCESSES,
                     &SYSLOG_SOCKET,
                     &MANAGER_SOCKETS,
                     &LIMITS,
@@ -122,6 +130,7 @@ impl Level {
                 homes_hidden: false,
                 tmp_hidden: false,
                 unprivileged: false,
+                isolated: false,
                 native_only: false,
                 as_root: false,
                 groups: &[],
@@ -188,6 +197,9 @@ const CAPABILITIES_OF_SYSTEM: Group = of_scope(Scope::System, "CapabilityBoundin
 const USUAL_SOCKETS: Group =
     always("RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n");
 
+/// io_uring makes sockets that RestrictAddressFamilies= does not see.
+const NO_IO_URING: Group = always("SystemCallFilter=~io_uring_setup:EPERM\n");
+
 /// An abstract AF_UNIX socket needs no file, but belongs to a network.
 const PRIVATE_NETWORK: Group = always(
     "# For syslog(3). In a network of its own, the program reaches no other AF_UNIX sockets than those whose files it sees.
@@ -210,12 +222,11 @@ LimitSIGPENDING=1024
 
 const PENDING_SIGNALS: Group = of_kind(Kind::PerConnection, "LimitSIGPENDING=64\n");
 
-/// @aio includes io_uring, which makes sockets that RestrictAddressFamilies= does not see. Shared memory
-/// and its like would outlive the connection. With PrivateUsers= the kernel counts inotify instances
-/// and pending signals for root too, so that a program could use up those of root's processes.
+/// @aio includes io_uring. Shared memory and its like would outlive the connection. With PrivateUsers= the kernel
+/// counts inotify instances and pending signals for root too, so that a program could use up those of root's processes.
 const SYSTEM_CALLS: Group = always(
     "SystemCallFilter=~@aio @clock @cpu-emulation @debug @keyring @module @mount @obsolete @privileged @raw-io @reboot
-SystemCallFilter=~@resources @swap msgget semget shmget inotify_init inotify_init1
+SystemCallFilter=~@resources @swap msgget semget shmget inotify_init inotify_init1 userfaultfd
 SystemCallErrorNumber=EPERM
 ",
 );
@@ -267,7 +278,7 @@ CapabilityBoundingSet=CAP_AUDIT_WRITE CAP_NET_BIND_SERVICE
 /// @privileged, without the calls that change user, group and root.
 const CALLS_OF_SERVERS: Group = always(
     "SystemCallFilter=~@aio @clock @cpu-emulation @debug @keyring @module @mount @obsolete @raw-io @reboot @resources @swap
-SystemCallFilter=~acct bpf fanotify_init open_by_handle_at quotactl setdomainname sethostname msgget semget shmget
+SystemCallFilter=~acct bpf fanotify_init open_by_handle_at quotactl setdomainname sethostname msgget semget shmget userfaultfd
 # These are in @mount and @resources, and servers and PAM need them.
 SystemCallFilter=chroot setpriority setrlimit
 SystemCallErrorNumber=EPERM
@@ -282,6 +293,7 @@ ProtectSystem=strict
 ReadWritePaths=-/home -/root -/srv -/var/mail -/var/log
 ReadOnlyPaths=-/var/log/journal
 TemporaryFileSystem=/run:ro /run/sshd:ro,mode=0755 /run/vsftpd/empty:ro,mode=0755 /dev/shm:ro
+InaccessiblePaths=-/dev/hugepages
 BindReadOnlyPaths=-/run/systemd/resolve -/run/nscd
 BindPaths=-/run/utmp
 PrivateTmp=yes
@@ -289,14 +301,28 @@ PrivateMounts=yes
 PrivateDevices=yes
 PrivateIPC=yes
 LimitMSGQUEUE=0
-# The program sees no other processes.
-ProtectProc=invisible
 ProtectClock=yes
 ProtectHostname=yes
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectKernelLogs=yes
 ProtectControlGroups=yes
+",
+);
+
+/// `invisible` hides nothing from the group root.
+const OWN_PROCESSES: Group = of_kind(
+    Kind::PerConnection,
+    "# The program sees no other processes.
+ProtectProc=ptraceable
+",
+);
+
+const ALL_PROCESSES: Group = of_kind(
+    Kind::Shared,
+    "# A program that has become another user sees no processes of others. sockunit serve does: it stops those that
+# programs leave, whatever their user.
+ProtectProc=invisible
 ",
 );
 

@@ -123,6 +123,7 @@ echo "shmget: $(call SYS_shmget 0 4096 950)"
 echo "semget: $(call SYS_semget 0 1 950)"
 echo "msgget: $(call SYS_msgget 0 950)"
 echo "add_key: $(call SYS_add_key 0 0 0 0 0)"
+echo "userfaultfd: $(call SYS_userfaultfd 1)"
 echo "ptrace: $(call SYS_ptrace 0 0 0 0)"
 echo "chmod u+s: $(perl -e 'print chmod(04755, "/dev/stdin") ? "yes" : "no"')"
 echo done
@@ -164,6 +165,7 @@ fn a_hostile_program_can_read_and_write_nothing(release: Release) {
         ("SYS_semget", libc::SYS_semget),
         ("SYS_msgget", libc::SYS_msgget),
         ("SYS_add_key", libc::SYS_add_key),
+        ("SYS_userfaultfd", libc::SYS_userfaultfd),
         ("SYS_ptrace", libc::SYS_ptrace),
     ] {
         script = script.replace(name, &number.to_string());
@@ -215,6 +217,7 @@ fn a_hostile_program_can_read_and_write_nothing(release: Release) {
         "semget: no: Operation not permitted",
         "msgget: no: Operation not permitted",
         "add_key: no: Operation not permitted",
+        "userfaultfd: no: Operation not permitted",
         "ptrace: no: Operation not permitted",
         "chmod u+s: no",
         "done",
@@ -232,13 +235,15 @@ fn a_hostile_program_cannot_read_other_sessions(release: Release) {
     machine.run(&format!(
         "test \"$(stat -c %U /proc/{pid})\" = _sockunit && grep -q REMOTE_ADDR= /proc/{pid}/environ"
     ));
-    // The program runs as the same user, but cannot read the memory, descriptors and environment of the process.
+    // The program runs as the same user. It can send signals, but cannot read the memory, descriptors and environment of
+    // the process.
     attach_script(
         &machine,
         &format!(
             "#!/bin/bash
 exec 2>/dev/null
 test -d /proc/{pid} && echo there
+kill -0 {pid} && echo signal
 for what in environ maps mem fd/0 cwd/. root/.; do
     if exec 3</proc/{pid}/$what; then echo \"read $what\"; fi
 done
@@ -246,7 +251,7 @@ echo done
 "
         ),
     );
-    assert_eq!(answer(&machine, ""), "there\ndone\n");
+    assert_eq!(answer(&machine, ""), "there\nsignal\ndone\n");
 }
 
 fn a_hostile_program_is_limited(release: Release) {
