@@ -11,6 +11,7 @@ use crate::support::{PATIENCE, PROMPT, expect, rest, wait_for};
 on_both_releases!(
     systemd_analyze_verify_reports_nothing,
     exposure_levels_stay_below_their_limits,
+    exposure_levels_of_attached_services_are_those_of_the_manual,
     the_sockets_listen_on_loopback_only,
     a_drop_in_opens_a_port_to_the_network,
     the_sockets_start_and_serve_without_ipv6,
@@ -56,12 +57,7 @@ fn exposure_levels_stay_below_their_limits(release: Release) {
         ("sockunit-sweep.service", 1.0),
     ] {
         let report = machine.run(&format!("systemd-analyze security --no-pager {unit}"));
-        let exposure: f64 = report
-            .lines()
-            .find_map(|line| line.split_once("Overall exposure level for"))
-            .and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok())
-            .unwrap_or_else(|| panic!("no exposure level in {report}"));
-        assert!(exposure <= limit, "{report}");
+        assert!(exposure(&report) <= limit, "{report}");
     }
     // Both units have the same sandbox.
     let sandbox = |unit| {
@@ -69,6 +65,52 @@ fn exposure_levels_stay_below_their_limits(release: Release) {
         text.split_once("\nUser=_sockunit\n").unwrap().1.to_string()
     };
     assert_eq!(sandbox("hello@.service"), sandbox("celebs@.service"));
+}
+
+/// The number in the output of `systemd-analyze security`.
+#[track_caller]
+fn exposure(report: &str) -> f64 {
+    report
+        .lines()
+        .find_map(|line| line.split_once("Overall exposure level for"))
+        .and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok())
+        .unwrap_or_else(|| panic!("no exposure level in {report}"))
+}
+
+/// The table in sockunit-add(1) has these figures.
+fn exposure_levels_of_attached_services_are_those_of_the_manual(release: Release) {
+    let machine = Machine::installed(release);
+    machine.run("useradd --create-home ann && systemctl start user@$(id -u ann).service");
+    let analyze = "security --no-pager";
+    for (options, per_connection, shared) in [
+        ("--sandbox strict", "0.9", "0.4"),
+        ("--sandbox standard", "4.3", "4.3"),
+        ("--sandbox standard --user-name ann", "4.9", "4.9"),
+        ("--sandbox privileged", "3.2", "3.2"),
+        ("--sandbox off", "8.2", "8.2"),
+        ("--sandbox off --user-name ann", "9.2", "9.2"),
+        ("--user --sandbox strict", "1.6", "1.3"),
+        ("--user --sandbox standard", "8.0", "8.0"),
+        ("--user --sandbox off", "9.8", "9.8"),
+    ] {
+        for (kind, unit, expected) in [
+            ("", "each@1.service", per_connection),
+            ("--shared", "each.service", shared),
+        ] {
+            let add = format!("sockunit add {options} {kind} each 4000 -- cat");
+            let report = match options.contains("--user ") {
+                true => machine.run(&format!(
+                    "su - ann -c '{add} >/dev/null && systemd-analyze --user {analyze} {unit}
+                     sockunit remove --user each >/dev/null'"
+                )),
+                false => machine.run(&format!(
+                    "{add} >/dev/null; systemd-analyze {analyze} {unit}; sockunit remove each >/dev/null"
+                )),
+            };
+            let found = format!("{:.1}", exposure(&report));
+            assert_eq!(found, expected, "{options} {kind}: {report}");
+        }
+    }
 }
 
 /// The local addresses of all TCP listeners.
