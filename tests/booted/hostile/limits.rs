@@ -103,8 +103,9 @@ perl -e 'my $name = "mine"; open(my $file, ">&=", syscall(SYS_memfd_create, $nam
 
 fn no_process_outlives_its_connection(release: Release) {
     let machine = with_user(release);
-    // Daemons in sessions of their own that ignore SIGTERM, SIGHUP and SIGINT and do not hold the connection; and a
-    // chain of processes that exit as soon as they have forked the next one. They become another user if they can.
+    // Daemons in sessions of their own that ignore SIGTERM, SIGHUP and SIGINT and do not hold the connection; and chains
+    // of processes that exit as soon as they have forked the next one. They become another user if they can. The second
+    // chain lowers the limit on file locks, by which serve knows processes, where that is permitted.
     program(
         &machine,
         r#"#!/bin/bash
@@ -113,10 +114,12 @@ as_ann='setpriv --reuid ann --regid ann --clear-groups'
 $as_ann true || as_ann=
 setsid bash -c 'trap "" TERM HUP INT; exec -a outlives-1 sleep 1000' 3>&- &
 setsid $as_ann bash -c 'trap "" TERM HUP INT; exec -a outlives-2 sleep 1000' 3>&- &
-$as_ann perl -e '$SIG{TERM} = "IGNORE"; $0 = "outlives-3"; setpgrp; while (1) { exit if fork }' 3>&- &
+chain='$SIG{TERM} = "IGNORE"; $0 = "outlives-".shift; setpgrp; while (1) { exit if fork }'
+$as_ann perl -e "$chain" 3 3>&- &
+(ulimit -x 5; exec $as_ann perl -e "$chain" 4) 3>&- &
 # As another user they are hidden.
 until pgrep -f ^outlives-1; do :; done
-until $as_ann pgrep -f ^outlives-2 && $as_ann pgrep -f ^outlives-3; do :; done
+for daemon in 2 3 4; do until $as_ann pgrep -f ^outlives-$daemon; do :; done; done
 echo started >&3
 "#,
     );
