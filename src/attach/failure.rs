@@ -33,8 +33,8 @@ impl From<Error> for Failure {
 pub enum Left {
     /// Files of a new service.
     Files(Error),
-    /// The units of a new service may run.
-    Running(Error),
+    /// These units of a new service may run.
+    Running(Error, Vec<String>),
     /// The previous files of a service could not be restored.
     Former(Error),
     /// The socket that listened before does not.
@@ -45,7 +45,7 @@ impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Left::Files(error) => write!(f, "some of its files could not be removed: {error}"),
-            Left::Running(error) => write!(f, "its units may still run: {error}"),
+            Left::Running(error, _) => write!(f, "its units may still run: {error}"),
             Left::Former(error) => write!(
                 f,
                 "some of its previous files could not be restored: {error}"
@@ -57,7 +57,7 @@ impl fmt::Display for Left {
 
 impl Left {
     /// The command that does it.
-    fn hint(&self, place: &Place, name: &ServiceName) -> Hint {
+    pub(crate) fn hint(&self, place: &Place, name: &ServiceName) -> Hint {
         let user = place.scope.option();
         let remove = ShellCommand::new(&["sockunit", "remove"]).literals(user);
         let remove = place.with_root(remove);
@@ -65,8 +65,9 @@ impl Left {
         let socket = format!("{name}.socket");
         match self {
             Left::Files(_) => Hint::new("this removes them").command(remove.arg(name.to_string())),
-            Left::Running(_) => {
-                Hint::new("this stops them").command(systemctl.literals(&["stop"]).arg(socket))
+            Left::Running(_, units) => {
+                let stop = systemctl.literals(&["stop"]);
+                Hint::new("this stops them").command(units.iter().fold(stop, ShellCommand::arg))
             }
             Left::Former(_) => Hint::new("run sockunit add --replace with the previous options"),
             Left::Stopped(_) => {

@@ -34,13 +34,14 @@ pub(crate) use add::is_noncharacter;
 pub use add::{Added, Change, Plan, add, plan};
 pub use drain::{has_socket, health, set_draining};
 pub use error::Error;
+pub(crate) use failure::Left;
 pub use list::{Listed, list, own};
 pub use listen::{ListenAddress, connect_arguments, listen_directives};
 pub(crate) use lookup::absolute_path;
 pub(crate) use probe::NO_CLIENT;
 pub use probe::{BUFFERED, UNBUFFER};
 pub use remove::{
-    Stopping, check_removal, dismantle, has_foreign_unit, imported, link as socket_link, remove,
+    Stopping, check_removal, has_foreign_unit, imported, link as socket_link, remove, undo,
 };
 pub use render::{RECORD, RenderedUnit, confinement, render_imported, serve_command};
 pub use sandbox::Level;

@@ -83,7 +83,7 @@ pub fn remove(
     Ok(own.take(place, &store, name)?)
 }
 
-/// Checks that [`dismantle`] could remove a service, and would remove nothing that was changed since it was written.
+/// Checks that [`undo`] could remove a service, and would remove nothing that was changed since it was written.
 ///
 /// # Errors
 ///
@@ -364,7 +364,7 @@ fn has_link(store: &Store, name: &ServiceName) -> bool {
 }
 
 /// Stops the service and removes all that `add` made under this name.
-pub fn dismantle(place: &Place, store: &Store, name: &ServiceName) -> Result<Removed, Error> {
+fn dismantle(place: &Place, store: &Store, name: &ServiceName) -> Result<Removed, Error> {
     let own = Own::find(place, name)?;
     if let Some(manager) = Manager::of(place) {
         stop(place, &manager, name, &own.names(), None)?;
@@ -372,8 +372,8 @@ pub fn dismantle(place: &Place, store: &Store, name: &ServiceName) -> Result<Rem
     own.take(place, store, name)
 }
 
-/// Undoes what a failed `add` has done for a new service. Its files are removed even if systemctl fails: another run
-/// would take them for those of an attached service, and the next boot would start it.
+/// Undoes what a failed `add` has done for a new service, or removes an imported one. Its files are removed even if
+/// systemctl fails: another run would take them for those of an attached service, and the next boot would start it.
 pub fn undo(place: &Place, store: &Store, name: &ServiceName) -> Vec<Left> {
     let own = match Own::find(place, name) {
         Ok(own) => own,
@@ -382,7 +382,7 @@ pub fn undo(place: &Place, store: &Store, name: &ServiceName) -> Vec<Left> {
     let mut left = Vec::new();
     if let Some(manager) = Manager::of(place) {
         if let Err(error) = stop(place, &manager, name, &own.names(), None) {
-            left.push(Left::Running(error));
+            left.push(Left::Running(error, running(name, &own.names())));
         }
     }
     match own.take(place, store, name) {
@@ -398,6 +398,20 @@ pub fn undo(place: &Place, store: &Store, name: &ServiceName) -> Vec<Left> {
         }
     }
     left
+}
+
+/// The units of a service that may run, for systemctl. Once systemd has noticed that their files are gone, the service
+/// does not stop with its socket.
+fn running(name: &ServiceName, own: &[String]) -> Vec<String> {
+    let [socket, shared, template] = service_units(name);
+    let mut units = vec![socket];
+    if own.contains(&shared) {
+        units.push(shared);
+    }
+    if own.contains(&template) {
+        units.push(format!("{name}@*.service"));
+    }
+    units
 }
 
 /// Removes what systemd keeps about units that no longer exist. `own` are the files that there were.

@@ -127,13 +127,12 @@ impl Reverted {
             }
         }
         for name in services {
-            match attach::dismantle(place, store, name) {
-                Ok(_) => self.removed.push(name.to_string()),
-                Err(error) => {
-                    let left = Left::Units(name.to_string(), error.into());
-                    self.problems.push(Problem::left(place, &left));
-                }
+            let left = super_servers.remove(place, store, name);
+            if left.is_empty() {
+                self.removed.push(name.to_string());
             }
+            let problems = left.iter().map(|left| Problem::left(place, left));
+            self.problems.extend(problems);
         }
         // Also if the file was as it has to be: an earlier run may have ended before this.
         if has_file {

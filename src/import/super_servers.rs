@@ -1,7 +1,10 @@
 //! The programs whose services are imported, as units.
 
+use super::apply::Left;
+use crate::attach::{self, Store};
+use crate::services::ServiceName;
 use crate::superserver::{INETD_UNITS, XINETD_UNIT, is_active};
-use crate::systemd::{Manager, SystemctlError};
+use crate::systemd::{Manager, Place, SystemctlError};
 
 /// Units of xinetd and inetd that run.
 #[derive(Debug)]
@@ -24,6 +27,13 @@ impl SuperServers {
             }
         }
         Ok(SuperServers { manager, active })
+    }
+
+    /// Stops a service that has taken a port of theirs, and removes its units. Returns what is left of it.
+    pub(super) fn remove(&self, place: &Place, store: &Store, name: &ServiceName) -> Vec<Left> {
+        let left = attach::undo(place, store, name).into_iter();
+        left.map(|left| Left::Units(name.clone(), left, self.active.clone()))
+            .collect()
     }
 
     /// Has them read their files again. Returns those that do not.

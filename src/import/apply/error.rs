@@ -9,6 +9,7 @@ use crate::attach;
 use crate::hint::{Hint, ShellCommand};
 use crate::interrupts::Interrupted;
 use crate::log::{Plain, reason};
+use crate::services::ServiceName;
 use crate::systemd::{Place, SystemctlError};
 
 /// Why a service was not installed, or not taken back.
@@ -127,8 +128,8 @@ impl Failure {
 /// A change that could not be undone, and why.
 #[derive(Debug)]
 pub(crate) enum Left {
-    /// Units of the service of this name.
-    Units(String, ApplyError),
+    /// Of the units of a service. These units of xinetd and inetd have not got its ports back.
+    Units(ServiceName, attach::Left, Vec<&'static str>),
     /// The lines that disable services in a file.
     Line(ApplyError),
     /// A program that has not read its files again.
@@ -138,7 +139,10 @@ pub(crate) enum Left {
 impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Left::Units(name, error) => write!(f, "cannot remove the units of {name}: {error}"),
+            Left::Units(name, left, _) => {
+                let left = left.to_string();
+                write!(f, "{name}: {}", Plain(&left))
+            }
             Left::Line(error) => write!(f, "it is still disabled: {error}"),
             Left::Unread(unit, error) => {
                 let error = error.to_string();
@@ -152,18 +156,23 @@ impl Left {
     /// The command that does it in a place.
     pub(crate) fn hint(&self, place: &Place) -> Hint {
         match self {
-            Left::Units(name, _) => {
-                let remove = place.with_root(ShellCommand::new(&["sockunit", "remove"]));
-                Hint::new("this removes them").command(remove.arg(name.clone()))
+            Left::Units(name, left, waiting) => {
+                let hint = left.hint(place, name);
+                waiting
+                    .iter()
+                    .fold(hint, |hint, unit| hint.command(reload(unit)))
             }
             Left::Line(_) => {
                 Hint::new("this enables it again, and undoes the import of all services")
                     .command(revert_command(place))
             }
-            Left::Unread(unit, _) => Hint::new("this has it read them")
-                .command(ShellCommand::new(&["systemctl", "reload"]).arg(*unit)),
+            Left::Unread(unit, _) => Hint::new("this has it read them").command(reload(unit)),
         }
     }
+}
+
+fn reload(unit: &str) -> ShellCommand {
+    ShellCommand::new(&["systemctl", "reload"]).arg(unit)
 }
 
 /// The command that undoes the import of all services.

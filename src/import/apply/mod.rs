@@ -305,10 +305,8 @@ impl Applier<'_> {
             let Ok(name) = service.name.parse() else {
                 continue;
             };
-            if let Err(error) = attach::dismantle(self.place, self.store, &name) {
-                let name = service.name.clone();
-                failure.left.push(Left::Units(name, error.into()));
-            }
+            let left = self.super_servers.remove(self.place, self.store, &name);
+            failure.left.extend(left);
         }
         if !step.is_enabled() {
             return failure;

@@ -9,6 +9,7 @@ on_both_releases!(
     a_signal_has_the_old_service_back_before_it_ends_import,
     a_child_of_inetd_does_not_hide_the_options_of_inetd,
     a_revert_that_was_killed_is_completed_by_the_next,
+    whatever_systemctl_does_not_do_a_port_has_one_service_or_import_says_what_is_left,
 );
 
 /// The first line has a socket for IPv4 and one for IPv6.
@@ -171,4 +172,131 @@ fn a_revert_that_was_killed_is_completed_by_the_next(release: Release) {
     wait_for("inetd serves again", || {
         answer(connected(&machine, "127.0.0.1:7004"), b"12345") == "5\n"
     });
+}
+
+/// A systemctl that fails from one of its calls on, to another.
+const FAILING: &str = r#"#!/bin/sh
+n=$(($(cat /run/calls) + 1))
+echo $n >/run/calls
+if [ $n -ge "$FIRST" ] && [ $n -le "$LAST" ]; then
+    echo "no answer" >&2
+    exit 1
+fi
+exec /usr/bin/systemctl "$@"
+"#;
+
+/// The ports of two lines of inetd.conf.
+const PORTS: [u16; 2] = [7004, 7006];
+
+/// Runs import with a systemctl that fails from one call on, once or for good. Returns its report, and whether
+/// systemctl was called that often.
+fn with_failing_systemctl(
+    machine: &Machine,
+    options: &str,
+    first: u32,
+    last: u32,
+) -> (String, bool) {
+    let text = machine.run(&format!(
+        "echo 0 >/run/calls
+         FIRST={first} LAST={last} PATH=/opt/failing:$PATH sockunit import {options} 2>&1 || status=$?
+         echo \"exit status ${{status:-0}}, calls: $(cat /run/calls)\""
+    ));
+    let (report, calls) = text.rsplit_once(", calls: ").unwrap();
+    let calls: u32 = calls.parse().unwrap();
+    assert!(
+        report.ends_with("exit status 0") || calls >= first,
+        "{first}: {text}"
+    );
+    (report.to_owned(), calls >= first)
+}
+
+/// Runs the commands of hints in a report.
+fn paste(machine: &Machine, report: &str) {
+    let is_command =
+        |line: &&str| line.starts_with("    systemctl ") || line.starts_with("    sockunit ");
+    let commands = report.lines().filter(is_command);
+    // A unit that did not run is not loaded any more.
+    machine.run(
+        &commands
+            .map(|line| format!("{line} || :\n"))
+            .collect::<String>(),
+    );
+}
+
+/// Whether systemd serves each port, and not inetd. Asserts that one of them does.
+fn served_by_systemd(machine: &Machine, report: &str) -> [bool; 2] {
+    let text = machine.run("cat /etc/inetd.conf");
+    PORTS.map(|port| {
+        let is_off = text.contains(&format!("#<off># {port}"));
+        let has_units = machine.run(&format!(
+            "find /etc/systemd/system -name 'port-{port}*'; systemctl --quiet is-active port-{port}.socket && echo runs || :"
+        ));
+        let expected = match is_off {
+            true => 4,
+            false => 0,
+        };
+        assert_eq!(has_units.lines().count(), expected, "{has_units}: {report}");
+        for address in ["127.0.0.1", "[::1]"] {
+            wait_for(&format!("somebody serves {address} port {port}: {report}"), || {
+                let client = connected(machine, &format!("{address}:{port}"));
+                answer(client, b"12345") == "5\n"
+            });
+        }
+        is_off
+    })
+}
+
+fn whatever_systemctl_does_not_do_a_port_has_one_service_or_import_says_what_is_left(
+    release: Release,
+) {
+    let machine = with_inetd(release, "");
+    let line = |port| format!("{port} stream tcp nowait nobody /usr/local/bin/count count\n");
+    let before = PORTS.map(line).concat();
+    machine.write("/etc/inetd.conf", &before);
+    machine.write("/opt/failing/systemctl", FAILING);
+    machine.run("chmod 755 /opt/failing/systemctl");
+    restart(&machine);
+    let installed =
+        |report: &str| PORTS.map(|port| report.contains(&format!("boot: port-{port}\n")));
+    // For good, a call after each third is enough.
+    for (last, step) in [(None, 1), (Some(u32::MAX), 3)] {
+        let mut first = 0;
+        loop {
+            first += step;
+            let (report, has_failed) = with_failing_systemctl(
+                &machine,
+                "--apply --disable-old /etc/inetd.conf",
+                first,
+                last.unwrap_or(first),
+            );
+            paste(&machine, &report);
+            let by_systemd = served_by_systemd(&machine, &report);
+            assert_eq!(by_systemd, installed(&report), "{first}: {report}");
+            if !has_failed {
+                break;
+            }
+            if by_systemd != [false; 2] {
+                machine.run("sockunit import --revert");
+            }
+            assert_eq!(machine.run("cat /etc/inetd.conf") + "\n", before);
+        }
+        assert!(first > 5, "{first}");
+        // The same for the way back.
+        let mut first = 0;
+        loop {
+            first += step;
+            let (report, has_failed) =
+                with_failing_systemctl(&machine, "--revert", first, last.unwrap_or(first));
+            paste(&machine, &report);
+            let by_systemd = served_by_systemd(&machine, &report);
+            if !has_failed {
+                assert_eq!(by_systemd, [false; 2], "{report}");
+                break;
+            }
+            machine.run(&format!("{APPLY} /etc/inetd.conf"));
+        }
+        assert!(first > 5, "{first}");
+    }
+    assert_eq!(machine.run("cat /etc/inetd.conf") + "\n", before);
+    assert_eq!(machine.run("systemctl --failed --plain --no-legend"), "");
 }
