@@ -87,8 +87,15 @@ impl Store {
         let written = self.directory_of(path, true).and_then(|(directory, name)| {
             let temporary = temporary_name(name.as_ref());
             remove(&directory, temporary.as_ref())?;
-            write(&directory, temporary.as_ref(), content)?;
-            renameat(&directory, temporary.as_os_str(), &directory, name)?;
+            let written = write(&directory, temporary.as_ref(), content).and_then(|()| {
+                let renamed = renameat(&directory, temporary.as_os_str(), &directory, name);
+                Ok(renamed?)
+            });
+            if written.is_err() {
+                // A full file system has room for its name.
+                let _ = remove(&directory, temporary.as_ref());
+            }
+            written?;
             sync(&directory)
         });
         written.map_err(|error| self.failed(path, error))
