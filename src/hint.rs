@@ -12,7 +12,7 @@ use crate::root::OwnPath;
 
 /// What to do, in words and, where commands can do it, as commands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hint {
+pub(crate) struct Hint {
     /// What to do, without a full stop.
     pub text: String,
     commands: Vec<ShellCommand>,
@@ -20,7 +20,7 @@ pub struct Hint {
 
 impl Hint {
     /// A hint in words alone.
-    pub fn new(text: impl Into<String>) -> Hint {
+    pub(crate) fn new(text: impl Into<String>) -> Hint {
         Hint {
             text: text.into(),
             commands: Vec::new(),
@@ -29,13 +29,13 @@ impl Hint {
 
     /// Adds a command, to be run after those that were added before.
     #[must_use]
-    pub fn command(mut self, command: ShellCommand) -> Hint {
+    pub(crate) fn command(mut self, command: ShellCommand) -> Hint {
         self.commands.push(command);
         self
     }
 
     /// The hint as part of a log entry, which is one line.
-    pub fn in_one_line(&self) -> String {
+    pub(crate) fn in_one_line(&self) -> String {
         let commands = self.lines().unwrap_or_default();
         match commands.is_empty() {
             true => self.text.clone(),
@@ -49,14 +49,14 @@ impl Hint {
     /// # Errors
     ///
     /// One has a word that is not safe to paste.
-    pub fn lines(&self) -> Result<Vec<String>, Unsafe> {
+    pub(crate) fn lines(&self) -> Result<Vec<String>, Unsafe> {
         self.commands.iter().map(ShellCommand::line).collect()
     }
 }
 
 /// Why a command is not printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unsafe {
+pub(crate) enum Unsafe {
     /// A word has characters that a shell or terminal acts on.
     Characters,
     /// Another user can change a path that it names.
@@ -97,7 +97,7 @@ impl fmt::Display for Hint {
 
 /// One command as an argument vector.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShellCommand {
+pub(crate) struct ShellCommand {
     words: Vec<Word>,
     /// The file that its output is appended to.
     append_to: Option<Word>,
@@ -115,7 +115,7 @@ enum Word {
 
 impl ShellCommand {
     /// A program and its first words, as they are written here.
-    pub fn new(words: &[&'static str]) -> ShellCommand {
+    pub(crate) fn new(words: &[&'static str]) -> ShellCommand {
         ShellCommand {
             words: words.iter().map(|word| Word::Literal(word)).collect(),
             append_to: None,
@@ -124,7 +124,7 @@ impl ShellCommand {
 
     /// Adds words as they are written here.
     #[must_use]
-    pub fn literals(mut self, words: &[&'static str]) -> ShellCommand {
+    pub(crate) fn literals(mut self, words: &[&'static str]) -> ShellCommand {
         self.words
             .extend(words.iter().map(|word| Word::Literal(word)));
         self
@@ -133,13 +133,13 @@ impl ShellCommand {
     /// Adds an operand. If it begins with a `-`, a `--` goes before it, so that no program takes it
     /// for an option.
     #[must_use]
-    pub fn arg(self, word: impl AsRef<str>) -> ShellCommand {
+    pub(crate) fn arg(self, word: impl AsRef<str>) -> ShellCommand {
         self.operand(word.as_ref().as_ref())
     }
 
     /// Adds a path as an operand. Without one, others can change it.
     #[must_use]
-    pub fn path(mut self, path: Option<OwnPath>) -> ShellCommand {
+    pub(crate) fn path(mut self, path: Option<OwnPath>) -> ShellCommand {
         match path {
             Some(path) => self.operand(path.as_os_str()),
             None => {
@@ -160,7 +160,7 @@ impl ShellCommand {
 
     /// Adds an option with a path as its value, as `--name=value`. Without one, others can change it.
     #[must_use]
-    pub fn path_option(mut self, name: &'static str, path: Option<OwnPath>) -> ShellCommand {
+    pub(crate) fn path_option(mut self, name: &'static str, path: Option<OwnPath>) -> ShellCommand {
         self.words.push(match path {
             Some(path) => {
                 let mut word = OsString::from(name);
@@ -175,14 +175,14 @@ impl ShellCommand {
 
     /// Adds words as the user typed them, options among them.
     #[must_use]
-    pub fn typed(mut self, words: &[OsString]) -> ShellCommand {
+    pub(crate) fn typed(mut self, words: &[OsString]) -> ShellCommand {
         self.words.extend(words.iter().cloned().map(Word::Foreign));
         self
     }
 
     /// Appends lines to a file. The text is never printf's format, and printf takes no options after
     /// the format. Without a path, others can change it.
-    pub fn append<'l>(
+    pub(crate) fn append<'l>(
         lines: impl IntoIterator<Item = &'l str>,
         path: Option<OwnPath>,
     ) -> ShellCommand {
@@ -199,7 +199,7 @@ impl ShellCommand {
     /// # Errors
     ///
     /// It has a word that is not safe to paste.
-    pub fn line(&self) -> Result<String, Unsafe> {
+    pub(crate) fn line(&self) -> Result<String, Unsafe> {
         let words: Result<Vec<String>, Unsafe> = self.words.iter().map(Word::quoted).collect();
         let line = words?.join(" ");
         match &self.append_to {

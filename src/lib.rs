@@ -16,7 +16,7 @@
 //!   `usage`: hints for usage errors; `sys`: the few system calls that need unsafe code
 //! * `fuzzing`: what the fuzz targets run
 #![deny(unsafe_code)]
-#![warn(missing_docs)]
+#![warn(missing_docs, unreachable_pub)]
 
 #[forbid(unsafe_code)]
 mod attach;
@@ -83,5 +83,6 @@ pub const SHIPPED: [&str; 2] = ["celebs", "hello"];
 
 #[cfg(test)]
 #[forbid(unsafe_code)]
+#[allow(unreachable_pub)]
 #[path = "../tests/support/tree.rs"]
 mod tree;

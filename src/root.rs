@@ -25,9 +25,9 @@ use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, OpenHow, ResolveFlag, open, o
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::unistd::Uid;
 
-pub use self::file_status::FileStatus;
-pub use self::own_path::{OwnPath, is_open_to_others, is_own, others_write};
-pub use self::replacement::{Replaceable, remove_temporary, replace_file};
+pub(crate) use self::file_status::FileStatus;
+pub(crate) use self::own_path::{OwnPath, is_open_to_others, is_own, others_write};
+pub(crate) use self::replacement::{Replaceable, remove_temporary, replace_file};
 
 use crate::systemd;
 
@@ -46,7 +46,7 @@ const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// What a path leads to, and what is passed before.
 #[derive(Debug)]
-pub struct Trace {
+pub(crate) struct Trace {
     /// Each directory that is passed, in order, by its path below the root.
     pub directories: Vec<(PathBuf, FileStatus)>,
     /// The path as it was given, and again after each symbolic link.
@@ -59,14 +59,14 @@ pub struct Trace {
 
 impl Trace {
     /// The file's path below the root, without symbolic links.
-    pub fn real(&self) -> &Path {
+    pub(crate) fn real(&self) -> &Path {
         self.paths.last().map_or(Path::new("/"), PathBuf::as_path)
     }
 }
 
 /// Where a path cannot be followed.
 #[derive(Debug)]
-pub struct TraceError {
+pub(crate) struct TraceError {
     /// The part of the path that cannot be followed.
     pub at: PathBuf,
     /// Why not.
@@ -85,7 +85,7 @@ pub struct TraceError {
 /// # Errors
 ///
 /// A part of the path is missing, is not a directory, cannot be read, or there are too many links.
-pub fn trace(root: &Path, path: &Path) -> Result<Trace, TraceError> {
+pub(crate) fn trace(root: &Path, path: &Path) -> Result<Trace, TraceError> {
     let mut directories = Vec::new();
     let mut paths = vec![normal(path)];
     let mut rest: VecDeque<OsString> = names(path).collect();
@@ -166,7 +166,7 @@ fn step(at: &mut PathBuf, rest: &mut VecDeque<OsString>) {
 }
 
 /// A path of the system below `root` as a path for this process.
-pub fn below(root: &Path, path: &Path) -> PathBuf {
+pub(crate) fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
@@ -194,7 +194,7 @@ fn normal(path: &Path) -> PathBuf {
 /// # Errors
 ///
 /// See [`trace`].
-pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
+pub(crate) fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
     match trace(root, &inside(root, path)) {
         Ok(traced) => Ok(below(root, traced.real())),
         Err(error) if error.last_path == Path::new(NULL) => Ok(below(root, Path::new(NULL))),
@@ -203,7 +203,7 @@ pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
 }
 
 /// A path for this process as one of the system below `root`.
-pub fn inside(root: &Path, path: &Path) -> PathBuf {
+pub(crate) fn inside(root: &Path, path: &Path) -> PathBuf {
     Path::new("/").join(path.strip_prefix(root).unwrap_or(path))
 }
 
@@ -212,7 +212,7 @@ pub fn inside(root: &Path, path: &Path) -> PathBuf {
 /// # Errors
 ///
 /// The file is missing, cannot be opened, is not a regular file or has more than 16 MiB.
-pub fn read(root: &Path, path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read(root: &Path, path: &Path) -> io::Result<Vec<u8>> {
     let file = match open_file(root, path) {
         Ok(file) => file,
         Err(error) => {
@@ -244,7 +244,7 @@ fn read_all(file: &File) -> io::Result<Vec<u8>> {
 /// # Errors
 ///
 /// The file is missing, cannot be opened or is not a regular file.
-pub fn open_file(root: &Path, path: &Path) -> io::Result<File> {
+pub(crate) fn open_file(root: &Path, path: &Path) -> io::Result<File> {
     // Opening a FIFO can block, and opening a device can set off something: look before.
     let found = find(root, path, OFlag::O_PATH)?;
     let kind = SFlag::from_bits_truncate(fstat(&found)?.st_mode) & SFlag::S_IFMT;
@@ -264,7 +264,7 @@ pub fn open_file(root: &Path, path: &Path) -> io::Result<File> {
 /// # Errors
 ///
 /// A part of the path is missing, is not a directory, or cannot be opened or made.
-pub fn open_directory(root: &Path, path: &Path, create: bool) -> io::Result<OwnedFd> {
+pub(crate) fn open_directory(root: &Path, path: &Path, create: bool) -> io::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
     match find(root, path, flags) {
         Err(error) if create && error.kind() == io::ErrorKind::NotFound => {}
@@ -290,7 +290,7 @@ static HELD: OnceLock<(PathBuf, OwnedFd)> = OnceLock::new();
 /// # Errors
 ///
 /// The path does not lead to a directory.
-pub fn hold(root: &Path) -> io::Result<()> {
+pub(crate) fn hold(root: &Path) -> io::Result<()> {
     let directory = open_root(root)?;
     HELD.get_or_init(|| (root.to_owned(), directory));
     Ok(())
@@ -336,7 +336,7 @@ fn has_openat2() -> bool {
 
 /// A lock against other runs of this program.
 #[derive(Debug)]
-pub struct Lock {
+pub(crate) struct Lock {
     _file: Flock<File>,
 }
 
@@ -348,7 +348,7 @@ pub struct Lock {
 /// # Errors
 ///
 /// The lock cannot be made, or another run has it for longer ([`io::ErrorKind::WouldBlock`]).
-pub fn lock(root: &Path, name: &str) -> io::Result<Lock> {
+pub(crate) fn lock(root: &Path, name: &str) -> io::Result<Lock> {
     let directory = match Uid::effective().is_root() {
         true => PathBuf::from("/run"),
         false => systemd::runtime(),
@@ -381,7 +381,7 @@ pub fn lock(root: &Path, name: &str) -> io::Result<Lock> {
 }
 
 /// The name under which a file is written before it takes its place.
-pub fn temporary_name(name: &OsStr) -> OsString {
+pub(crate) fn temporary_name(name: &OsStr) -> OsString {
     let mut temporary = OsString::from(".");
     temporary.push(name);
     temporary.push(".sockunit");
@@ -393,7 +393,7 @@ pub fn temporary_name(name: &OsStr) -> OsString {
 /// # Errors
 ///
 /// The file system reports one.
-pub fn sync(directory: impl AsFd) -> io::Result<()> {
+pub(crate) fn sync(directory: impl AsFd) -> io::Result<()> {
     Ok(nix::unistd::fsync(directory)?)
 }
 

@@ -9,10 +9,10 @@ use std::convert::Infallible;
 use std::fmt;
 use std::time::Instant;
 
-pub use driver::{Driver, Want};
+pub(crate) use driver::{Driver, Want};
 
 /// A service, for one connection or for many.
-pub trait Service {
+pub(crate) trait Service {
     /// The service's conversation on one connection.
     type Session: Session;
 
@@ -23,7 +23,7 @@ pub trait Service {
 
 /// A session. The caller sends what the session appends to `output`, in order, and calls no more
 /// methods after [`Event::Ended`], [`Session::time_out`] or [`Session::shut_down`].
-pub trait Session {
+pub(crate) trait Session {
     /// A request and its answer, for the log.
     type Exchange<'a>: fmt::Display
     where
@@ -54,7 +54,7 @@ pub trait Session {
 
 /// What a session did with its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event<E> {
+pub(crate) enum Event<E> {
     /// It answered a request.
     Exchange(E),
     /// It ended; its last output is in the buffer.
@@ -63,7 +63,7 @@ pub enum Event<E> {
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum SessionEnd {
+pub(crate) enum SessionEnd {
     /// The service sent its output, and reads no input.
     Served,
     /// The client quit.

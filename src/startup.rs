@@ -15,15 +15,15 @@ use crate::session::Service;
 use crate::systemd::notify;
 
 /// Exit status: the program failed.
-pub const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 /// Exit status: usage error.
-pub const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 
 /// A service program: its parsed arguments.
 ///
 /// Without arguments, which is how units start it for each connection, [`run`] takes the default
 /// instead of parsing. Measured with hello, the parser makes a start 6 to 7 % more expensive.
-pub trait ServiceProgram: Parser + Default {
+pub(crate) trait ServiceProgram: Parser + Default {
     /// The service.
     type Service: Service;
 
@@ -41,7 +41,7 @@ pub trait ServiceProgram: Parser + Default {
 ///
 /// A client receives nothing but the output of its session. If standard input or output is a
 /// socket, help, usage errors, errors and panics go to the log.
-pub fn run<P: ServiceProgram>(name: &'static str) -> ExitCode {
+pub(crate) fn run<P: ServiceProgram>(name: &'static str) -> ExitCode {
     let parsed = match std::env::args_os().len() {
         0 | 1 => Ok(P::default()),
         _ => P::try_parse(),
@@ -57,7 +57,7 @@ pub fn run<P: ServiceProgram>(name: &'static str) -> ExitCode {
 
 /// Calls `work` with a log, and logs its error or panic. `work` receives the client's socket, if
 /// standard input or output is one. At a command line, the error has the name of the command.
-pub fn run_logged(
+pub(crate) fn run_logged(
     command: &'static str,
     name: &'static str,
     protocol: JournalProtocol,
@@ -84,7 +84,7 @@ pub fn run_logged(
 
 /// Reports a usage error of a service program, or prints its help: to the log if there is a client,
 /// at the command line otherwise.
-pub fn usage_error(
+pub(crate) fn usage_error(
     name: &'static str,
     protocol: JournalProtocol,
     error: &clap::Error,
@@ -152,7 +152,7 @@ fn serve<P: ServiceProgram>(
 }
 
 /// Prints help or a usage error at the command line.
-pub fn print_usage(error: &clap::Error, hint: Option<&Hint>) -> ExitCode {
+pub(crate) fn print_usage(error: &clap::Error, hint: Option<&Hint>) -> ExitCode {
     // If standard error is closed, there is nowhere to report that.
     let _ = error.print();
     if let Some(hint) = hint {

@@ -8,7 +8,11 @@ use crate::hint::{Hint, ShellCommand};
 
 /// What the user probably meant, if a small change makes a command line that can be parsed. The first
 /// argument is the program's name.
-pub fn hint(command: &clap::Command, arguments: &[OsString], error: &clap::Error) -> Option<Hint> {
+pub(crate) fn hint(
+    command: &clap::Command,
+    arguments: &[OsString],
+    error: &clap::Error,
+) -> Option<Hint> {
     let parses = |words: &[OsString]| command.clone().try_get_matches_from(words).is_ok();
     let is_word = |word: &OsString| !word.as_encoded_bytes().starts_with(b"-");
     let adds = arguments.get(1).is_some_and(|word| word == "add");

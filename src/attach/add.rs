@@ -24,7 +24,7 @@ const MAX_LINE: usize = 1 << 20;
 
 /// What `add` is going to write.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The service unit and the socket unit.
     pub units: [RenderedUnit; 2],
     /// The entry for /etc/services, unless it has one for this name and port.
@@ -37,7 +37,7 @@ pub struct Plan {
 
 /// What `add` has done.
 #[derive(Debug)]
-pub struct Added {
+pub(crate) struct Added {
     /// What it has written.
     pub plan: Plan,
     /// What it has changed.
@@ -50,7 +50,7 @@ pub struct Added {
 
 /// What the administrator may have left for later.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pending {
+pub(crate) struct Pending {
     /// The socket is not active.
     pub is_inactive: bool,
     /// A unit file or a drop-in has changed since systemd read it.
@@ -59,7 +59,7 @@ pub struct Pending {
 
 /// What `add` has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// The service is new.
     New,
     /// The service was attached with these options already.
@@ -75,7 +75,7 @@ pub enum Change {
 /// # Errors
 ///
 /// The first problem.
-pub fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
+pub(crate) fn plan(place: &Place, attachment: &Attachment) -> Result<Plan, Error> {
     let name = attachment.name.to_string();
     if name.contains('+') {
         return Err(Error::invalid(
@@ -235,7 +235,7 @@ fn check_directory(place: &Place, attachment: &Attachment) -> Result<(), Error> 
 ///
 /// See [`Error`]; what was done before the error is undone. A signal is such an error too, if it comes before all is
 /// done.
-pub fn add(
+pub(crate) fn add(
     place: &Place,
     attachment: &Attachment,
     replace: bool,

@@ -9,7 +9,7 @@ use crate::systemd::{Manager, Place, State, Unit};
 
 /// What the agent of a service answers the load balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Health {
+pub(crate) enum Health {
     /// It accepts connections.
     Ready,
     /// It serves the connections that it has, and wants no new ones.
@@ -34,7 +34,11 @@ impl fmt::Display for Health {
 /// # Errors
 ///
 /// The mark cannot be made or removed, or root would do so below a directory of another user.
-pub fn set_draining(place: &Place, name: &ServiceName, draining: bool) -> Result<bool, Error> {
+pub(crate) fn set_draining(
+    place: &Place,
+    name: &ServiceName,
+    draining: bool,
+) -> Result<bool, Error> {
     DRAINING.set(place, name, draining)
 }
 
@@ -43,7 +47,7 @@ pub fn set_draining(place: &Place, name: &ServiceName, draining: bool) -> Result
 /// # Errors
 ///
 /// The unit cannot be read.
-pub fn has_socket(place: &Place, name: &ServiceName) -> Result<bool, Error> {
+pub(crate) fn has_socket(place: &Place, name: &ServiceName) -> Result<bool, Error> {
     let unit = format!("{name}.socket");
     if Unit::load(place, &unit)?.state != State::Missing {
         return Ok(true);
@@ -65,7 +69,11 @@ const SOCKET_PROPERTIES: [&str; 5] = [
 /// # Errors
 ///
 /// systemctl fails.
-pub fn health(place: &Place, manager: &Manager, name: &ServiceName) -> Result<Health, Error> {
+pub(crate) fn health(
+    place: &Place,
+    manager: &Manager,
+    name: &ServiceName,
+) -> Result<Health, Error> {
     let unit = format!("{name}.socket");
     let socket = manager.show(&unit, &SOCKET_PROPERTIES)?;
     if socket.get("LoadState") != "loaded" {

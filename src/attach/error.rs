@@ -14,7 +14,7 @@ use crate::systemd::{Place, ReadError, Scope, SystemctlError};
 
 /// Why nothing was done. Its Display is the reason; [`Error::hint`] says how to go on.
 #[derive(Debug)]
-pub enum Error {
+pub(crate) enum Error {
     /// An argument cannot be used.
     Invalid {
         /// The reason.
@@ -86,7 +86,7 @@ impl Error {
     }
 
     /// How to go on, where there is something to do.
-    pub fn hint(&self) -> Option<Hint> {
+    pub(crate) fn hint(&self) -> Option<Hint> {
         Some(match self {
             Error::Invalid { hint, .. } => hint.clone(),
             Error::Program(error) => error.hint.clone(),

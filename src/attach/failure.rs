@@ -9,7 +9,7 @@ use crate::systemd::Place;
 
 /// A service was not attached, replaced or removed, and is as it was before, but for what is left.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The reason.
     pub error: Box<Error>,
     /// What a signal has left as it was, if that is the reason.
@@ -30,7 +30,7 @@ impl From<Error> for Failure {
 
 /// What could not be undone, and why.
 #[derive(Debug)]
-pub enum Left {
+pub(crate) enum Left {
     /// Files of a new service.
     Files(Error),
     /// These units of a new service may run.
@@ -79,7 +79,7 @@ impl Left {
 
 impl Failure {
     /// How to go on.
-    pub fn hint(&self, place: &Place, name: &ServiceName) -> Option<Hint> {
+    pub(crate) fn hint(&self, place: &Place, name: &ServiceName) -> Option<Hint> {
         match self.left.first() {
             Some(left) => Some(left.hint(place, name)),
             None => self.error.hint(),

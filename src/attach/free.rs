@@ -11,7 +11,7 @@ use crate::systemd::{Place, Scope};
 
 /// Checks that the name, the ports and the paths are free, but for the service itself. Returns the entry
 /// for /etc/services, unless the name or the port has another one.
-pub fn check(
+pub(super) fn check(
     place: &Place,
     attachment: &Attachment,
     attached: Option<&Attached>,

@@ -13,7 +13,7 @@ use crate::systemd::{
 
 /// An attached service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub(crate) struct Listed {
     pub name: String,
     /// The addresses that it listens on, or those in its socket unit if it is not active.
     pub listen: Vec<Listening>,
@@ -35,7 +35,7 @@ pub struct Listed {
 /// # Errors
 ///
 /// A unit cannot be read, or systemctl fails.
-pub fn list(place: &Place) -> Result<Vec<Listed>, Error> {
+pub(crate) fn list(place: &Place) -> Result<Vec<Listed>, Error> {
     let catalogue = Catalogue::read(place)?;
     let own = own_in(&catalogue)?;
     let names: Vec<String> = own.iter().map(|(name, _)| name.to_string()).collect();
@@ -56,7 +56,7 @@ pub fn list(place: &Place) -> Result<Vec<Listed>, Error> {
 /// # Errors
 ///
 /// A unit cannot be read.
-pub fn own(place: &Place) -> Result<Vec<(ServiceName, Unit)>, ReadError> {
+pub(crate) fn own(place: &Place) -> Result<Vec<(ServiceName, Unit)>, ReadError> {
     own_in(&Catalogue::read(place)?)
 }
 

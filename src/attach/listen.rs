@@ -17,7 +17,7 @@ const MAX_PATH: usize = 107;
 
 /// An address to listen on, as the user gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListenAddress {
+pub(crate) enum ListenAddress {
     /// All addresses of the host; without a port, that of the service.
     All(Option<NonZeroU16>),
     /// One address, or the unspecified address of one family.
@@ -85,7 +85,7 @@ fn path(text: &str) -> Result<String, &'static str> {
 
 /// An address that the socket unit has, with its port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Endpoint {
+pub(super) enum Endpoint {
     /// A TCP port of one address, or of all addresses of the host.
     Tcp(Option<IpAddr>, NonZeroU16),
     /// The path of an AF_UNIX socket.
@@ -122,7 +122,7 @@ impl Endpoint {
     }
 
     /// What to connect to on this host.
-    pub fn target(&self) -> Target {
+    pub(super) fn target(&self) -> Target {
         match self {
             Endpoint::Tcp(ip, port) => {
                 let host = match ip {
@@ -137,12 +137,12 @@ impl Endpoint {
     }
 
     /// Whether it is a port of all IPv6 addresses, and of no IPv4 address.
-    pub fn is_all_of_ipv6(&self) -> bool {
+    pub(super) fn is_all_of_ipv6(&self) -> bool {
         matches!(self, Endpoint::Tcp(Some(IpAddr::V6(ip)), _) if ip.is_unspecified())
     }
 
     /// The port or path, which others may use.
-    pub fn address(&self) -> Requested<'_> {
+    pub(super) fn address(&self) -> Requested<'_> {
         match self {
             Endpoint::Tcp(_, port) => Requested::Port(port.get()),
             Endpoint::Local(path) => Requested::Path(path),
@@ -151,7 +151,7 @@ impl Endpoint {
 }
 
 /// The addresses of a service, each once, without those that another covers.
-pub fn endpoints(attachment: &Attachment) -> Vec<Endpoint> {
+pub(super) fn endpoints(attachment: &Attachment) -> Vec<Endpoint> {
     let port = attachment.port;
     if attachment.listen.is_empty() {
         let loopback = [
@@ -190,7 +190,7 @@ pub fn endpoints(attachment: &Attachment) -> Vec<Endpoint> {
 }
 
 /// The lines of the `[Socket]` section for the addresses of a service.
-pub fn listen_directives(attachment: &Attachment, key: &str) -> String {
+pub(crate) fn listen_directives(attachment: &Attachment, key: &str) -> String {
     let endpoints = endpoints(attachment);
     let mut text = String::new();
     for endpoint in &endpoints {
@@ -203,7 +203,7 @@ pub fn listen_directives(attachment: &Attachment, key: &str) -> String {
 }
 
 /// The arguments of `sockunit connect` for a service.
-pub fn connect_arguments(attachment: &Attachment) -> Vec<String> {
+pub(crate) fn connect_arguments(attachment: &Attachment) -> Vec<String> {
     let local = [
         IpAddr::from(Ipv4Addr::LOCALHOST),
         Ipv6Addr::LOCALHOST.into(),

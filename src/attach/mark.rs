@@ -16,13 +16,13 @@ use crate::systemd::{self, Place, Scope};
 
 /// A mark that a service can have: a file of its name in this directory of /run/sockunit.
 #[derive(Debug, Clone, Copy)]
-pub struct Mark(&'static str);
+pub(super) struct Mark(&'static str);
 
 /// It gets no new connections from a load balancer.
-pub const DRAINING: Mark = Mark("draining");
+pub(super) const DRAINING: Mark = Mark("draining");
 
 /// `add` has begun to change it, and has neither finished nor undone that.
-pub const UNFINISHED: Mark = Mark("unfinished");
+pub(super) const UNFINISHED: Mark = Mark("unfinished");
 
 impl Mark {
     /// Sets or removes the mark. Returns whether this changed anything.
@@ -30,14 +30,14 @@ impl Mark {
     /// # Errors
     ///
     /// The file cannot be made or removed, or root would do so below a directory of another user.
-    pub fn set(self, place: &Place, name: &ServiceName, set: bool) -> Result<bool, Error> {
+    pub(super) fn set(self, place: &Place, name: &ServiceName, set: bool) -> Result<bool, Error> {
         let path = self.directory(place);
         own_directory(place, &path)?;
         set_file(place, &path, &name.to_string(), set).map_err(|error| Error::Io(path, error))
     }
 
     /// Whether a service has the mark.
-    pub fn is_set(self, place: &Place, name: &ServiceName) -> bool {
+    pub(super) fn is_set(self, place: &Place, name: &ServiceName) -> bool {
         let mark = self.directory(place).join(name.to_string());
         place.path(mark).exists()
     }

@@ -31,24 +31,24 @@ use std::num::NonZeroU16;
 use std::str::FromStr;
 
 pub(crate) use add::is_noncharacter;
-pub use add::{Added, Change, Plan, add, plan};
-pub use drain::{has_socket, health, set_draining};
-pub use error::Error;
+pub(crate) use add::{Added, Change, Plan, add, plan};
+pub(crate) use drain::{has_socket, health, set_draining};
+pub(crate) use error::Error;
 pub(crate) use failure::Left;
-pub use list::{Listed, list, own};
-pub use listen::{ListenAddress, connect_arguments, listen_directives};
+pub(crate) use list::{Listed, list, own};
+pub(crate) use listen::{ListenAddress, connect_arguments, listen_directives};
 pub(crate) use lookup::absolute_path;
 pub(crate) use probe::NO_CLIENT;
-pub use probe::{BUFFERED, UNBUFFER};
-pub use remove::{
+pub(crate) use probe::{BUFFERED, UNBUFFER};
+pub(crate) use remove::{
     Stopping, check_removal, has_foreign_unit, imported, link as socket_link, remove, undo,
 };
-pub use render::{RECORD, RenderedUnit, confinement, render_imported, serve_command};
-pub use sandbox::Level;
-pub use signature::{Maker, sign};
-pub use status::{Connection, Penalised, Remote, Status, Totals, penalties, status};
+pub(crate) use render::{RECORD, RenderedUnit, confinement, render_imported, serve_command};
+pub(crate) use sandbox::Level;
+pub(crate) use signature::{Maker, sign};
+pub(crate) use status::{Connection, Penalised, Remote, Status, Totals, penalties, status};
 pub(crate) use stop::stop_shared;
-pub use store::{Content, Store};
+pub(crate) use store::{Content, Store};
 
 use crate::server::{ConnectionRules, ProxyOptions, SharedLimits};
 use crate::services::ServiceName;
@@ -56,11 +56,11 @@ use crate::systemd::{CommandLine, Properties};
 
 /// The program of `sockunit serve` as the package installs it for units: linked statically, it starts
 /// faster than the tool.
-pub const SERVE: &str = "/usr/libexec/sockunit/serve";
+pub(crate) const SERVE: &str = "/usr/libexec/sockunit/serve";
 
 /// A program to attach to a port.
 #[derive(Debug, Clone)]
-pub struct Attachment {
+pub(crate) struct Attachment {
     pub name: ServiceName,
     /// The TCP port of addresses without one.
     pub port: NonZeroU16,
@@ -101,7 +101,7 @@ pub struct Attachment {
 
 /// What an imported service has beside the options of `sockunit add`.
 #[derive(Debug, Clone, Default)]
-pub struct Imported {
+pub(crate) struct Imported {
     /// The file that it was imported from.
     pub source: String,
     /// The name that the program finds in `argv[0]`.
@@ -140,7 +140,7 @@ impl Attachment {
 
 /// How connections are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// By an instance of the template `NAME@.service` for each connection (`Accept=yes`).
     PerConnection,
     /// By one `NAME.service` for all connections (`Accept=no`).
@@ -157,12 +157,12 @@ impl Kind {
     }
 
     /// The units of a service: the one that listens, and the one that runs the program.
-    pub fn units(self, name: &ServiceName) -> [String; 2] {
+    pub(crate) fn units(self, name: &ServiceName) -> [String; 2] {
         [format!("{name}.socket"), self.service(name)]
     }
 
     /// The unit that runs the program.
-    pub fn service(self, name: &ServiceName) -> String {
+    pub(crate) fn service(self, name: &ServiceName) -> String {
         match self {
             Kind::PerConnection => format!("{name}@.service"),
             Kind::Shared => format!("{name}.service"),
@@ -181,7 +181,7 @@ impl fmt::Display for Kind {
 
 /// An environment variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Variable {
+pub(crate) struct Variable {
     name: String,
     value: String,
 }

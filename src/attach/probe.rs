@@ -27,16 +27,17 @@ const MAX_LINES: usize = 10;
 /// A header of the PROXY protocol without a client.
 pub(crate) const NO_CLIENT: &[u8] = b"PROXY UNKNOWN\r\n";
 /// What it means if the first bytes come with the end of input ...
-pub const BUFFERED: &str = "sends its output only after the client has closed its sending half";
+pub(crate) const BUFFERED: &str =
+    "sends its output only after the client has closed its sending half";
 /// ... and what to do about it.
-pub const UNBUFFER: &str =
+pub(crate) const UNBUFFER: &str =
     "if the program buffers its output, use stdbuf -oL (C library), python -u or $| = 1 (Perl)";
 /// The message ID of systemd's entry for a process that it cannot start.
 const NOT_STARTED: &str = "MESSAGE_ID=641257651c1b4ec9a8624d7a40a9e1e7";
 
 /// What the service answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The address that was connected to.
     pub address: String,
     /// The first bytes.
@@ -55,7 +56,7 @@ pub struct Answer {
 
 impl Answer {
     /// Whether the service closed the connection without a byte, and not because of its client.
-    pub fn closed_without_answer(&self) -> bool {
+    pub(crate) fn closed_without_answer(&self) -> bool {
         self.unreachable.is_none() && self.first == First::Never && self.then == Then::Closed
     }
 }
@@ -116,7 +117,11 @@ impl fmt::Display for Answer {
 }
 
 /// Connects once and reads the answer, bounded in time and bytes.
-pub fn connect_once(place: &Place, attachment: &Attachment, since: &str) -> Result<Answer, Error> {
+pub(super) fn connect_once(
+    place: &Place,
+    attachment: &Attachment,
+    since: &str,
+) -> Result<Answer, Error> {
     let Some(target) = endpoints(attachment).first().map(Endpoint::target) else {
         return Err(Error::NoAnswer("it has no address".into()));
     };

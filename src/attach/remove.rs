@@ -19,7 +19,7 @@ use crate::systemd::{Manager, Place, Scope, UnitFile, service_units};
 
 /// What was removed, and what was kept.
 #[derive(Debug, Default)]
-pub struct Removed {
+pub(crate) struct Removed {
     /// The files that were removed.
     pub files: Vec<PathBuf>,
     /// The entry that was removed from /etc/services.
@@ -37,7 +37,7 @@ pub struct Removed {
 ///
 /// See [`Error`]. If its files were changed or cannot be removed, or a signal comes before the service has stopped,
 /// nothing is removed, and the service runs on. That there is no such service is no error.
-pub fn remove(
+pub(crate) fn remove(
     place: &Place,
     name: &ServiceName,
     force: bool,
@@ -88,7 +88,7 @@ pub fn remove(
 /// # Errors
 ///
 /// See [`Error`].
-pub fn check_removal(place: &Place, store: &Store, name: &ServiceName) -> Result<(), Error> {
+pub(crate) fn check_removal(place: &Place, store: &Store, name: &ServiceName) -> Result<(), Error> {
     let own = Own::find(place, name)?;
     own.check_unchanged(place, name)?;
     own.check_removal(place, store, name)
@@ -96,7 +96,7 @@ pub fn check_removal(place: &Place, store: &Store, name: &ServiceName) -> Result
 
 /// Connections that end when their service is stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stopping {
+pub(crate) struct Stopping {
     /// How many are open.
     pub connections: u64,
     /// How long systemd waits for them, as it prints it: `20s`. `None` if they end at once.
@@ -120,7 +120,7 @@ impl Stopping {
 }
 
 /// Removes what a killed `add` has left.
-pub fn recover(place: &Place, store: &Store, name: &ServiceName) -> Result<(), Error> {
+pub(super) fn recover(place: &Place, store: &Store, name: &ServiceName) -> Result<(), Error> {
     let own = Own::find(place, name)?;
     if !own.files.is_empty() && !store.exists(&format!("{name}.socket")) {
         // A killed `add` has changed nothing since it wrote a file.
@@ -132,7 +132,7 @@ pub fn recover(place: &Place, store: &Store, name: &ServiceName) -> Result<(), E
 
 /// A service that `add` has attached.
 #[derive(Debug)]
-pub struct Attached {
+pub(crate) struct Attached {
     /// The names and texts of its unit files.
     pub files: Vec<(String, String)>,
     /// Those that were changed since `add` wrote them.
@@ -143,7 +143,7 @@ pub struct Attached {
 
 impl Attached {
     /// The names of its unit files.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.files.iter().map(|(name, _)| name.clone()).collect()
     }
 }
@@ -153,7 +153,7 @@ impl Attached {
 /// # Errors
 ///
 /// A unit file cannot be read.
-pub fn attached(place: &Place, name: &ServiceName) -> Result<Option<Attached>, Error> {
+pub(super) fn attached(place: &Place, name: &ServiceName) -> Result<Option<Attached>, Error> {
     let own = Own::find(place, name)?;
     if own.files.is_empty() {
         return Ok(None);
@@ -170,7 +170,7 @@ pub fn attached(place: &Place, name: &ServiceName) -> Result<Option<Attached>, E
 
 /// A unit file that `import` wrote.
 #[derive(Debug)]
-pub struct ImportedFile {
+pub(crate) struct ImportedFile {
     /// Its text of now.
     pub text: String,
     /// It was edited since.
@@ -182,7 +182,7 @@ pub struct ImportedFile {
 /// # Errors
 ///
 /// It cannot be read.
-pub fn imported(place: &Place, path: &Path) -> Result<Option<ImportedFile>, Error> {
+pub(crate) fn imported(place: &Place, path: &Path) -> Result<Option<ImportedFile>, Error> {
     let bytes = match read(&place.root, path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -195,7 +195,7 @@ pub fn imported(place: &Place, path: &Path) -> Result<Option<ImportedFile>, Erro
 }
 
 /// Whether a unit of this name exists that `import` did not write.
-pub fn has_foreign_unit(place: &Place, name: &str) -> bool {
+pub(crate) fn has_foreign_unit(place: &Place, name: &str) -> bool {
     let files = service_units(name);
     place.unit_dirs().iter().any(|folder| {
         files.iter().any(|file| {
@@ -209,7 +209,7 @@ pub fn has_foreign_unit(place: &Place, name: &str) -> bool {
 }
 
 /// The link that starts a socket at boot, below the directory of units.
-pub fn link(name: &str) -> String {
+pub(crate) fn link(name: &str) -> String {
     format!("sockets.target.wants/{name}.socket")
 }
 
@@ -374,7 +374,7 @@ fn dismantle(place: &Place, store: &Store, name: &ServiceName) -> Result<Removed
 
 /// Undoes what a failed `add` has done for a new service, or removes an imported one. Its files are removed even if
 /// systemctl fails: another run would take them for those of an attached service, and the next boot would start it.
-pub fn undo(place: &Place, store: &Store, name: &ServiceName) -> Vec<Left> {
+pub(crate) fn undo(place: &Place, store: &Store, name: &ServiceName) -> Vec<Left> {
     let own = match Own::find(place, name) {
         Ok(own) => own,
         Err(error) => return vec![Left::Files(error)],

@@ -9,18 +9,18 @@ use crate::systemd::Scope;
 use crate::systemd::quote::{environment_word, exec_word, path_word};
 
 /// The section with the attachment's own data. systemd ignores sections whose name begins with X-.
-pub const RECORD: &str = "X-Sockunit";
+pub(crate) const RECORD: &str = "X-Sockunit";
 
 /// The name and text of a unit file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RenderedUnit {
+pub(crate) struct RenderedUnit {
     pub name: String,
     pub text: String,
 }
 
 /// Results of the checks that the units depend on.
 #[derive(Debug, Clone, Copy)]
-pub struct Found<'a> {
+pub(super) struct Found<'a> {
     /// The file in a hidden home that needs a bind mount.
     pub bind: Option<&'a Path>,
     /// Whether an entry is added to /etc/services, and so is removed with the units.
@@ -28,7 +28,7 @@ pub struct Found<'a> {
 }
 
 /// The service unit and the socket unit.
-pub fn units(attachment: &Attachment, scope: Scope, found: Found<'_>) -> [RenderedUnit; 2] {
+pub(super) fn units(attachment: &Attachment, scope: Scope, found: Found<'_>) -> [RenderedUnit; 2] {
     let name = &attachment.name;
     let service = attachment.kind.service(name);
     let maker = match attachment.imported {
@@ -49,7 +49,7 @@ pub fn units(attachment: &Attachment, scope: Scope, found: Found<'_>) -> [Render
 }
 
 /// The units of an imported service.
-pub fn render_imported(attachment: &Attachment) -> [RenderedUnit; 2] {
+pub(crate) fn render_imported(attachment: &Attachment) -> [RenderedUnit; 2] {
     let found = Found {
         bind: None,
         services_line: false,
@@ -177,7 +177,7 @@ fn service_text(attachment: &Attachment, scope: Scope, found: Found<'_>) -> Stri
 }
 
 /// The command of `ExecStart=`: `sockunit serve` with these options and the program.
-pub fn serve_command(attachment: &Attachment, options: Vec<String>) -> String {
+pub(crate) fn serve_command(attachment: &Attachment, options: Vec<String>) -> String {
     let mut words = vec![SERVE.to_owned()];
     words.extend(options);
     let imported = attachment.imported.as_ref();
@@ -287,7 +287,7 @@ SyslogLevelPrefix=no
 }
 
 /// The lines of the `[Service]` section with the user, the environment and the sandbox.
-pub fn confinement(attachment: &Attachment, scope: Scope) -> String {
+pub(crate) fn confinement(attachment: &Attachment, scope: Scope) -> String {
     let user = match scope {
         Scope::System => user(attachment),
         Scope::User => String::new(),
@@ -335,12 +335,12 @@ fn surroundings(attachment: &Attachment) -> String {
 
 /// The name of the dynamic user; `None` if the service name is not a valid user name, and systemd chooses
 /// one.
-pub fn dynamic_user(name: &str) -> Option<String> {
+pub(super) fn dynamic_user(name: &str) -> Option<String> {
     let fits = name.len() < 31 && !name.contains(['.', '+']);
     fits.then(|| format!("_{name}"))
 }
 
 /// Whether the service has an empty /tmp of its own, as one with a dynamic user has at any level.
-pub fn hides_tmp(attachment: &Attachment, scope: Scope) -> bool {
+pub(super) fn hides_tmp(attachment: &Attachment, scope: Scope) -> bool {
     attachment.level.sandbox().tmp_hidden || scope == Scope::System && attachment.run_as().is_none()
 }

@@ -14,7 +14,7 @@ use crate::systemd::{Manager, Place, UnitFile, journalctl};
 
 /// The lines of the units that differ, those of today with `-` before them and those of the plan with
 /// `+`; empty if nothing differs.
-pub fn difference(
+pub(super) fn difference(
     store: &Store,
     plan: &Plan,
     attached: &Attached,
@@ -66,7 +66,7 @@ pub fn difference(
 /// # Errors
 ///
 /// See [`Error`]; the files of today are written again, and systemd uses them.
-pub fn replace(
+pub(super) fn replace(
     change: &Changing<'_>,
     plan: &Plan,
     attached: &Attached,

@@ -7,7 +7,7 @@ use crate::server::{MAX_BANNER, Refusal};
 use crate::systemd::Place;
 
 /// Checks the rules for connections, and returns them as arguments.
-pub fn check(attachment: &Attachment) -> Result<Vec<String>, Error> {
+pub(super) fn check(attachment: &Attachment) -> Result<Vec<String>, Error> {
     let rules = &attachment.rules;
     let mut messages = rules.message.iter();
     let message = messages.find(|own| own.reason().is_some_and(Refusal::needs_all_connections));
@@ -42,7 +42,7 @@ pub fn check(attachment: &Attachment) -> Result<Vec<String>, Error> {
 }
 
 /// Checks that `sockunit serve` can read the files that it sends.
-pub fn check_banners(
+pub(super) fn check_banners(
     place: &Place,
     attachment: &Attachment,
     user: &RunAs,

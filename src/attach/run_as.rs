@@ -12,7 +12,7 @@ use crate::systemd::{Place, Scope};
 /// # Errors
 ///
 /// There is no such user or group, or the sandbox is for others.
-pub fn run_as(place: &Place, attachment: &Attachment) -> Result<RunAs, Error> {
+pub(super) fn run_as(place: &Place, attachment: &Attachment) -> Result<RunAs, Error> {
     if place.scope == Scope::User {
         return run_as_caller(place, attachment);
     }

@@ -18,7 +18,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 
 /// How much of the system the program cannot use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Level {
+pub(crate) enum Level {
     /// No home directories, devices, other processes or network of its own; a read-only file system
     #[default]
     Strict,
@@ -45,7 +45,7 @@ impl fmt::Display for Level {
 
 /// What a level consists of.
 #[derive(Debug, Clone, Copy)]
-pub struct Sandbox {
+pub(crate) struct Sandbox {
     /// Homes are hidden; a program in one needs a bind mount.
     pub homes_hidden: bool,
     /// The service has a /tmp of its own, whichever user it runs as.
@@ -63,7 +63,7 @@ pub struct Sandbox {
 
 impl Level {
     /// The level's sandbox.
-    pub fn sandbox(self) -> Sandbox {
+    pub(crate) fn sandbox(self) -> Sandbox {
         match self {
             Level::Strict => Sandbox {
                 homes_hidden: true,
@@ -367,7 +367,7 @@ LimitCORE=0
 );
 
 /// The lines of the `[Service]` section that make up the sandbox.
-pub fn lines(attachment: &Attachment, scope: Scope) -> String {
+pub(super) fn lines(attachment: &Attachment, scope: Scope) -> String {
     let tasks = u64::from(attachment.max_connections) * 4 + 16;
     // Longer than --time-limit, at which sockunit serve stops the program in order.
     let asked = attachment.rules.time_limit.unwrap_or_default();

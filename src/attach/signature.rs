@@ -5,19 +5,19 @@ use crate::services::ServiceName;
 use crate::systemd::Scope;
 
 /// The beginning of the first line. sockunit-generator and sockunit-sweep look for it too.
-pub const MADE: &str = "# Made by sockunit ";
+pub(crate) const MADE: &str = "# Made by sockunit ";
 const SUM: &str = "# Checksum: ";
 
 /// The command that writes a unit file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Maker {
+pub(crate) enum Maker {
     Add,
     Import,
 }
 
 /// The author of a unit file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Author {
+pub(crate) enum Author {
     /// `sockunit add` or `import` wrote it, and it has not changed since.
     Unchanged,
     /// `sockunit add` or `import` wrote it, and it has changed since.
@@ -27,7 +27,7 @@ pub enum Author {
 }
 
 /// Puts the first lines before the text of a unit file.
-pub fn sign(text: &str, name: &ServiceName, scope: Scope, maker: Maker) -> String {
+pub(crate) fn sign(text: &str, name: &ServiceName, scope: Scope, maker: Maker) -> String {
     let maker = match maker {
         Maker::Add => "add",
         Maker::Import => "import",
@@ -42,12 +42,12 @@ pub fn sign(text: &str, name: &ServiceName, scope: Scope, maker: Maker) -> Strin
 }
 
 /// Whether `import` wrote a file with these bytes.
-pub fn is_imported(file: &[u8]) -> bool {
+pub(crate) fn is_imported(file: &[u8]) -> bool {
     file.starts_with(format!("{MADE}import;").as_bytes())
 }
 
 /// The author of a file with these bytes.
-pub fn author(file: &[u8]) -> Author {
+pub(crate) fn author(file: &[u8]) -> Author {
     if !file.starts_with(MADE.as_bytes()) {
         return Author::Other;
     }

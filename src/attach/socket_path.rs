@@ -16,7 +16,7 @@ use crate::root::{FileStatus, others_write, trace};
 use crate::systemd::{Place, Scope, runtime};
 
 /// Checks that nobody else can change what the paths of a service lead to.
-pub fn check(place: &Place, attachment: &Attachment) -> Result<(), Error> {
+pub(super) fn check(place: &Place, attachment: &Attachment) -> Result<(), Error> {
     for endpoint in endpoints(attachment) {
         let Endpoint::Local(path) = endpoint else {
             continue;

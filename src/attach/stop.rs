@@ -18,7 +18,7 @@ use crate::systemd::{Manager, Place, Properties, Scope, SystemctlError};
 ///
 /// systemctl fails, or a signal comes before the units have stopped ([`Error::Interrupted`]); they are stopped
 /// all the same then.
-pub fn stop(
+pub(super) fn stop(
     place: &Place,
     manager: &Manager,
     name: &ServiceName,
@@ -47,7 +47,7 @@ pub fn stop(
 /// # Errors
 ///
 /// systemctl fails.
-pub fn stop_shared(
+pub(crate) fn stop_shared(
     place: &Place,
     manager: &Manager,
     name: &ServiceName,

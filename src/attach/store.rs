@@ -20,7 +20,7 @@ use crate::systemd::{Place, Scope};
 
 /// The content of a new file.
 #[derive(Debug, Clone, Copy)]
-pub enum Content<'a> {
+pub(crate) enum Content<'a> {
     /// Text.
     Text(&'a str),
     /// A symbolic link's target.
@@ -32,7 +32,7 @@ pub enum Content<'a> {
 /// Paths are relative to it, and have at most one directory: `NAME.socket`,
 /// `sockets.target.wants/NAME.socket`.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     folder: PathBuf,
     root: PathBuf,
     _lock: Lock,
@@ -45,7 +45,7 @@ impl Store {
     ///
     /// Another run has the lock, the caller has no permission, or root would write below a directory
     /// of another user.
-    pub fn open(place: &Place) -> Result<Store, Error> {
+    pub(crate) fn open(place: &Place) -> Result<Store, Error> {
         let folder = place.own_folder();
         if place.live() && place.scope == Scope::System && !Uid::effective().is_root() {
             return Err(Error::Io(folder, io::ErrorKind::PermissionDenied.into()));
@@ -64,12 +64,12 @@ impl Store {
     }
 
     /// Where the units are.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Whether a file or link exists, wherever it leads.
-    pub fn exists(&self, path: &str) -> bool {
+    pub(crate) fn exists(&self, path: &str) -> bool {
         let found = self.directory_of(path, false);
         found.is_ok_and(|(directory, name)| {
             fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
@@ -77,13 +77,13 @@ impl Store {
     }
 
     /// The target of a link; `None` if there is no such link.
-    pub fn link_target(&self, path: &str) -> Option<PathBuf> {
+    pub(crate) fn link_target(&self, path: &str) -> Option<PathBuf> {
         let (directory, name) = self.directory_of(path, false).ok()?;
         readlinkat(directory, name).ok().map(PathBuf::from)
     }
 
     /// Writes a file in one step.
-    pub fn put(&self, path: &str, content: Content<'_>) -> Result<(), Error> {
+    pub(crate) fn put(&self, path: &str, content: Content<'_>) -> Result<(), Error> {
         let written = self.directory_of(path, true).and_then(|(directory, name)| {
             let temporary = temporary_name(name.as_ref());
             remove(&directory, temporary.as_ref())?;
@@ -103,7 +103,7 @@ impl Store {
 
     /// Checks that [`Store::take`] could remove a file: the file system is writable, and neither the file
     /// nor its directory is immutable.
-    pub fn check_take(&self, path: &str) -> Result<(), Error> {
+    pub(crate) fn check_take(&self, path: &str) -> Result<(), Error> {
         let checked = match self.directory_of(path, false) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
@@ -122,7 +122,7 @@ impl Store {
     }
 
     /// Removes a file. Returns whether it existed.
-    pub fn take(&self, path: &str) -> Result<bool, Error> {
+    pub(crate) fn take(&self, path: &str) -> Result<bool, Error> {
         let taken = match self.directory_of(path, false) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => Err(error),
@@ -137,7 +137,7 @@ impl Store {
     }
 
     /// Removes the temporary files that a killed run has left. Returns whether there were any.
-    pub fn recover(&self, paths: &[&str]) -> Result<bool, Error> {
+    pub(crate) fn recover(&self, paths: &[&str]) -> Result<bool, Error> {
         let mut any = false;
         for path in paths {
             let removed = match self.directory_of(path, false) {
@@ -165,7 +165,7 @@ impl Store {
 }
 
 /// The bytes of a unit file; `None` if it does not exist.
-pub fn read_unit(root: &Path, folder: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
+pub(super) fn read_unit(root: &Path, folder: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
     let path = folder.join(name);
     match read(root, &path) {
         Ok(bytes) => Ok(Some(bytes)),

@@ -3,13 +3,13 @@
 use super::telnet::{Received, TelnetFilter};
 
 /// The longest name, in bytes, without the blanks around it.
-pub const MAX_NAME: usize = 1024;
+pub(crate) const MAX_NAME: usize = 1024;
 
 const CTRL_D: u8 = 4;
 
 /// What the client sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Input<'a> {
+pub(crate) enum Input<'a> {
     /// A line with this name.
     Name(&'a [u8]),
     /// A line with a name longer than [`MAX_NAME`].
@@ -25,7 +25,7 @@ pub enum Input<'a> {
 ///
 /// It stores at most [`MAX_NAME`] bytes, however long a line is.
 #[derive(Debug, Clone, Default)]
-pub struct NameReader {
+pub(crate) struct NameReader {
     telnet: TelnetFilter,
     name: Vec<u8>,
     /// A blank was received, which is part of the name only if more of the name follows.
@@ -42,7 +42,7 @@ pub struct NameReader {
 impl NameReader {
     /// Reads up to the first name or interrupt, or all bytes if there is none. Returns the number of
     /// bytes read, and what was found.
-    pub fn read(&mut self, input: &[u8]) -> (usize, Option<Input<'_>>) {
+    pub(crate) fn read(&mut self, input: &[u8]) -> (usize, Option<Input<'_>>) {
         self.clear_ended_line();
         for (at, &byte) in input.iter().enumerate() {
             match self.telnet.process(byte) {
@@ -59,7 +59,7 @@ impl NameReader {
     }
 
     /// Handles the end of input: a last line without a line end is a name too.
-    pub fn finish(&mut self) -> Option<Input<'_>> {
+    pub(crate) fn finish(&mut self) -> Option<Input<'_>> {
         self.clear_ended_line();
         self.line_begun.then(|| self.end_line())
     }

@@ -10,7 +10,7 @@ const PROMPT: &[u8] = b"Please type Linux celebs name below:\n";
 
 /// Which of the two original servers the output follows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Edition {
+pub(crate) enum Edition {
     /// Repeat a name as ":NAME, "
     #[default]
     Shell,
@@ -39,7 +39,7 @@ impl Edition {
 
 /// The answer to a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// The surname.
     Celeb(&'static str),
     /// An unknown name.
@@ -71,7 +71,7 @@ impl std::fmt::Display for Answer {
 
 /// A name and its answer. The name is empty if it was too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exchange<'a> {
+pub(crate) struct Exchange<'a> {
     /// The name as received, without the removed blanks.
     pub name: &'a [u8],
     /// The answer.
@@ -89,7 +89,7 @@ impl std::fmt::Display for Exchange<'_> {
 
 /// The service.
 #[derive(Debug, Clone)]
-pub struct Celebs {
+pub(crate) struct Celebs {
     pub edition: Edition,
     /// A session ends if the client sends no complete line for this long.
     pub idle_timeout: Duration,
@@ -111,7 +111,7 @@ impl Service for Celebs {
 
 /// A session.
 #[derive(Debug, Clone)]
-pub struct CelebsSession {
+pub(crate) struct CelebsSession {
     edition: Edition,
     idle_timeout: Duration,
     names: NameReader,

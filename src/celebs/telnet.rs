@@ -9,7 +9,7 @@ const IAC: u8 = 255;
 
 /// The meaning of one received byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Received {
+pub(super) enum Received {
     /// A byte of text.
     Text(u8),
     /// The user pressed the interrupt key (IAC IP).
@@ -22,7 +22,7 @@ pub enum Received {
 ///
 /// It negotiates nothing: on ports other than 23, a telnet client waits for the server to start.
 #[derive(Debug, Clone, Default)]
-pub struct TelnetFilter {
+pub(super) struct TelnetFilter {
     state: State,
 }
 
@@ -42,7 +42,7 @@ enum State {
 
 impl TelnetFilter {
     /// Processes the next byte.
-    pub fn process(&mut self, byte: u8) -> Received {
+    pub(super) fn process(&mut self, byte: u8) -> Received {
         let (state, received) = match (self.state, byte) {
             (State::Text, IAC) => (State::Command, Received::Command),
             (State::Text, _) => (State::Text, Received::Text(byte)),

@@ -14,7 +14,7 @@ use super::{TcpInfo, Traffic};
 
 /// A TCP connection that belongs to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TcpConnection {
+pub(crate) struct TcpConnection {
     /// The local address.
     pub local: SocketAddr,
     /// The remote address.
@@ -27,7 +27,7 @@ pub struct TcpConnection {
 
 /// An AF_UNIX socket that belongs to a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnixSocket {
+pub(crate) struct UnixSocket {
     /// Its name: a path, or NUL and an abstract name; empty if it has none. The end of a connection that was accepted
     /// has the name of the listener.
     pub name: Vec<u8>,
@@ -69,7 +69,7 @@ const BUFFER: usize = 64 * 1024;
 /// # Errors
 ///
 /// The kernel has no sock_diag, or no memory.
-pub fn tcp() -> io::Result<Vec<TcpConnection>> {
+pub(crate) fn tcp() -> io::Result<Vec<TcpConnection>> {
     let mut all = Vec::new();
     for family in [libc::AF_INET, libc::AF_INET6] {
         // struct inet_diag_req_v2
@@ -87,7 +87,7 @@ pub fn tcp() -> io::Result<Vec<TcpConnection>> {
 /// # Errors
 ///
 /// As for [`tcp`].
-pub fn unix_connections() -> io::Result<Vec<UnixSocket>> {
+pub(crate) fn unix_connections() -> io::Result<Vec<UnixSocket>> {
     let mut all = Vec::new();
     unix(UNIX_CONNECTED, |socket| {
         let is_stream = socket.get(1).map(|kind| i32::from(*kind)) == Some(libc::SOCK_STREAM);
@@ -103,7 +103,7 @@ pub fn unix_connections() -> io::Result<Vec<UnixSocket>> {
 /// # Errors
 ///
 /// As for [`tcp`].
-pub fn unix_listeners() -> io::Result<Vec<UnixSocket>> {
+pub(crate) fn unix_listeners() -> io::Result<Vec<UnixSocket>> {
     let mut all = Vec::new();
     unix(UNIX_LISTENING, |socket| {
         all.extend(UnixSocket::parse(socket))

@@ -15,7 +15,7 @@ const WINDOW: usize = 4096;
 
 /// What was received so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Received {
+pub(crate) enum Received {
     /// A complete header. Everything after it is still in the socket.
     Client(Client),
     /// A part of a header, or nothing.
@@ -26,7 +26,7 @@ pub enum Received {
 
 /// Receives a header that may arrive in pieces.
 #[derive(Debug, Default)]
-pub struct HeaderReceiver {
+pub(crate) struct HeaderReceiver {
     decoder: Decoder,
 }
 
@@ -36,7 +36,7 @@ impl HeaderReceiver {
     /// # Errors
     ///
     /// The header is not valid, or will never be complete.
-    pub fn receive(&mut self, socket: &impl AsFd) -> Result<Received, HeaderError> {
+    pub(crate) fn receive(&mut self, socket: &impl AsFd) -> Result<Received, HeaderError> {
         let fd = socket.as_fd().as_raw_fd();
         let mut window = [0; WINDOW];
         loop {
@@ -63,7 +63,11 @@ impl HeaderReceiver {
     /// # Errors
     ///
     /// The header is not valid, or was not complete in time.
-    pub fn wait(&mut self, socket: &impl AsFd, deadline: Instant) -> Result<Received, HeaderError> {
+    pub(crate) fn wait(
+        &mut self,
+        socket: &impl AsFd,
+        deadline: Instant,
+    ) -> Result<Received, HeaderError> {
         loop {
             let received = self.receive(socket)?;
             if received != Received::Part {
@@ -79,7 +83,7 @@ impl HeaderReceiver {
     }
 
     /// The length of the header as far as it was received, in bytes.
-    pub fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.decoder.length() as u64
     }
 }

@@ -11,20 +11,20 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
 
 /// How long a client may take to close its side after the end of a session.
-pub const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// How often one call reads: a client that keeps sending must not delay others.
 const MAX_READS: usize = 16;
 
 /// A connection that is being closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Linger {
+pub(crate) struct Linger {
     until: Instant,
 }
 
 /// The state of a connection that is being closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Discarded {
+pub(crate) enum Discarded {
     /// All input so far; there may be more until this time.
     All(Instant),
     /// Only a part of the input.
@@ -35,19 +35,19 @@ pub enum Discarded {
 
 impl Linger {
     /// Closes the sending half; the client has until `until` to close its side.
-    pub fn start(socket: &impl AsFd, until: Instant) -> Linger {
+    pub(crate) fn start(socket: &impl AsFd, until: Instant) -> Linger {
         // Fails if the client has disconnected; then there is nothing to wait for.
         let _ = shutdown(socket.as_fd().as_raw_fd(), Shutdown::Write);
         Linger { until }
     }
 
     /// When [`Linger::discard`] has to be called even if no input arrived.
-    pub fn until(self) -> Instant {
+    pub(crate) fn until(self) -> Instant {
         self.until
     }
 
     /// Reads and discards input, without blocking.
-    pub fn discard(self, socket: &impl AsFd, now: Instant) -> Discarded {
+    pub(crate) fn discard(self, socket: &impl AsFd, now: Instant) -> Discarded {
         let fd = socket.as_fd().as_raw_fd();
         let mut buffer = [0; 4096];
         for _ in 0..MAX_READS {

@@ -10,7 +10,7 @@ use nix::sys::socket::{
 
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peer {
+pub(crate) enum Peer {
     /// The remote address of a TCP connection. IPv4-mapped IPv6 addresses are stored as IPv4.
     Tcp(SocketAddr),
     /// A process on this machine, connected through an AF_UNIX socket.
@@ -39,12 +39,12 @@ impl fmt::Display for Peer {
 
 impl Peer {
     /// The peer with this remote address.
-    pub fn tcp(address: SocketAddr) -> Peer {
+    pub(crate) fn tcp(address: SocketAddr) -> Peer {
         Peer::Tcp(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
     /// The peer of a connected socket.
-    pub fn of(socket: BorrowedFd<'_>) -> Peer {
+    pub(crate) fn of(socket: BorrowedFd<'_>) -> Peer {
         let Ok(address) = getpeername::<SockaddrStorage>(socket.as_raw_fd()) else {
             return Peer::from_environment().unwrap_or(Peer::Unknown);
         };

@@ -15,7 +15,7 @@ const ENTRIES_PER_SECOND: u32 = 10;
 /// # Errors
 ///
 /// The stream is not a connection, and reading or writing it failed.
-pub fn serve<S: Service>(
+pub(crate) fn serve<S: Service>(
     mut service: S,
     stream: Stream<'_>,
     peer: Peer,

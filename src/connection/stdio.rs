@@ -12,7 +12,7 @@ use super::Peer;
 
 /// Standard input and output of a service program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stdio {
+pub(crate) enum Stdio {
     /// One connection: systemd `Accept=yes`, xinetd `wait = no`, inetd `nowait`, tcpserver, socat.
     Connection(Peer),
     /// A terminal, files or pipes.
@@ -21,7 +21,7 @@ pub enum Stdio {
 
 /// Standard input or output is a socket, but not a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StdioError {
+pub(crate) enum StdioError {
     /// A listening socket.
     Listener,
     /// Not a stream socket.
@@ -39,7 +39,7 @@ impl fmt::Display for StdioError {
 
 impl StdioError {
     /// What to do about it.
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             StdioError::Listener => {
                 "set Accept=yes in the .socket unit (wait = no in xinetd, nowait in inetd)"
@@ -54,14 +54,14 @@ impl StdioError {
 impl std::error::Error for StdioError {}
 
 /// Returns whether this descriptor is a socket of any type.
-pub fn is_socket(fd: impl AsFd) -> bool {
+pub(crate) fn is_socket(fd: impl AsFd) -> bool {
     fstat(fd).is_ok_and(|stat| {
         SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK
     })
 }
 
 /// Returns whether this descriptor is a UDP socket.
-pub fn is_udp_socket(fd: &BorrowedFd<'_>) -> bool {
+pub(crate) fn is_udp_socket(fd: &BorrowedFd<'_>) -> bool {
     let family = getsockname::<SockaddrStorage>(fd.as_raw_fd());
     let family = family.ok().and_then(|address| address.family());
     getsockopt(fd, sockopt::SockType) == Ok(SockType::Datagram)
@@ -74,7 +74,7 @@ impl Stdio {
     /// # Errors
     ///
     /// The socket is not a connection.
-    pub fn identify(socket: Option<BorrowedFd<'_>>) -> Result<Stdio, StdioError> {
+    pub(crate) fn identify(socket: Option<BorrowedFd<'_>>) -> Result<Stdio, StdioError> {
         let Some(socket) = socket else {
             return Ok(Stdio::CommandLine);
         };
@@ -88,7 +88,7 @@ impl Stdio {
     }
 
     /// The peer, for the log.
-    pub fn peer(&self) -> Peer {
+    pub(crate) fn peer(&self) -> Peer {
         match self {
             Stdio::Connection(peer) => *peer,
             Stdio::CommandLine => Peer::CommandLine,

@@ -19,7 +19,7 @@ const PIPE_ATOMIC: usize = 4096;
 
 /// The result of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Read {
+pub(crate) enum Read {
     /// This many bytes were read.
     Bytes(usize),
     /// The peer closed its sending half.
@@ -32,7 +32,7 @@ pub enum Read {
 
 /// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
+pub(crate) enum Written {
     /// This many bytes were written.
     Bytes(usize),
     /// The deadline passed: the peer does not read.
@@ -43,7 +43,7 @@ pub enum Written {
 
 /// Standard input or output is not a connection, and failed.
 #[derive(Debug)]
-pub enum StreamError {
+pub(crate) enum StreamError {
     /// Standard input cannot be read.
     Read(io::Error),
     /// Standard output cannot be written, because a disk is full for example.
@@ -70,7 +70,7 @@ impl std::error::Error for StreamError {}
 /// The descriptors stay in blocking mode, because a terminal's descriptors are shared with the
 /// shell that started the program.
 #[derive(Debug, Clone, Copy)]
-pub struct Stream<'a> {
+pub(crate) struct Stream<'a> {
     input: BorrowedFd<'a>,
     output: BorrowedFd<'a>,
     input_is_socket: bool,
@@ -79,7 +79,7 @@ pub struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     /// Makes a stream of two descriptors, which may be the same one.
-    pub fn new(input: BorrowedFd<'a>, output: BorrowedFd<'a>) -> Stream<'a> {
+    pub(crate) fn new(input: BorrowedFd<'a>, output: BorrowedFd<'a>) -> Stream<'a> {
         Stream {
             input,
             output,
@@ -90,7 +90,7 @@ impl<'a> Stream<'a> {
 
     /// Makes the kernel deliver TCP urgent data in line with the other bytes. Telnet sends the end
     /// of an interrupt as urgent data; out of line it would be lost.
-    pub fn receive_urgent_inline(&self) {
+    pub(crate) fn receive_urgent_inline(&self) {
         // Fails if the input is not a TCP socket; then there is no urgent data.
         let _ = setsockopt(&self.input, sockopt::OobInline, &true);
     }
@@ -100,7 +100,7 @@ impl<'a> Stream<'a> {
     /// # Errors
     ///
     /// The input is not a connection, and reading it failed.
-    pub fn read(&self, buffer: &mut [u8], deadline: Instant) -> Result<Read, StreamError> {
+    pub(crate) fn read(&self, buffer: &mut [u8], deadline: Instant) -> Result<Read, StreamError> {
         let failed = |errno: Errno| StreamError::Read(errno.into());
         loop {
             if !wait(self.input, PollFlags::POLLIN, deadline).map_err(failed)? {
@@ -122,7 +122,7 @@ impl<'a> Stream<'a> {
     /// # Errors
     ///
     /// The output is not a connection, and writing it failed.
-    pub fn write(&self, bytes: &[u8], deadline: Instant) -> Result<Written, StreamError> {
+    pub(crate) fn write(&self, bytes: &[u8], deadline: Instant) -> Result<Written, StreamError> {
         let failed = |errno: Errno| StreamError::Write(errno.into());
         // A write to a socket never blocks. Anything else blocks when it is full, so that poll has
         // to come first.
@@ -144,13 +144,13 @@ impl<'a> Stream<'a> {
     }
 
     /// Closes the sending half of a connection whose client sends nothing more.
-    pub fn close_sending_half(&self) {
+    pub(crate) fn close_sending_half(&self) {
         Linger::start(&self.output, Instant::now());
     }
 
     /// Closes the sending half of a connection, and discards input until the client closes its
     /// side, at most for `linger`.
-    pub fn close(&self, linger: Duration) {
+    pub(crate) fn close(&self, linger: Duration) {
         let linger = Linger::start(&self.output, Instant::now() + linger);
         if !self.input_is_socket {
             return;
@@ -169,7 +169,7 @@ impl<'a> Stream<'a> {
 /// # Errors
 ///
 /// Those of write(2) and send(2).
-pub fn write_ready(fd: BorrowedFd<'_>, bytes: &[u8]) -> nix::Result<usize> {
+pub(crate) fn write_ready(fd: BorrowedFd<'_>, bytes: &[u8]) -> nix::Result<usize> {
     write_some(fd, is_socket(fd), bytes)
 }
 
@@ -186,14 +186,14 @@ fn write_some(fd: BorrowedFd<'_>, is_socket: bool, bytes: &[u8]) -> nix::Result<
 /// # Errors
 ///
 /// Those of send(2); EAGAIN if the socket accepts nothing.
-pub fn send_now(socket: impl AsFd, bytes: &[u8]) -> nix::Result<usize> {
+pub(crate) fn send_now(socket: impl AsFd, bytes: &[u8]) -> nix::Result<usize> {
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
     send(socket.as_fd().as_raw_fd(), bytes, flags)
 }
 
 /// The time until `deadline` for poll(2), rounded up to milliseconds so that poll does not return
 /// early. It is cut at poll's maximum, about a month: then the caller has to poll again.
-pub fn poll_timeout(deadline: Option<Instant>) -> PollTimeout {
+pub(crate) fn poll_timeout(deadline: Option<Instant>) -> PollTimeout {
     let Some(deadline) = deadline else {
         return PollTimeout::NONE;
     };

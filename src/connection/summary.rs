@@ -8,7 +8,7 @@ use crate::log::Count;
 
 /// How a connection ended. Each connection has one such log entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Summary<E> {
+pub(crate) struct Summary<E> {
     /// The peer.
     pub peer: Peer,
     /// How it ended.
@@ -23,7 +23,7 @@ pub struct Summary<E> {
 
 /// Byte counts of a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Traffic {
+pub(crate) struct Traffic {
     /// Bytes received.
     pub received: u64,
     /// Bytes sent.
@@ -52,7 +52,7 @@ impl<E: fmt::Display> fmt::Display for Summary<E> {
 
 /// How long something lasted, for the log.
 #[derive(Debug, Clone, Copy)]
-pub struct Elapsed(pub Duration);
+pub(crate) struct Elapsed(pub Duration);
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

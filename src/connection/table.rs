@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// A TCP socket of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
+pub(crate) struct Row {
     /// The local address.
     pub local: SocketAddr,
     /// The remote address; unspecified with port 0 if there is none.
@@ -26,12 +26,12 @@ const LISTEN: u8 = 10;
 
 impl Row {
     /// Returns whether it is a listening socket.
-    pub fn listens(&self) -> bool {
+    pub(crate) fn listens(&self) -> bool {
         self.state == LISTEN
     }
 
     /// Returns whether it is a connection that belongs to a process.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         ![TIME_WAIT, CLOSE, LISTEN].contains(&self.state) && self.inode != 0
     }
 
@@ -75,7 +75,7 @@ fn address(text: &str) -> Option<SocketAddr> {
 ///
 /// A table cannot be read; the path is returned too. A kernel without IPv6 has no second table, which
 /// is not an error.
-pub fn read() -> Result<Vec<Row>, (PathBuf, io::Error)> {
+pub(crate) fn read() -> Result<Vec<Row>, (PathBuf, io::Error)> {
     let mut rows = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
         match fs::read(table) {

@@ -8,7 +8,7 @@ use crate::sys;
 
 /// State and traffic of a TCP connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TcpInfo {
+pub(crate) struct TcpInfo {
     /// Both sides have closed their sending halves and acknowledged all data, or the connection was
     /// reset.
     pub closed: bool,
@@ -44,7 +44,7 @@ const CLOSING: u8 = 11;
 
 impl TcpInfo {
     /// Asks the kernel. `None` if this is not a TCP socket, or the kernel is older than 4.19.
-    pub fn of(socket: &impl AsFd) -> Option<TcpInfo> {
+    pub(crate) fn of(socket: &impl AsFd) -> Option<TcpInfo> {
         let mut info = [0; LENGTH];
         let length = sys::tcp_info(socket, &mut info).ok()?;
         TcpInfo::parse(&info[..length])
@@ -80,7 +80,7 @@ impl TcpInfo {
     }
 
     /// Bytes received, and bytes written.
-    pub fn traffic(&self) -> Traffic {
+    pub(crate) fn traffic(&self) -> Traffic {
         Traffic {
             received: self.received,
             sent: self.sent.saturating_add(self.unsent),

@@ -12,7 +12,11 @@ use crate::server::{Network, ProxyOptions, ProxySource};
 use crate::systemd::command_lines;
 
 /// Why there is no connection from this machine, whose address is `own`.
-pub fn unreachable(subject: &Subject<'_>, own: Option<IpAddr>, error: &DialError) -> Problem {
+pub(super) fn unreachable(
+    subject: &Subject<'_>,
+    own: Option<IpAddr>,
+    error: &DialError,
+) -> Problem {
     if error.is_denied() {
         return Problem::unchecked(error.to_string(), "run this as root");
     }
@@ -47,7 +51,7 @@ pub fn unreachable(subject: &Subject<'_>, own: Option<IpAddr>, error: &DialError
 
 /// Notes that the unit's rules have no effect here: it denies this machine, and the connection was
 /// accepted.
-pub fn without_effect(subject: &Subject<'_>, own: Option<IpAddr>, report: &mut Report<'_>) {
+pub(super) fn without_effect(subject: &Subject<'_>, own: Option<IpAddr>, report: &mut Report<'_>) {
     if let Some(ip) = own.filter(|ip| is_denied(subject, *ip)) {
         report.note(format!(
             "{} denies {ip}, and that address was accepted: this system does not apply IPAddressDeny=, which needs \
@@ -63,7 +67,7 @@ pub fn without_effect(subject: &Subject<'_>, own: Option<IpAddr>, report: &mut R
 /// # Errors
 ///
 /// They do not: the connection shows nothing about others.
-pub fn refused(subject: &Subject<'_>, own: Option<IpAddr>) -> Result<(), Problem> {
+pub(super) fn refused(subject: &Subject<'_>, own: Option<IpAddr>) -> Result<(), Problem> {
     let (Some(ip), Some(options)) = (own, serve_options(subject)) else {
         return Ok(());
     };
@@ -88,7 +92,7 @@ pub fn refused(subject: &Subject<'_>, own: Option<IpAddr>) -> Result<(), Problem
 /// # Errors
 ///
 /// It accepts connections from proxies only, and this machine is none.
-pub fn proxy_header(subject: &Subject<'_>, peer: Peer) -> Result<Option<String>, Problem> {
+pub(super) fn proxy_header(subject: &Subject<'_>, peer: Peer) -> Result<Option<String>, Problem> {
     let options = serve_options(subject).unwrap_or_default();
     let proxy = ProxyOptions {
         accept_proxy: values(&options, "--accept-proxy"),

@@ -12,7 +12,7 @@ use crate::systemd::{ListenDirective, Scope};
 
 /// An address of a socket unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
+pub(super) enum Address {
     /// A TCP address.
     Tcp(SocketAddr),
     /// An AF_UNIX socket.
@@ -23,7 +23,7 @@ pub enum Address {
 
 impl Address {
     /// Parses a value of `ListenStream=`.
-    pub fn parse(text: &str) -> Address {
+    pub(super) fn parse(text: &str) -> Address {
         if text.starts_with('/') || text.starts_with('@') {
             return Address::Unix(text.to_string());
         }
@@ -41,7 +41,7 @@ impl Address {
 
     /// An address that a client on this machine can connect to. With `only_v6`, IPv6 addresses accept
     /// no IPv4 connections.
-    pub fn near(&self, only_v6: bool) -> Option<SocketAddr> {
+    pub(super) fn near(&self, only_v6: bool) -> Option<SocketAddr> {
         let Address::Tcp(address) = self else {
             return None;
         };
@@ -59,7 +59,7 @@ impl Address {
 /// # Errors
 ///
 /// The first address that systemd cannot listen on.
-pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
+pub(super) fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
     let listens = subject.socket.listen_directives();
     let unit = &subject.socket.name;
     if listens.is_empty() {
@@ -160,7 +160,7 @@ fn at(listen: &ListenDirective<'_>) -> String {
     format!("{}:{}", listen.value.path.display(), listen.value.line)
 }
 
-pub fn line(listen: &ListenDirective<'_>) -> String {
+pub(super) fn line(listen: &ListenDirective<'_>) -> String {
     format!("{}: {}={}", at(listen), listen.key, listen.value.text)
 }
 
@@ -216,12 +216,12 @@ fn has(ip: IpAddr) -> bool {
 }
 
 /// Whether an address can be bound now; false too if that cannot be tried.
-pub fn is_free(address: SocketAddr, only_v6: bool) -> bool {
+pub(super) fn is_free(address: SocketAddr, only_v6: bool) -> bool {
     bind::attempt(address, only_v6, SockType::Stream).is_ok()
 }
 
 /// Whether the path of an AF_UNIX socket exists.
-pub fn is_there(path: &str) -> bool {
+pub(super) fn is_there(path: &str) -> bool {
     path.starts_with('@') || Path::new(path).exists()
 }
 

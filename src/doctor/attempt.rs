@@ -18,11 +18,11 @@ use crate::log::escape;
 use crate::systemd::journalctl::{self, Entries, Filter};
 
 /// How long connecting may take.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long everything may take, the connecting included.
-pub const TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// After this long without a byte, the client closes its sending half.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// What comes later than this is called late.
 const LATE: Duration = Duration::from_secs(1);
 
@@ -31,7 +31,7 @@ const LATE: Duration = Duration::from_secs(1);
 /// # Errors
 ///
 /// No connection; or it was refused, not accepted, or closed without a byte.
-pub fn check(
+pub(super) fn check(
     subject: &Subject<'_>,
     line: Option<&str>,
     report: &mut Report<'_>,
@@ -204,7 +204,7 @@ fn accepted(subject: &Subject<'_>) -> Result<(), Problem> {
 }
 
 /// What a shared service has to do, if nothing shows that it does.
-pub fn must_accept(subject: &Subject<'_>) -> &'static str {
+pub(super) fn must_accept(subject: &Subject<'_>) -> &'static str {
     match subject.serves_by_tool() || subject.accept {
         true => "",
         false => {

@@ -30,7 +30,7 @@ const INACCESSIBLE_HOMES: [Restriction; 2] = [
 /// # Errors
 ///
 /// The first problem.
-pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
+pub(super) fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
     let unit = &subject.service;
     let values = unit.values("Service", "ExecStart");
     let Some(value) = values.first() else {

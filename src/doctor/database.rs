@@ -14,7 +14,7 @@ use crate::services;
 /// # Errors
 ///
 /// It has another port.
-pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
+pub(super) fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
     let ports = subject.ports();
     if ports.is_empty() {
         return Ok(());

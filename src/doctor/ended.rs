@@ -14,7 +14,7 @@ const MOMENT: Duration = Duration::from_millis(300);
 const INTERVAL: Duration = Duration::from_millis(50);
 
 /// The properties of each unit that may have failed.
-pub const PROPERTIES: [&str; 7] = [
+pub(super) const PROPERTIES: [&str; 7] = [
     "Id",
     "ActiveState",
     "SubState",
@@ -29,7 +29,7 @@ pub const PROPERTIES: [&str; 7] = [
 /// # Errors
 ///
 /// One has: how it ended, and the last entries of its journal.
-pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
+pub(super) fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
     let Some(manager) = subject.manager else {
         return Ok(());
     };
@@ -46,7 +46,7 @@ pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Probl
 /// # Errors
 ///
 /// See [`check`].
-pub fn failing(subject: &Subject<'_>) -> Result<(), Problem> {
+pub(super) fn failing(subject: &Subject<'_>) -> Result<(), Problem> {
     let Some(manager) = subject.manager else {
         return Ok(());
     };
@@ -112,7 +112,7 @@ fn failed(subject: &Subject<'_>, manager: Manager) -> Result<(), Problem> {
 /// # Errors
 ///
 /// It does, or waits to do so.
-pub fn restarted(subject: &Subject<'_>, manager: Manager) -> Result<(), Problem> {
+pub(super) fn restarted(subject: &Subject<'_>, manager: Manager) -> Result<(), Problem> {
     let unit = manager.show(&subject.service.name, &PROPERTIES);
     not_restarting(subject, &unit.unwrap_or_default())
 }
@@ -144,7 +144,7 @@ fn not_restarting(subject: &Subject<'_>, unit: &Properties) -> Result<(), Proble
 }
 
 /// Explains a `Result=` of systemd.
-pub fn how(result: &str, status: &str) -> String {
+pub(super) fn how(result: &str, status: &str) -> String {
     let meaning = match status {
         "126" => "a program cannot be executed",
         "127" => "a program was not found",

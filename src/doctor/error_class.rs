@@ -5,7 +5,7 @@ use crate::systemd::journalctl::Entry;
 
 /// A class of errors.
 #[derive(Debug, Clone, Copy)]
-pub struct Class {
+pub(super) struct Class {
     /// Texts of the C library or of programs; a message of the class has one of them ...
     pub texts: &'static [&'static str],
     /// ... and one of these, if there are any.
@@ -22,7 +22,7 @@ pub struct Class {
 
 /// How the directives of a class are lifted.
 #[derive(Debug, Clone, Copy)]
-pub enum Fix {
+pub(super) enum Fix {
     /// All together, by their lines.
     Together,
     /// One of them is enough.
@@ -35,7 +35,7 @@ pub enum Fix {
 
 const CAPABILITIES: Restriction = any("CapabilityBoundingSet", &["CapabilityBoundingSet=~"]);
 /// The system call filter.
-pub const CALLS: Restriction = any("SystemCallFilter", &["SystemCallFilter="]);
+pub(super) const CALLS: Restriction = any("SystemCallFilter", &["SystemCallFilter="]);
 const DYNAMIC_USER: Restriction = switch("DynamicUser", &[]);
 const NO_NETWORK: Restriction = switch("PrivateNetwork", &["PrivateNetwork=no"]);
 
@@ -53,7 +53,7 @@ const RUN: &[&str] = &["/run"];
 const VISIBLE: &str = "BindReadOnlyPaths=PATH in a drop-in makes a path visible, and BindPaths=PATH visible and writable";
 
 /// More specific classes come first.
-pub const CLASSES: &[Class] = &[
+pub(super) const CLASSES: &[Class] = &[
     Class {
         texts: &["no new privileges"],
         with: &[],
@@ -328,7 +328,7 @@ pub const CLASSES: &[Class] = &[
 
 impl Class {
     /// Whether an entry is of this class. Some programs, sockunit among them, write the reasons of errors in lower case.
-    pub fn has(&self, entry: &Entry) -> bool {
+    pub(super) fn has(&self, entry: &Entry) -> bool {
         let message = entry.message.as_deref().unwrap_or_default();
         let message = message.to_ascii_lowercase();
         let has = |text: &&str| message.contains(&text.to_ascii_lowercase());

@@ -20,7 +20,7 @@ use crate::systemd::{
 /// # Errors
 ///
 /// It is missing, masked or unreadable.
-pub fn socket(place: &Place, name: &str, report: &mut Report<'_>) -> Result<Unit, Problem> {
+pub(super) fn socket(place: &Place, name: &str, report: &mut Report<'_>) -> Result<Unit, Problem> {
     let socket_name = format!("{name}.socket");
     if UnitName::parse(&socket_name).is_none() {
         return Err(Problem::new(
@@ -45,7 +45,7 @@ pub fn socket(place: &Place, name: &str, report: &mut Report<'_>) -> Result<Unit
 /// # Errors
 ///
 /// It is missing, masked or unreadable.
-pub fn open<'a>(
+pub(super) fn open<'a>(
     place: &'a Place,
     name: &str,
     socket: Unit,

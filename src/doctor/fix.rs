@@ -9,7 +9,7 @@ use crate::systemd::{Place, Unit};
 
 /// Fixes problems of the units of one socket.
 #[derive(Debug, Clone, Copy)]
-pub struct Fixer<'a> {
+pub(super) struct Fixer<'a> {
     /// Where the units are.
     pub place: &'a Place,
     /// The socket unit's name.
@@ -20,19 +20,19 @@ pub struct Fixer<'a> {
 
 impl Fixer<'_> {
     /// A systemctl command for the units' service manager.
-    pub fn systemctl(&self, words: &[&'static str]) -> ShellCommand {
+    pub(super) fn systemctl(&self, words: &[&'static str]) -> ShellCommand {
         let command = ShellCommand::new(&["systemctl"]);
         command.literals(self.place.scope.option()).literals(words)
     }
 
     /// The command that runs the program of a service in its own sandbox.
-    pub fn try_out(&self, name: &str) -> ShellCommand {
+    pub(super) fn try_out(&self, name: &str) -> ShellCommand {
         let command = ShellCommand::new(&["sockunit", "try"]);
         command.literals(self.place.scope.option()).arg(name)
     }
 
     /// Adds lines to a section of a unit, in a drop-in.
-    pub fn by_drop_in(
+    pub(super) fn by_drop_in(
         &self,
         problem: Problem,
         unit: &str,
@@ -66,7 +66,7 @@ impl Fixer<'_> {
 
     /// Puts a unit file under its right name into the administrator's directory: by a move within
     /// that directory, or by a copy.
-    pub fn by_name(&self, problem: Problem, file: &Path, name: &str) -> Problem {
+    pub(super) fn by_name(&self, problem: Problem, file: &Path, name: &str) -> Problem {
         let own = self.place.own_folder();
         let is_move = file.starts_with(&own);
         let own = own.join(name);
@@ -85,7 +85,13 @@ impl Fixer<'_> {
     }
 
     /// Inserts an empty assignment before a line of a unit file, which removes the earlier values.
-    pub fn by_reset(&self, problem: Problem, key: &str, line: usize, file: &Path) -> Problem {
+    pub(super) fn by_reset(
+        &self,
+        problem: Problem,
+        key: &str,
+        line: usize,
+        file: &Path,
+    ) -> Problem {
         let command = ShellCommand::new(&["sed", "-i"])
             .arg(format!("{line}i {key}="))
             .path(self.place.own_path(file));
@@ -93,7 +99,7 @@ impl Fixer<'_> {
     }
 
     /// Has the running service manager read the changed files.
-    pub fn by_reload(&self, problem: Problem) -> Problem {
+    pub(super) fn by_reload(&self, problem: Problem) -> Problem {
         if !self.place.live() {
             return problem;
         }

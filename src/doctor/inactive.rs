@@ -19,7 +19,7 @@ use crate::systemd::{ListenDirective, State, Unit};
 /// # Errors
 ///
 /// Nothing listens, and why not.
-pub fn explain(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
+pub(super) fn explain(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
     if let Some(service) = listens_itself(subject) {
         report.note(format!(
             "{service} listens itself, without {}: doctor checks no further",

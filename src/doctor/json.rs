@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::CheckResult;
 
 /// A check result as an object. `commands` is null if a command is not safe to paste.
-pub fn json(result: &CheckResult) -> Value {
+pub(crate) fn json(result: &CheckResult) -> Value {
     match result {
         CheckResult::Ok(text) => json!({"verdict": "ok", "text": text}),
         CheckResult::Note(text) => json!({"verdict": "note", "text": text}),

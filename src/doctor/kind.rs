@@ -12,7 +12,7 @@ const OF_SYSTEMD: [&str; 2] = ["/usr/lib/systemd/", "/lib/systemd/"];
 const LISTENS: [&[u8]; 2] = [b"LISTEN_FDS", b"sd_listen_fds"];
 
 /// Whether the unit has stream sockets, or no address at all. Other sockets are named.
-pub fn has_streams(socket: &Unit, report: &mut Report<'_>) -> bool {
+pub(super) fn has_streams(socket: &Unit, report: &mut Report<'_>) -> bool {
     let listens = socket.listen_directives();
     let mut others: Vec<&str> = listens
         .iter()
@@ -35,7 +35,7 @@ pub fn has_streams(socket: &Unit, report: &mut Report<'_>) -> bool {
 }
 
 /// Whether the service is a part of systemd that runs from early boot to shutdown.
-pub fn is_of_systemd(subject: &Subject<'_>, report: &mut Report<'_>) -> bool {
+pub(super) fn is_of_systemd(subject: &Subject<'_>, report: &mut Report<'_>) -> bool {
     let command = subject.command();
     let early = subject.socket.flag("Unit", "DefaultDependencies") == Some(false);
     let own = early && OF_SYSTEMD.iter().any(|path| command.starts_with(path));
@@ -49,7 +49,7 @@ pub fn is_of_systemd(subject: &Subject<'_>, report: &mut Report<'_>) -> bool {
 }
 
 /// Whether systemd discards connections that the service leaves in the backlog, as it is meant.
-pub fn is_flushed(subject: &Subject<'_>, report: &mut Report<'_>) -> bool {
+pub(super) fn is_flushed(subject: &Subject<'_>, report: &mut Report<'_>) -> bool {
     let flushed = subject.socket.flag("Socket", "FlushPending") == Some(true);
     if flushed {
         report.note(format!(
@@ -61,7 +61,7 @@ pub fn is_flushed(subject: &Subject<'_>, report: &mut Report<'_>) -> bool {
 }
 
 /// Whether the service's program knows how to take a connection as file descriptor 3.
-pub fn takes_descriptors(subject: &Subject<'_>) -> bool {
+pub(super) fn takes_descriptors(subject: &Subject<'_>) -> bool {
     let command = subject.command();
     let program = command.split_whitespace().next().unwrap_or_default();
     let bytes = read(&subject.place.root, &subject.path(program)).unwrap_or_default();

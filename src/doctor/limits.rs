@@ -13,7 +13,7 @@ use crate::connection::table;
 /// # Errors
 ///
 /// A limit is reached, and systemd closes new connections at once.
-pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
+pub(super) fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
     if subject.manager.is_none() || !subject.accept {
         return Ok(());
     }

@@ -16,7 +16,7 @@ const INSTANCE: &str = "doctor";
 /// # Errors
 ///
 /// It has not loaded them as they are on disk, or cannot load them.
-pub fn check(subject: &mut Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
+pub(super) fn check(subject: &mut Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
     let Some(manager) = subject.manager else {
         return Ok(());
     };

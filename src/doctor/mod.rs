@@ -32,15 +32,15 @@ mod trial;
 mod users;
 mod verify;
 
-pub use json::json;
-pub use report::{CheckResult, Outcome, Problem};
-pub use trial::try_service;
+pub(crate) use json::json;
+pub(crate) use report::{CheckResult, Outcome, Problem};
+pub(crate) use trial::try_service;
 
 use self::subject::Subject;
 use crate::systemd::{Place, journalctl};
 
 /// Passes each result on as soon as it is known.
-pub struct Report<'t> {
+pub(crate) struct Report<'t> {
     to: &'t mut dyn FnMut(&CheckResult),
     outcome: Outcome,
 }
@@ -61,7 +61,7 @@ impl Report<'_> {
 }
 
 /// The name of a service, which users may name by any of its units.
-pub fn name_of(text: &str) -> &str {
+pub(crate) fn name_of(text: &str) -> &str {
     let stem = ["@.service", ".service", "@.socket", ".socket"]
         .iter()
         .find_map(|end| text.strip_suffix(end));
@@ -70,7 +70,7 @@ pub fn name_of(text: &str) -> &str {
 
 /// Why a service is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Selection {
+pub(crate) enum Selection {
     /// The user named it: if it is not started, that is a problem.
     Named,
     /// All services are checked: one that is disabled and not started has no problem.
@@ -79,7 +79,7 @@ pub enum Selection {
 
 /// Checks the service `name` and passes each result to `to`. A problem is the last result. `line` is what
 /// a client says first.
-pub fn examine(
+pub(crate) fn examine(
     place: &Place,
     name: &str,
     selection: Selection,

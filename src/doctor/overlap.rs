@@ -13,7 +13,7 @@ use crate::systemd::ListenDirective;
 /// # Errors
 ///
 /// The first two.
-pub fn check(
+pub(super) fn check(
     subject: &Subject<'_>,
     streams: &[(&ListenDirective<'_>, Address)],
 ) -> Result<(), Problem> {
@@ -70,7 +70,7 @@ fn every_family(a: &Address, b: &Address) -> bool {
 
 /// Whether two sockets cannot both have these addresses with one port. With `only_v6`, IPv6 addresses
 /// accept no IPv4 connections.
-pub fn overlap(a: IpAddr, b: IpAddr, only_v6: bool) -> bool {
+pub(super) fn overlap(a: IpAddr, b: IpAddr, only_v6: bool) -> bool {
     let covers = |wide: IpAddr, other: IpAddr| match wide {
         IpAddr::V4(wide) => wide.is_unspecified() && other.is_ipv4(),
         // It accepts IPv4 connections too.

@@ -7,7 +7,7 @@ use crate::log::Plain;
 
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CheckResult {
+pub(crate) enum CheckResult {
     /// Nothing is wrong.
     Ok(String),
     /// Clients are served, and this is worth knowing.
@@ -20,7 +20,7 @@ pub enum CheckResult {
 
 /// What the checks of a service have shown, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// There is no problem.
     Works,
     /// No problem was found, and something could not be checked.
@@ -31,7 +31,7 @@ pub enum Outcome {
 
 /// What clients see of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Impact {
+pub(crate) enum Impact {
     /// Nothing listens.
     Refused,
     /// The connection is accepted, and no program serves it.
@@ -66,7 +66,7 @@ impl fmt::Display for Impact {
 
 /// What keeps clients from being served.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The problem, beginning with the unit or file that has it.
     pub what: String,
     /// Lines of files and of the journal that show it. Those of the journal are quoted.
@@ -83,7 +83,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem, and how to fix it in words.
-    pub fn new(what: impl Into<String>, hint: impl Into<String>) -> Problem {
+    pub(crate) fn new(what: impl Into<String>, hint: impl Into<String>) -> Problem {
         Problem {
             what: what.into(),
             hint: Hint::new(hint),
@@ -93,27 +93,27 @@ impl Problem {
 
     /// Adds evidence.
     #[must_use]
-    pub fn evidence(mut self, evidence: impl IntoIterator<Item = String>) -> Problem {
+    pub(crate) fn evidence(mut self, evidence: impl IntoIterator<Item = String>) -> Problem {
         self.evidence.extend(evidence);
         self
     }
 
     /// Adds why it is a problem.
     #[must_use]
-    pub fn explanation(mut self, explanation: &'static str) -> Problem {
+    pub(crate) fn explanation(mut self, explanation: &'static str) -> Problem {
         self.explanation = Some(explanation);
         self
     }
 
     /// Adds what clients see.
     #[must_use]
-    pub fn impact(mut self, impact: Impact) -> Problem {
+    pub(crate) fn impact(mut self, impact: Impact) -> Problem {
         self.impact = Some(impact);
         self
     }
 
     /// The problem and its evidence in one line, without the hint.
-    pub fn in_one_line(&self) -> String {
+    pub(crate) fn in_one_line(&self) -> String {
         match self.evidence.is_empty() {
             true => self.what.clone(),
             false => format!("{}: {}", self.what, self.evidence.join("; ")),
@@ -121,7 +121,7 @@ impl Problem {
     }
 
     /// What keeps the caller from checking, and what to do about that.
-    pub fn unchecked(what: impl Into<String>, hint: impl Into<String>) -> Problem {
+    pub(crate) fn unchecked(what: impl Into<String>, hint: impl Into<String>) -> Problem {
         Problem {
             unchecked: true,
             ..Problem::new(what, hint)
@@ -130,7 +130,7 @@ impl Problem {
 
     /// Adds a command that fixes it, to be run after those added before.
     #[must_use]
-    pub fn command(mut self, command: ShellCommand) -> Problem {
+    pub(crate) fn command(mut self, command: ShellCommand) -> Problem {
         self.hint = self.hint.command(command);
         self
     }

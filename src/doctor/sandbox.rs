@@ -4,7 +4,7 @@ use crate::systemd::{Unit, Value};
 
 /// A directive of the `[Service]` section that may keep the program from something.
 #[derive(Debug, Clone, Copy)]
-pub enum Restriction {
+pub(super) enum Restriction {
     /// A directive that is in force unless it has one of the values `off`.
     Switch {
         key: &'static str,
@@ -25,7 +25,7 @@ pub enum Restriction {
 
 /// A restriction of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub(super) struct Found {
     /// The line of the unit, with its place.
     pub line: String,
     /// The lines of a drop-in that lift it; empty if none can do it alone.
@@ -33,10 +33,10 @@ pub struct Found {
 }
 
 /// Values with which a boolean directive restricts nothing.
-pub const OFF: &[&str] = &["no", "false", "off", "0", "n", "f"];
+pub(super) const OFF: &[&str] = &["no", "false", "off", "0", "n", "f"];
 
 /// A boolean directive.
-pub const fn switch(key: &'static str, lift: &'static [&'static str]) -> Restriction {
+pub(super) const fn switch(key: &'static str, lift: &'static [&'static str]) -> Restriction {
     Restriction::Switch {
         key,
         off: OFF,
@@ -45,7 +45,7 @@ pub const fn switch(key: &'static str, lift: &'static [&'static str]) -> Restric
 }
 
 /// A directive that restricts whatever its value is.
-pub const fn any(key: &'static str, lift: &'static [&'static str]) -> Restriction {
+pub(super) const fn any(key: &'static str, lift: &'static [&'static str]) -> Restriction {
     Restriction::Switch {
         key,
         off: &[],
@@ -55,7 +55,7 @@ pub const fn any(key: &'static str, lift: &'static [&'static str]) -> Restrictio
 
 impl Restriction {
     /// Looks for it in a unit.
-    pub fn find(&self, unit: &Unit) -> Option<Found> {
+    pub(super) fn find(&self, unit: &Unit) -> Option<Found> {
         match *self {
             Restriction::Switch { key, off, lift } => {
                 let value = last(unit, key)?;

@@ -16,7 +16,7 @@ use crate::hint::ShellCommand;
 /// # Errors
 ///
 /// It does not listen, and why not.
-pub fn check(
+pub(super) fn check(
     subject: &Subject<'_>,
     selection: Selection,
     report: &mut Report<'_>,
@@ -95,7 +95,7 @@ fn has_ipv6() -> bool {
 }
 
 /// The listening TCP sockets on the unit's ports, by address.
-pub fn listening(subject: &Subject<'_>) -> Vec<(SocketAddr, Finding)> {
+pub(super) fn listening(subject: &Subject<'_>) -> Vec<(SocketAddr, Finding)> {
     // Only the port matters here. An instance's name is not a service name.
     let Ok(name) = subject.name.parse().or_else(|_| "instance".parse()) else {
         return Vec::new();

@@ -8,7 +8,7 @@ use super::{Problem, Report};
 /// # Errors
 ///
 /// The first stream that is set wrongly.
-pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
+pub(super) fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
     let unit = &subject.service.name;
     let fixer = subject.fixer();
     let output = subject.setting("StandardOutput");

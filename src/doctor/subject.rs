@@ -12,7 +12,7 @@ use crate::systemd::{ListenDirective, Manager, Place, Properties, Scope, Unit, c
 const LIBEXEC: &str = "/usr/libexec/sockunit/";
 
 /// A socket and the service that it starts.
-pub struct Subject<'a> {
+pub(super) struct Subject<'a> {
     /// Where the units are.
     pub place: &'a Place,
     /// The service manager, if one runs.
@@ -32,7 +32,7 @@ pub struct Subject<'a> {
 }
 
 /// The properties of the socket.
-pub const OF_SOCKET: [&str; 23] = [
+pub(super) const OF_SOCKET: [&str; 23] = [
     "LoadState",
     "LoadError",
     "FragmentPath",
@@ -59,7 +59,7 @@ pub const OF_SOCKET: [&str; 23] = [
 ];
 
 /// The properties of the service.
-pub const OF_SERVICE: [&str; 17] = [
+pub(super) const OF_SERVICE: [&str; 17] = [
     "LoadState",
     "LoadError",
     "FragmentPath",
@@ -81,12 +81,12 @@ pub const OF_SERVICE: [&str; 17] = [
 
 impl Subject<'_> {
     /// Whether the units are the system's. Only they can set users.
-    pub fn of_system(&self) -> bool {
+    pub(super) fn of_system(&self) -> bool {
         self.place.scope == Scope::System
     }
 
     /// The service's unit, or a pattern for all instances.
-    pub fn services(&self) -> String {
+    pub(super) fn services(&self) -> String {
         match self.service.name.split_once("@.") {
             Some((prefix, kind)) => format!("{prefix}@*.{kind}"),
             None => self.service.name.clone(),
@@ -94,7 +94,7 @@ impl Subject<'_> {
     }
 
     /// A property of the service, as loaded or, without a service manager, as written.
-    pub fn setting(&self, key: &str) -> String {
+    pub(super) fn setting(&self, key: &str) -> String {
         let loaded = self.started.get(key);
         if !loaded.is_empty() {
             return loaded.to_string();
@@ -104,7 +104,7 @@ impl Subject<'_> {
     }
 
     /// The service's command line as written, without the prefixes of `ExecStart=`.
-    pub fn command(&self) -> String {
+    pub(super) fn command(&self) -> String {
         let line = self.service.value("Service", "ExecStart");
         let line = line.map_or("", |value| value.text);
         line.trim_start_matches(['-', '@', ':', '+', '!'])
@@ -112,14 +112,14 @@ impl Subject<'_> {
     }
 
     /// Whether the command is `sockunit serve`.
-    pub fn serves_by_tool(&self) -> bool {
+    pub(super) fn serves_by_tool(&self) -> bool {
         let line = self.service.value("Service", "ExecStart");
         let commands = line.and_then(|line| command_lines(line.text).ok());
         commands.is_some_and(|commands| commands.iter().any(|command| served(command).is_some()))
     }
 
     /// Whether the program is one of this package's services.
-    pub fn is_shipped(&self) -> bool {
+    pub(super) fn is_shipped(&self) -> bool {
         let command = self.command();
         let program = command.split_whitespace().next().unwrap_or_default();
         let name = program.strip_prefix(LIBEXEC).unwrap_or_default();
@@ -127,20 +127,20 @@ impl Subject<'_> {
     }
 
     /// Whether the program starts as root.
-    pub fn is_root(&self) -> bool {
+    pub(super) fn is_root(&self) -> bool {
         let user = self.setting("User");
         let dynamic = self.setting("DynamicUser") == "yes";
         self.of_system() && !dynamic && ["", "root", "0"].contains(&user.as_str())
     }
 
     /// Whether the IPv6 addresses accept no IPv4 connections.
-    pub fn only_v6(&self) -> bool {
+    pub(super) fn only_v6(&self) -> bool {
         let value = self.socket.value("Socket", "BindIPv6Only");
         value.is_some_and(|value| value.text == "ipv6-only")
     }
 
     /// The TCP ports of the socket.
-    pub fn ports(&self) -> Vec<u16> {
+    pub(super) fn ports(&self) -> Vec<u16> {
         let listens = self.socket.listen_directives();
         let written = listens.iter().filter(|listen| listen.is_stream());
         let mut ports: Vec<u16> = written.filter_map(ListenDirective::port).collect();
@@ -158,7 +158,7 @@ impl Subject<'_> {
     }
 
     /// Commands that fix its units.
-    pub fn fixer(&self) -> Fixer<'_> {
+    pub(super) fn fixer(&self) -> Fixer<'_> {
         Fixer {
             place: self.place,
             socket: &self.socket.name,
@@ -167,7 +167,7 @@ impl Subject<'_> {
     }
 
     /// A path of the system as a path for this process.
-    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+    pub(super) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.place.path(path)
     }
 }

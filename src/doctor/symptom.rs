@@ -12,7 +12,7 @@ use crate::systemd::journalctl::{Entries, Entry, WARNING};
 
 /// A call of the program that its system call filter forbids.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ForbiddenCall {
+pub(super) struct ForbiddenCall {
     /// What it means, with the line of the unit, and what to do.
     pub text: String,
     /// The lines of the `[Service]` section that allow the call.
@@ -21,7 +21,7 @@ pub struct ForbiddenCall {
 
 /// What the messages of a service mean if the program wrote them, with the lines of the unit that can be the cause, and
 /// what to do; `None` if they are of no known class.
-pub fn advice(subject: &Subject<'_>, entries: &Entries) -> Option<String> {
+pub(super) fn advice(subject: &Subject<'_>, entries: &Entries) -> Option<String> {
     let own = entries
         .list
         .iter()
@@ -32,7 +32,7 @@ pub fn advice(subject: &Subject<'_>, entries: &Entries) -> Option<String> {
 }
 
 /// What to do about a program that SIGSYS killed, as systemd reports.
-pub fn forbidden_call(subject: &Subject<'_>) -> Option<ForbiddenCall> {
+pub(super) fn forbidden_call(subject: &Subject<'_>) -> Option<ForbiddenCall> {
     let found = CALLS.find(&subject.service)?;
     Some(ForbiddenCall {
         text: format!(
@@ -51,7 +51,7 @@ fn is_of_program(subject: &Subject<'_>, entry: &Entry) -> bool {
 }
 
 /// The complaints among the entries: warnings and what is worse, and messages of a known class.
-pub fn complaints(subject: &Subject<'_>, entries: Entries) -> Entries {
+pub(super) fn complaints(subject: &Subject<'_>, entries: Entries) -> Entries {
     let list = entries.list.into_iter().filter(|entry| {
         let has_class = || CLASSES.iter().any(|class| class.has(entry));
         is_of_program(subject, entry) && (entry.priority <= WARNING || has_class())
@@ -111,7 +111,7 @@ fn allowed_by(subject: &Subject<'_>, lines: &[String]) -> String {
 
 impl ForbiddenCall {
     /// Adds the commands that write and load the drop-in.
-    pub fn lift(&self, subject: &Subject<'_>, problem: Problem) -> Problem {
+    pub(super) fn lift(&self, subject: &Subject<'_>, problem: Problem) -> Problem {
         let lines: Vec<&str> = self.lines.iter().map(String::as_str).collect();
         let unit = &subject.service.name;
         subject.fixer().by_drop_in(problem, unit, "Service", &lines)

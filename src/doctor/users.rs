@@ -11,7 +11,7 @@ use crate::systemd::{Unit, Value};
 /// # Errors
 ///
 /// The first that does not.
-pub fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
+pub(super) fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Problem> {
     if !subject.of_system() {
         return Ok(());
     }

@@ -19,7 +19,7 @@ const LIMITS: Limits = Limits {
 
 /// Reports each line of the unit's files that systemd ignores, as a note: the unit may serve clients
 /// without it.
-pub fn check(place: &Place, unit: &Unit, report: &mut Report<'_>) {
+pub(super) fn check(place: &Place, unit: &Unit, report: &mut Report<'_>) {
     let Some(lines) = lines(place, &unit.name) else {
         let unknown = format!(
             "systemd-analyze cannot verify {}: lines that systemd ignores are not shown",
@@ -56,7 +56,7 @@ pub fn check(place: &Place, unit: &Unit, report: &mut Report<'_>) {
 }
 
 /// The lines of `systemd-analyze verify` about a unit and those that it needs; `None` if it cannot be run.
-pub fn lines(place: &Place, unit: &str) -> Option<Vec<String>> {
+pub(super) fn lines(place: &Place, unit: &str) -> Option<Vec<String>> {
     let arguments = ["verify", "--man=no", "--recursive-errors=no", "--", unit];
     let output = analyze(place, "warning", &arguments)?;
     output.status.code()?;
@@ -65,7 +65,7 @@ pub fn lines(place: &Place, unit: &str) -> Option<Vec<String>> {
 }
 
 /// Runs systemd-analyze(1), which prints messages from this level on.
-pub fn analyze(place: &Place, level: &str, arguments: &[&str]) -> Option<Answer> {
+pub(super) fn analyze(place: &Place, level: &str, arguments: &[&str]) -> Option<Answer> {
     let mut command = Command::new("systemd-analyze");
     if place.scope == Scope::User {
         command.arg("--user").env("XDG_RUNTIME_DIR", runtime());

@@ -36,7 +36,7 @@ pub(super) const TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 
 /// What the service's sandbox lets it see of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Visibility {
+pub(crate) struct Visibility {
     /// Homes are hidden; a program in one is made visible by a bind mount.
     pub homes_hidden: bool,
     /// The system's temporary files are hidden.
@@ -47,14 +47,14 @@ pub struct Visibility {
 
 /// A program that the user can execute.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Executable {
+pub(crate) struct Executable {
     /// The file in a hidden home that needs a bind mount.
     pub bind: Option<PathBuf>,
 }
 
 /// Why a program cannot be executed. Its Display is the problem alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotExecutable {
+pub(crate) struct NotExecutable {
     /// The problem, beginning with the file or directory that has it.
     pub problem: String,
     /// The file or directory does not exist.
@@ -94,7 +94,7 @@ pub(super) fn failed_with<T>(problem: impl Into<String>, hint: Hint) -> Result<T
 /// # Errors
 ///
 /// The first problem.
-pub fn check(
+pub(crate) fn check(
     root: &Path,
     program: &Path,
     user: &RunAs,

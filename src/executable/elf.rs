@@ -4,14 +4,14 @@
 use std::fmt;
 
 /// The first bytes of an ELF file.
-pub const MAGIC: &[u8] = b"\x7fELF";
+pub(crate) const MAGIC: &[u8] = b"\x7fELF";
 
 /// The size of the larger header, that of 64-bit files, in bytes.
-pub const HEADER: usize = 64;
+pub(crate) const HEADER: usize = 64;
 
 /// An architecture: processor, word size and byte order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Machine {
+pub(crate) struct Machine {
     bits: u8,
     big_endian: bool,
     number: u16,
@@ -38,7 +38,7 @@ impl fmt::Display for Machine {
 
 /// The header of an ELF file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Elf {
+pub(crate) struct Elf {
     /// The architecture that it is built for.
     pub machine: Machine,
     /// It is a program, or a shared object, which a position-independent program is too.
@@ -50,7 +50,7 @@ pub struct Elf {
 
 impl Elf {
     /// Parses the first [`HEADER`] bytes of a file; `None` if that is no ELF file or a damaged one.
-    pub fn read(bytes: &[u8]) -> Option<Elf> {
+    pub(crate) fn read(bytes: &[u8]) -> Option<Elf> {
         if !bytes.starts_with(MAGIC) {
             return None;
         }
@@ -84,7 +84,7 @@ impl Elf {
     }
 
     /// Offset and size of the program headers, in bytes.
-    pub fn table(&self) -> (u64, usize) {
+    pub(crate) fn table(&self) -> (u64, usize) {
         (
             self.table,
             usize::from(self.entry_size) * usize::from(self.entries),
@@ -92,7 +92,7 @@ impl Elf {
     }
 
     /// Offset and size of the dynamic loader's path, in bytes; `None` for a static program.
-    pub fn loader(&self, table: &[u8]) -> Option<(u64, u64)> {
+    pub(crate) fn loader(&self, table: &[u8]) -> Option<(u64, u64)> {
         const INTERPRETER: u64 = 3;
         let Machine {
             bits, big_endian, ..

@@ -8,7 +8,7 @@ mod readable;
 pub(crate) mod run_as;
 pub(crate) mod shebang;
 
-pub use check::{NotExecutable, Visibility, check};
+pub(crate) use check::{NotExecutable, Visibility, check};
 pub(crate) use check::{PATH, find_in_path};
-pub use readable::check_readable;
-pub use run_as::{Access, RunAs, exists as user_exists, group_id};
+pub(crate) use readable::check_readable;
+pub(crate) use run_as::{Access, RunAs, exists as user_exists, group_id};

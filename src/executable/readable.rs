@@ -13,7 +13,7 @@ use crate::root::trace;
 /// # Errors
 ///
 /// The first problem.
-pub fn check_readable(
+pub(crate) fn check_readable(
     root: &Path,
     file: &Path,
     user: &RunAs,

@@ -11,7 +11,7 @@ use nix::unistd::{self, AccessFlags, Gid, Group, User};
 
 /// A kind of access to a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// Read it.
     Read = 4,
     /// Execute the file, or search the directory.
@@ -20,7 +20,7 @@ pub enum Access {
 
 /// The user that a program runs as. Its Display is for messages: `the user NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunAs {
+pub(crate) struct RunAs {
     title: String,
     /// `None` for a dynamic user, which owns no file.
     uid: Option<u32>,
@@ -37,7 +37,7 @@ impl fmt::Display for RunAs {
 
 impl RunAs {
     /// A dynamic user (`DynamicUser=yes`), which owns no file and is in no group.
-    pub fn dynamic() -> RunAs {
+    pub(crate) fn dynamic() -> RunAs {
         RunAs {
             title: "the service's user".into(),
             uid: None,
@@ -48,7 +48,7 @@ impl RunAs {
 
     /// A user of the system below `root`, with its groups; `None` if there is no such user. On the
     /// running system a directory service is asked too.
-    pub fn named(root: &Path, name: &str) -> Option<RunAs> {
+    pub(crate) fn named(root: &Path, name: &str) -> Option<RunAs> {
         let (uid, groups) = match root == Path::new("/") {
             true => of_this_system(name),
             false => of_files(root, name),
@@ -62,7 +62,7 @@ impl RunAs {
     }
 
     /// The user who runs this process.
-    pub fn own() -> RunAs {
+    pub(crate) fn own() -> RunAs {
         let uid = unistd::geteuid();
         let mut groups = unistd::getgroups().unwrap_or_default();
         groups.push(unistd::getegid());
@@ -76,14 +76,14 @@ impl RunAs {
 
     /// The same user with another primary group, if any.
     #[must_use]
-    pub fn in_group(mut self, group: Option<u32>) -> RunAs {
+    pub(crate) fn in_group(mut self, group: Option<u32>) -> RunAs {
         self.groups.extend(group);
         self
     }
 
     /// The same user without capabilities, as in a sandbox that drops those of root too.
     #[must_use]
-    pub fn without_privileges(self) -> RunAs {
+    pub(crate) fn without_privileges(self) -> RunAs {
         RunAs {
             privileged: false,
             ..self
@@ -91,12 +91,12 @@ impl RunAs {
     }
 
     /// Whether it is root.
-    pub fn is_root(&self) -> bool {
+    pub(crate) fn is_root(&self) -> bool {
         self.uid == Some(0)
     }
 
     /// Whether the file's mode allows the access.
-    pub fn may(&self, access: Access, of: &fs::Metadata) -> bool {
+    pub(crate) fn may(&self, access: Access, of: &fs::Metadata) -> bool {
         if self.privileged {
             // Root too executes a file only if its mode has an execute bit.
             return access == Access::Read || of.is_dir() || of.mode() & 0o111 != 0;
@@ -110,7 +110,7 @@ impl RunAs {
     }
 
     /// Whether the running system allows the access, by mode or access control list.
-    pub fn may_here(&self, access: Access, path: &Path, of: &fs::Metadata) -> bool {
+    pub(crate) fn may_here(&self, access: Access, path: &Path, of: &fs::Metadata) -> bool {
         self.may(access, of) || self.kernel_allows(access, path)
     }
 
@@ -146,7 +146,7 @@ impl RunAs {
     }
 
     /// The class of users in the file's mode that this user belongs to, as chmod names it.
-    pub fn class(&self, of: &fs::Metadata) -> char {
+    pub(crate) fn class(&self, of: &fs::Metadata) -> char {
         if self.uid == Some(of.uid()) {
             'u'
         } else if self.groups.contains(&of.gid()) {
@@ -158,12 +158,12 @@ impl RunAs {
 }
 
 /// Whether the system below `root` has a user `name`.
-pub fn exists(root: &Path, name: &str) -> bool {
+pub(crate) fn exists(root: &Path, name: &str) -> bool {
     RunAs::named(root, name).is_some()
 }
 
 /// The ID of a group of the system below `root`.
-pub fn group_id(root: &Path, name: &str) -> Option<u32> {
+pub(crate) fn group_id(root: &Path, name: &str) -> Option<u32> {
     match root == Path::new("/") {
         true => Some(Group::from_name(name).ok()??.gid.as_raw()),
         false => group_in(&text(root, "etc/group"), name),

@@ -1,11 +1,11 @@
 //! The first line of a script, parsed as the kernel parses it.
 
 /// The kernel reads this many bytes of a script.
-pub const READ: usize = 256;
+pub(crate) const READ: usize = 256;
 
 /// The first line of a file that begins with `#!`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shebang {
+pub(crate) enum Shebang {
     /// The interpreter, and the rest of the line, which it gets as one argument.
     Interpreter(String, String),
     /// The line ends in CR LF.
@@ -17,7 +17,7 @@ pub enum Shebang {
 }
 
 /// Parses the first [`READ`] bytes of a file; `None` if it is not a script.
-pub fn read(start: &[u8]) -> Option<Shebang> {
+pub(crate) fn read(start: &[u8]) -> Option<Shebang> {
     let line = start.strip_prefix(b"#!")?;
     let line = match line.iter().position(|&byte| byte == b'\n') {
         Some(end) => &line[..end],
@@ -43,7 +43,7 @@ pub fn read(start: &[u8]) -> Option<Shebang> {
 }
 
 /// The program that `env` looks for if it gets this argument; `None` if the argument names none.
-pub fn env_program(argument: &str) -> Option<&str> {
+pub(crate) fn env_program(argument: &str) -> Option<&str> {
     // The kernel passes one argument, which env splits only with -S.
     let split = argument
         .strip_prefix("-S")

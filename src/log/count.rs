@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A number of things, such as `1 byte` or `2 bytes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Count(pub u64, pub &'static str);
+pub(crate) struct Count(pub u64, pub &'static str);
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,13 +3,13 @@
 use std::fmt::Write;
 
 /// How much of what a client sent goes into a log entry, in received bytes.
-pub const LIMIT: usize = 128;
+pub(super) const LIMIT: usize = 128;
 
 /// Returns what a client sent as one line of printable text in quotation marks. Control
 /// characters, characters that change the direction of text, quotation marks and backslashes are
 /// escaped as in Rust's literals; bytes that are not UTF-8 become `\xNN`. Input longer than
 /// [`LIMIT`] bytes is cut, and its length is appended.
-pub fn escape(bytes: &[u8]) -> String {
+pub(crate) fn escape(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(LIMIT)];
     let mut text = String::with_capacity(shown.len() + 2);
     text.push('"');

@@ -10,14 +10,14 @@ const SOCKET: &str = "/run/systemd/journal/socket";
 
 /// A socket to journald that never blocks.
 #[derive(Debug)]
-pub struct JournalSocket {
+pub(super) struct JournalSocket {
     socket: UnixDatagram,
     identifier: &'static str,
 }
 
 impl JournalSocket {
     /// Connects to journald; `None` if it does not run, or the sandbox hides its socket.
-    pub fn connect(identifier: &'static str) -> Option<JournalSocket> {
+    pub(super) fn connect(identifier: &'static str) -> Option<JournalSocket> {
         let socket = UnixDatagram::unbound().ok()?;
         socket.connect(SOCKET).ok()?;
         socket.set_nonblocking(true).ok()?;
@@ -25,7 +25,7 @@ impl JournalSocket {
     }
 
     /// Sends an entry; returns whether journald accepted it.
-    pub fn put(&self, priority: Priority, message: &str, fields: &[(&str, &str)]) -> bool {
+    pub(super) fn put(&self, priority: Priority, message: &str, fields: &[(&str, &str)]) -> bool {
         let entry = entry(self.identifier, priority, message, fields);
         match self.socket.send(entry.as_bytes()) {
             Ok(_) => true,

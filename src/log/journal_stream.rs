@@ -12,7 +12,7 @@ use super::Priority;
 ///
 /// The variable alone proves nothing: child processes of a service inherit it, and their standard
 /// error may be something else.
-pub fn is_stream(stderr: BorrowedFd<'_>, journal_stream: Option<OsString>) -> bool {
+pub(super) fn is_stream(stderr: BorrowedFd<'_>, journal_stream: Option<OsString>) -> bool {
     let Some(named) = journal_stream else {
         return false;
     };
@@ -21,14 +21,14 @@ pub fn is_stream(stderr: BorrowedFd<'_>, journal_stream: Option<OsString>) -> bo
 
 /// A writer to the stream that never blocks.
 #[derive(Debug, Default)]
-pub struct JournalStream {
+pub(super) struct JournalStream {
     /// The rest of an entry that the stream accepted only in part.
     unsent: Vec<u8>,
 }
 
 impl JournalStream {
     /// Writes an entry; returns whether the stream accepted it.
-    pub fn put(&mut self, stderr: impl AsFd, priority: Priority, message: &str) -> bool {
+    pub(super) fn put(&mut self, stderr: impl AsFd, priority: Priority, message: &str) -> bool {
         let stderr = stderr.as_fd();
         if !self.unsent.is_empty() {
             let Some(sent) = send_now(stderr, &self.unsent) else {

@@ -15,11 +15,11 @@ mod throttle;
 use std::io::Write;
 use std::os::fd::BorrowedFd;
 
-pub use count::Count;
-pub use escape::escape;
-pub use plain::{Plain, is_unprintable};
-pub use reason::reason;
-pub use throttle::Throttle;
+pub(crate) use count::Count;
+pub(crate) use escape::escape;
+pub(crate) use plain::{Plain, is_unprintable};
+pub(crate) use reason::reason;
+pub(crate) use throttle::Throttle;
 
 use self::journal_datagram::JournalSocket;
 use self::journal_stream::JournalStream;
@@ -27,13 +27,13 @@ use self::syslog::SyslogSocket;
 use crate::hint::Hint;
 
 /// Returns whether this descriptor is the stream to the journal that JOURNAL_STREAM names.
-pub fn is_journal(fd: BorrowedFd<'_>) -> bool {
+pub(crate) fn is_journal(fd: BorrowedFd<'_>) -> bool {
     journal_stream::is_stream(fd, std::env::var_os("JOURNAL_STREAM"))
 }
 
 /// The priority of a log entry, with the numbers of syslog(3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
+pub(crate) enum Priority {
     /// The program failed.
     Error = 3,
     /// What a program writes to standard error.
@@ -47,7 +47,7 @@ pub enum Priority {
 
 /// How a program whose standard error is the journal's stream writes its entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JournalProtocol {
+pub(crate) enum JournalProtocol {
     /// Lines with a `<N>` prefix on standard error. journald knows the unit of these even if the
     /// process lives for milliseconds only; datagrams lose it now and then.
     Stream,
@@ -58,7 +58,7 @@ pub enum JournalProtocol {
 
 /// A log with one identifier.
 #[derive(Debug)]
-pub struct Log {
+pub(crate) struct Log {
     identifier: &'static str,
     sink: Sink,
     /// The highest priority number that is written. This is not left to LogLevelMax=: a journald
@@ -85,7 +85,7 @@ enum Sink {
 impl Log {
     /// Opens the log of a program. `on_socket` says whether its standard input or output is a
     /// socket: then its standard error may be the client too.
-    pub fn open(
+    pub(crate) fn open(
         identifier: &'static str,
         on_socket: bool,
         stderr: BorrowedFd<'_>,
@@ -115,13 +115,13 @@ impl Log {
     }
 
     /// Writes nothing below the priority of errors from now on.
-    pub fn write_only_errors(&mut self) {
+    pub(crate) fn write_only_errors(&mut self) {
         self.max_priority = Priority::Error;
     }
 
     /// Switches from the journal's stream to its native socket, if that can be reached: the
     /// entries of a process that serves many connections have fields.
-    pub fn use_journal_socket(&mut self) {
+    pub(crate) fn use_journal_socket(&mut self) {
         if let (Sink::JournalStream(_), Some(socket)) =
             (&self.sink, JournalSocket::connect(self.identifier))
         {
@@ -131,18 +131,23 @@ impl Log {
 
     /// Returns whether entries go to the journal as lines on standard error that start with their
     /// priority. Then nothing else may write there.
-    pub fn has_priority_prefixes(&self) -> bool {
+    pub(crate) fn has_priority_prefixes(&self) -> bool {
         matches!(self.sink, Sink::JournalStream(_))
     }
 
     /// Writes an entry.
-    pub fn write(&mut self, priority: Priority, message: &str) {
+    pub(crate) fn write(&mut self, priority: Priority, message: &str) {
         self.write_with(priority, message, &[]);
     }
 
     /// Writes an entry with fields; sinks other than the journal's socket ignore the fields. Field
     /// names are the journal's: capital letters, digits and underscores.
-    pub fn write_with(&mut self, priority: Priority, message: &str, fields: &[(&str, &str)]) {
+    pub(crate) fn write_with(
+        &mut self,
+        priority: Priority,
+        message: &str,
+        fields: &[(&str, &str)],
+    ) {
         self.report_dropped();
         if !self.put(priority, message, fields) {
             self.dropped += 1;
@@ -150,12 +155,12 @@ impl Log {
     }
 
     /// Returns whether entries were dropped since the last report.
-    pub fn has_dropped(&self) -> bool {
+    pub(crate) fn has_dropped(&self) -> bool {
         self.dropped > 0
     }
 
     /// Logs how many entries were dropped. Writing an entry does this too.
-    pub fn report_dropped(&mut self) {
+    pub(crate) fn report_dropped(&mut self) {
         if self.dropped > 0 {
             let entries = match self.dropped {
                 1 => "log entry",
@@ -173,7 +178,12 @@ impl Log {
 
     /// Writes why a command fails, and what to do about it. At a command line, that is under the name of the command,
     /// whatever the identifier, and the hint has lines of its own.
-    pub fn write_failure(&mut self, command: &'static str, message: &str, hint: Option<&Hint>) {
+    pub(crate) fn write_failure(
+        &mut self,
+        command: &'static str,
+        message: &str,
+        hint: Option<&Hint>,
+    ) {
         if let Sink::Stderr = self.sink {
             self.identifier = command;
             self.write(Priority::Error, message);
@@ -187,12 +197,12 @@ impl Log {
     }
 
     /// Writes an entry at priority notice.
-    pub fn notice(&mut self, message: &str) {
+    pub(crate) fn notice(&mut self, message: &str) {
         self.write(Priority::Notice, message);
     }
 
     /// Writes an entry at priority warning, and returns false if the sink does not accept it now.
-    pub fn try_warning(&mut self, message: &str) -> bool {
+    pub(crate) fn try_warning(&mut self, message: &str) -> bool {
         self.report_dropped();
         self.put(Priority::Warning, message, &[])
     }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 /// Text from a file, a client or a program. Its Display escapes the characters that a terminal acts on.
 #[derive(Debug, Clone, Copy)]
-pub struct Plain<'a>(pub &'a str);
+pub(crate) struct Plain<'a>(pub &'a str);
 
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -49,7 +49,7 @@ const FORMAT: [RangeInclusive<char>; 20] = [
 ];
 
 /// Whether a terminal acts on a character, or shows nothing of it.
-pub fn is_unprintable(c: char) -> bool {
+pub(crate) fn is_unprintable(c: char) -> bool {
     c.is_control() || FORMAT.iter().any(|range| range.contains(&c))
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use nix::errno::Errno;
 
 /// The reason of an error, for the end of a message: without the number that its Display adds, and in lower case.
-pub fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     let text = match error.raw_os_error() {
         Some(number) => Errno::from_raw(number).desc().to_owned(),
         None => error.to_string(),

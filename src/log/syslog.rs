@@ -9,7 +9,7 @@ use super::Priority;
 use crate::clock;
 
 /// A socket to /dev/log that never blocks.
-pub struct SyslogSocket(Logger<LoggerBackend, Format>);
+pub(super) struct SyslogSocket(Logger<LoggerBackend, Format>);
 
 impl std::fmt::Debug for SyslogSocket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -19,7 +19,7 @@ impl std::fmt::Debug for SyslogSocket {
 
 impl SyslogSocket {
     /// Connects to the syslog daemon; `None` if none runs.
-    pub fn connect(identifier: &'static str) -> Option<SyslogSocket> {
+    pub(super) fn connect(identifier: &'static str) -> Option<SyslogSocket> {
         let logger = syslog::unix(Format { identifier }).ok()?;
         match &logger.backend {
             LoggerBackend::Unix(socket) => socket.set_nonblocking(true),
@@ -31,7 +31,7 @@ impl SyslogSocket {
     }
 
     /// Sends an entry; returns whether the daemon accepted it.
-    pub fn put(&mut self, priority: Priority, message: &str) -> bool {
+    pub(super) fn put(&mut self, priority: Priority, message: &str) -> bool {
         match priority {
             Priority::Error => self.0.err(message),
             Priority::Warning => self.0.warning(message),

@@ -7,7 +7,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// Admits a number of log entries per second and counts the others, so that one entry can sum
 /// them up.
 #[derive(Debug, Clone)]
-pub struct Throttle {
+pub(crate) struct Throttle {
     per_second: u32,
     window_start: Instant,
     admitted: u32,
@@ -16,7 +16,7 @@ pub struct Throttle {
 
 impl Throttle {
     /// Admits at most `per_second` entries per second.
-    pub fn new(per_second: u32, now: Instant) -> Throttle {
+    pub(crate) fn new(per_second: u32, now: Instant) -> Throttle {
         Throttle {
             per_second,
             window_start: now,
@@ -26,7 +26,7 @@ impl Throttle {
     }
 
     /// Returns whether an entry may be written now. An entry that may not is counted.
-    pub fn admit(&mut self, now: Instant) -> bool {
+    pub(crate) fn admit(&mut self, now: Instant) -> bool {
         self.renew(now);
         let admit = self.admitted < self.per_second;
         if admit {
@@ -38,7 +38,7 @@ impl Throttle {
     }
 
     /// Counts an entry that is not written for another reason.
-    pub fn suppress(&mut self, now: Instant) {
+    pub(crate) fn suppress(&mut self, now: Instant) {
         self.renew(now);
         self.suppressed += 1;
     }
@@ -53,7 +53,7 @@ impl Throttle {
     /// Returns how many entries were suppressed, and resets the count. `None` if there were none,
     /// or if the second in which they were suppressed is not over: there is at most one sum per
     /// second.
-    pub fn take_due(&mut self, now: Instant) -> Option<u64> {
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<u64> {
         if now.duration_since(self.window_start) < WINDOW {
             return None;
         }
@@ -61,13 +61,13 @@ impl Throttle {
     }
 
     /// When [`Throttle::take_due`] will return a count.
-    pub fn due_at(&self) -> Option<Instant> {
+    pub(crate) fn due_at(&self) -> Option<Instant> {
         (self.suppressed > 0).then_some(self.window_start + WINDOW)
     }
 
     /// Returns how many entries were suppressed, even if the second is not over, and resets the
     /// count.
-    pub fn take(&mut self) -> Option<u64> {
+    pub(crate) fn take(&mut self) -> Option<u64> {
         match std::mem::take(&mut self.suppressed) {
             0 => None,
             suppressed => Some(suppressed),

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 /// Who the client is, by the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Client {
+pub(crate) enum Client {
     /// The client at this address.
     Address(SocketAddr),
     /// The proxy does not know, or its client has no IP address.
@@ -20,7 +20,7 @@ pub enum Client {
 
 /// Why there is no valid header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeaderError {
+pub(crate) enum HeaderError {
     /// The connection begins with something else.
     Missing,
     /// The header breaks the rules of the protocol.
@@ -50,7 +50,7 @@ impl fmt::Display for HeaderError {
 
 /// The result of [`Decoder::advance`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// How many bytes belong to the header. The caller removes them from the input.
     pub consumed: usize,
     /// The client, if the header is complete.
@@ -59,7 +59,7 @@ pub struct Progress {
 
 /// Decodes a header that arrives in pieces.
 #[derive(Debug, Default)]
-pub struct Decoder {
+pub(crate) struct Decoder {
     /// The header, as far as it has arrived.
     header: Vec<u8>,
 }
@@ -70,7 +70,7 @@ impl Decoder {
     /// # Errors
     ///
     /// The input is not a header, or not a valid one.
-    pub fn advance(&mut self, input: &[u8]) -> Result<Progress, HeaderError> {
+    pub(crate) fn advance(&mut self, input: &[u8]) -> Result<Progress, HeaderError> {
         let first = self.header.first().or(input.first());
         match first {
             Some(b'P') => v1::advance(&mut self.header, input),
@@ -83,7 +83,7 @@ impl Decoder {
     }
 
     /// The length of the header as far as it has arrived, in bytes.
-    pub fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         self.header.len()
     }
 }

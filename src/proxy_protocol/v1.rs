@@ -15,7 +15,7 @@ const SIGNATURE: &[u8] = b"PROXY ";
 /// # Errors
 ///
 /// It is not a header of this version, or too long.
-pub fn advance(header: &mut Vec<u8>, input: &[u8]) -> Result<Progress, HeaderError> {
+pub(super) fn advance(header: &mut Vec<u8>, input: &[u8]) -> Result<Progress, HeaderError> {
     let before = header.len();
     let input = &input[..input.len().min(MAX_LENGTH - before)];
     header.extend_from_slice(input);

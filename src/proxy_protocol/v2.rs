@@ -9,7 +9,7 @@ const FIXED: usize = 16;
 
 /// The most bytes of a header. HAProxy writes it into a buffer of this size. A connection keeps its header until that is
 /// complete, so that a longer one would be a way to use up memory.
-pub const MAX_LENGTH: usize = 16 * 1024;
+pub(super) const MAX_LENGTH: usize = 16 * 1024;
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
@@ -33,7 +33,7 @@ const VALUE_HEADER: usize = 3;
 /// # Errors
 ///
 /// It is not a header of this version, or not a valid one.
-pub fn advance(header: &mut Vec<u8>, input: &[u8]) -> Result<Progress, HeaderError> {
+pub(super) fn advance(header: &mut Vec<u8>, input: &[u8]) -> Result<Progress, HeaderError> {
     let mut rest = input;
     loop {
         if length(header) > MAX_LENGTH {
@@ -145,7 +145,7 @@ fn check_values(header: &[u8], values: &[u8]) -> Result<(), HeaderError> {
 }
 
 /// The checksum of RFC 3309, bit by bit: headers are short.
-pub fn crc32c(bytes: impl Iterator<Item = u8>) -> u32 {
+pub(super) fn crc32c(bytes: impl Iterator<Item = u8>) -> u32 {
     /// The polynomial, with its bits in reverse order.
     const POLYNOMIAL: u32 = 0x82f6_3b78;
     let crc = bytes.fold(u32::MAX, |crc, byte| {

@@ -14,7 +14,7 @@ const ACCESS_LIST: &str = "system.posix_acl_access";
 
 /// The metadata of a file.
 #[derive(Debug, Clone)]
-pub struct FileStatus {
+pub(crate) struct FileStatus {
     metadata: Metadata,
     /// With an access control list, the group bits of the mode are the most that named users and groups can have.
     has_list: bool,
@@ -26,7 +26,7 @@ impl FileStatus {
     /// # Errors
     ///
     /// See lstat(2).
-    pub fn of(path: &Path) -> io::Result<FileStatus> {
+    pub(crate) fn of(path: &Path) -> io::Result<FileStatus> {
         let metadata = fs::symlink_metadata(path)?;
         let has_list = !metadata.is_symlink() && has_list(path);
         Ok(FileStatus { metadata, has_list })

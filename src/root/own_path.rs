@@ -16,12 +16,12 @@ use super::{FileStatus, Trace, TraceError, below, trace};
 /// A path for this process whose every directory and whose file only root and the caller can change. It
 /// contains no symbolic links, apart from its last part in [`OwnPath::entry`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnPath(PathBuf);
+pub(crate) struct OwnPath(PathBuf);
 
 impl OwnPath {
     /// The real path of a file or directory of the system below `root`, which may be missing. `None` if
     /// others can change it, or it cannot be followed.
-    pub fn real(root: &Path, path: &Path) -> Option<OwnPath> {
+    pub(crate) fn real(root: &Path, path: &Path) -> Option<OwnPath> {
         match trace(root, path) {
             Ok(traced) => traced.own(root),
             Err(error) => error.own_missing(root),
@@ -29,7 +29,7 @@ impl OwnPath {
     }
 
     /// The path of a directory entry itself, whatever it is. It may be missing.
-    pub fn entry(root: &Path, path: &Path) -> Option<OwnPath> {
+    pub(crate) fn entry(root: &Path, path: &Path) -> Option<OwnPath> {
         let (directory, name) = (path.parent()?, path.file_name()?);
         let traced = trace(root, directory).ok()?;
         let path = traced.real().join(name);
@@ -47,14 +47,14 @@ impl OwnPath {
     }
 
     /// As a word of a command.
-    pub fn as_os_str(&self) -> &OsStr {
+    pub(crate) fn as_os_str(&self) -> &OsStr {
         self.0.as_os_str()
     }
 }
 
 impl Trace {
     /// The real path of the file, if only root and the caller can change what is on the way to it.
-    pub fn own(&self, root: &Path) -> Option<OwnPath> {
+    pub(crate) fn own(&self, root: &Path) -> Option<OwnPath> {
         let parent = self.real().parent();
         let mut directories = self.directories.iter();
         let parent = directories.find(|(path, _)| Some(path.as_path()) == parent);
@@ -66,14 +66,14 @@ impl Trace {
     }
 
     /// The path of a directory that was passed, if only root and the caller can change the way to the file.
-    pub fn own_directory(&self, root: &Path, directory: &Path) -> Option<OwnPath> {
+    pub(crate) fn own_directory(&self, root: &Path, directory: &Path) -> Option<OwnPath> {
         self.is_own.then(|| own(root, directory))?
     }
 }
 
 impl TraceError {
     /// The path of a directory that was passed, if only root and the caller can change the way.
-    pub fn own_directory(&self, root: &Path, directory: &Path) -> Option<OwnPath> {
+    pub(crate) fn own_directory(&self, root: &Path, directory: &Path) -> Option<OwnPath> {
         self.is_own.then(|| own(root, directory))?
     }
 
@@ -104,19 +104,19 @@ fn own(root: &Path, path: &Path) -> Option<OwnPath> {
 }
 
 /// Whether another user can replace what is in a directory.
-pub fn is_open_to_others(directory: &FileStatus) -> bool {
+pub(crate) fn is_open_to_others(directory: &FileStatus) -> bool {
     // In a sticky directory, such as /tmp, each user can replace only what is theirs.
     !is_own(directory.uid()) || (others_write(directory) && directory.mode() & 0o1000 == 0)
 }
 
 /// Whether a user ID is root's or the caller's.
-pub fn is_own(uid: u32) -> bool {
+pub(crate) fn is_own(uid: u32) -> bool {
     [0, Uid::effective().as_raw()].contains(&uid)
 }
 
 /// Whether a user can write to a file who is neither its owner nor, by way of the group, root or the caller. Users that
 /// an access control list names count as others.
-pub fn others_write(file: &FileStatus) -> bool {
+pub(crate) fn others_write(file: &FileStatus) -> bool {
     file.mode() & 0o002 != 0 || file.group_writes([0, Gid::effective().as_raw()])
 }
 

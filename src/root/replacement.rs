@@ -19,7 +19,7 @@ const PERMISSIONS: u32 = 0o777;
 
 /// A regular file that may be replaced, opened once. The new file is written beside it, always under the same
 /// name, so that the next run removes what a killed run has left.
-pub struct Replaceable<'d> {
+pub(crate) struct Replaceable<'d> {
     directory: &'d File,
     name: OsString,
     temporary: OsString,
@@ -35,7 +35,10 @@ impl Replaceable<'_> {
     /// # Errors
     ///
     /// Those of open(2) without following a symbolic link, and of read(2), or it has more than 16 MiB.
-    pub fn open<'d>(directory: &'d File, name: &OsStr) -> io::Result<Option<Replaceable<'d>>> {
+    pub(crate) fn open<'d>(
+        directory: &'d File,
+        name: &OsStr,
+    ) -> io::Result<Option<Replaceable<'d>>> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = File::from(openat(directory, name, flags, Mode::empty())?);
         let stat = fstat(file.as_fd())?;
@@ -59,7 +62,7 @@ impl Replaceable<'_> {
     /// # Errors
     ///
     /// It cannot be written or renamed; the old file is as it was.
-    pub fn replace(&self, text: &[u8]) -> io::Result<()> {
+    pub(crate) fn replace(&self, text: &[u8]) -> io::Result<()> {
         let done = self.write(text).and_then(|()| {
             renameat(
                 self.directory,
@@ -79,7 +82,7 @@ impl Replaceable<'_> {
     /// # Errors
     ///
     /// Those of [`Replaceable::replace`].
-    pub fn try_replace(&self, text: &[u8]) -> io::Result<()> {
+    pub(crate) fn try_replace(&self, text: &[u8]) -> io::Result<()> {
         let written = self.write(text);
         let removed = remove_temporary(self.directory, &self.name);
         written.and(removed)
@@ -110,7 +113,7 @@ impl Replaceable<'_> {
 /// # Errors
 ///
 /// Those of unlink(2), but that there is nothing.
-pub fn remove_temporary(directory: &File, name: &OsStr) -> io::Result<()> {
+pub(crate) fn remove_temporary(directory: &File, name: &OsStr) -> io::Result<()> {
     let temporary = temporary_name(name);
     match unlinkat(directory, temporary.as_os_str(), UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
@@ -124,7 +127,7 @@ pub fn remove_temporary(directory: &File, name: &OsStr) -> io::Result<()> {
 /// # Errors
 ///
 /// It is not a regular file, or cannot be read or replaced.
-pub fn replace_file(
+pub(crate) fn replace_file(
     root: &Path,
     path: &Path,
     change: impl FnOnce(&[u8]) -> Option<Vec<u8>>,

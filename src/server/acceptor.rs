@@ -53,7 +53,7 @@ struct ListenerState {
 
 impl Acceptor {
     /// Registers the listeners with tokens from 0 on.
-    pub fn new(
+    pub(super) fn new(
         listeners: Vec<Listener>,
         admission: Admission,
         proxy: ProxyOptions,
@@ -81,19 +81,19 @@ impl Acceptor {
     }
 
     /// How many listeners are open.
-    pub fn listeners(&self) -> usize {
+    pub(super) fn listeners(&self) -> usize {
         self.listeners.len()
     }
 
     /// The listener with this index is ready.
-    pub fn on_ready(&mut self, index: usize) {
+    pub(super) fn on_ready(&mut self, index: usize) {
         if let Some(state) = self.listeners.get_mut(index) {
             state.ready = true;
         }
     }
 
     /// Returns whether there may be a connection that can be accepted now.
-    pub fn may_accept(&mut self, now: Instant) -> bool {
+    pub(super) fn may_accept(&mut self, now: Instant) -> bool {
         self.paused_until.is_none()
             && self.listeners.iter().any(|state| state.ready)
             && self.admission.may_accept(now)
@@ -101,7 +101,7 @@ impl Acceptor {
 
     /// Accepts a connection from the listener with this index. `None` if it has none, or if the
     /// connection was refused.
-    pub fn accept(
+    pub(super) fn accept(
         &mut self,
         index: usize,
         now: Instant,
@@ -145,7 +145,7 @@ impl Acceptor {
     }
 
     /// Counts a connection, or refuses it if a limit or rule says so.
-    pub fn admit(
+    pub(super) fn admit(
         &mut self,
         socket: OwnedFd,
         peer: Peer,
@@ -191,7 +191,7 @@ impl Acceptor {
     }
 
     /// The wait for a header has ended. Returns the connection of its client if it is admitted.
-    pub fn end_wait(
+    pub(super) fn end_wait(
         &mut self,
         pending: PendingConnection,
         end: HeaderEnd,
@@ -245,7 +245,7 @@ impl Acceptor {
     }
 
     /// Logs how a connection ended, and begins a penalty of its source if it has to.
-    pub fn log_end(
+    pub(super) fn log_end(
         &mut self,
         id: ConnectionId,
         summary: Summary<End>,
@@ -264,7 +264,7 @@ impl Acceptor {
     }
 
     /// A connection that was accepted has ended.
-    pub fn release(&mut self, id: ConnectionId, now: Instant) {
+    pub(super) fn release(&mut self, id: ConnectionId, now: Instant) {
         match id.via {
             Via::Check => self.admission.unreserve(id.peer),
             _ => self.admission.release(id.peer),
@@ -276,17 +276,17 @@ impl Acceptor {
     }
 
     /// Accepts nothing until this time, unless a connection ends before.
-    pub fn pause(&mut self, until: Instant) {
+    pub(super) fn pause(&mut self, until: Instant) {
         self.paused_until = Some(until);
     }
 
     /// Ends a pause whose time is over.
-    pub fn end_pause(&mut self, now: Instant) {
+    pub(super) fn end_pause(&mut self, now: Instant) {
         self.paused_until = self.paused_until.filter(|until| now < *until);
     }
 
     /// When a connection may be accepted again, if accepting pauses.
-    pub fn due_at(&mut self, now: Instant) -> Option<Instant> {
+    pub(super) fn due_at(&mut self, now: Instant) -> Option<Instant> {
         let admission = match self.listeners.is_empty() {
             true => None,
             false => self.admission.may_accept_at(now),
@@ -296,13 +296,13 @@ impl Acceptor {
 
     /// Until when the process counts as busy though no connection is open: since the last one
     /// ended, this time has to pass, and the limits must have forgotten all connections.
-    pub fn idle_until(&self, idle_time: Duration, now: Instant) -> Instant {
+    pub(super) fn idle_until(&self, idle_time: Duration, now: Instant) -> Instant {
         let limits = self.admission.limits_until(now);
         (self.idle_since + idle_time).max(limits.unwrap_or(self.idle_since))
     }
 
     /// The open connections and their total.
-    pub fn counts(&self) -> ConnectionCounts {
+    pub(super) fn counts(&self) -> ConnectionCounts {
         ConnectionCounts {
             open: u64::from(self.admission.open()),
             total: self.accepted,
@@ -311,7 +311,7 @@ impl Acceptor {
 
     /// Closes the listening sockets. systemd keeps its descriptors of them, and new connections
     /// wait in the backlog. As the sockets stay open there, they have to be deregistered.
-    pub fn close_listeners(&mut self, registry: &Registry) {
+    pub(super) fn close_listeners(&mut self, registry: &Registry) {
         for state in self.listeners.drain(..) {
             deregister(registry, &state.listener);
         }

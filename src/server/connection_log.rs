@@ -107,7 +107,7 @@ impl fmt::Display for Suppressed {
 }
 
 impl<'l> ConnectionLog<'l> {
-    pub fn new(log: &'l mut Log, now: Instant) -> ConnectionLog<'l> {
+    pub(super) fn new(log: &'l mut Log, now: Instant) -> ConnectionLog<'l> {
         ConnectionLog {
             log,
             throttle: Throttle::new(ENTRIES_PER_SECOND, now),
@@ -119,7 +119,7 @@ impl<'l> ConnectionLog<'l> {
     }
 
     /// Logs an exchange.
-    pub fn exchange(&mut self, id: ConnectionId, exchange: impl fmt::Display, now: Instant) {
+    pub(super) fn exchange(&mut self, id: ConnectionId, exchange: impl fmt::Display, now: Instant) {
         self.write_due(now);
         if self.throttle.admit(now) {
             self.write(id, None, &format!("{} {exchange}", id.peer), &[]);
@@ -129,7 +129,7 @@ impl<'l> ConnectionLog<'l> {
     }
 
     /// Logs that a connection ended.
-    pub fn ended(&mut self, id: ConnectionId, summary: Summary<End>, now: Instant) {
+    pub(super) fn ended(&mut self, id: ConnectionId, summary: Summary<End>, now: Instant) {
         self.write_due(now);
         if summary.end == End::Refused(Refusal::Penalty) {
             // The entry of the next penalty has the number of these.
@@ -165,7 +165,7 @@ impl<'l> ConnectionLog<'l> {
     }
 
     /// Logs that a penalty begins, because a connection ended like this.
-    pub fn penalty(&mut self, id: ConnectionId, penalty: Penalty, end: End, now: Instant) {
+    pub(super) fn penalty(&mut self, id: ConnectionId, penalty: Penalty, end: End, now: Instant) {
         if !self.throttle.admit(now) {
             self.suppressed.penalties += 1;
             return;
@@ -185,7 +185,7 @@ impl<'l> ConnectionLog<'l> {
 
     /// Logs an error that belongs to no single connection and may recur with each: at most once
     /// per second.
-    pub fn error(&mut self, message: &str, now: Instant) {
+    pub(super) fn error(&mut self, message: &str, now: Instant) {
         if self.next_error.is_none_or(|next| next <= now) {
             self.log.write(Priority::Error, message);
             self.next_error = Some(now + ERROR_INTERVAL);
@@ -194,12 +194,12 @@ impl<'l> ConnectionLog<'l> {
 
     /// Logs a message that its writer keeps to a rate of its own. Returns false if the log does not
     /// accept it now.
-    pub fn try_warning(&mut self, message: &str) -> bool {
+    pub(super) fn try_warning(&mut self, message: &str) -> bool {
         self.log.try_warning(message)
     }
 
     /// Logs that the process waits for open connections before it exits.
-    pub fn draining(&mut self, open: u64, timeout: Duration) {
+    pub(super) fn draining(&mut self, open: u64, timeout: Duration) {
         if open > 0 {
             let open = Count(open, "connection");
             self.log.notice(&format!(
@@ -209,7 +209,7 @@ impl<'l> ConnectionLog<'l> {
     }
 
     /// Writes the sums that are due.
-    pub fn write_due(&mut self, now: Instant) {
+    pub(super) fn write_due(&mut self, now: Instant) {
         if self.throttle.take_due(now).is_some() {
             self.write_suppressed();
         }
@@ -220,13 +220,13 @@ impl<'l> ConnectionLog<'l> {
     }
 
     /// When [`ConnectionLog::write_due`] has something to write.
-    pub fn due_at(&self) -> Option<Instant> {
+    pub(super) fn due_at(&self) -> Option<Instant> {
         let report = self.log.has_dropped().then_some(self.next_report);
         self.throttle.due_at().into_iter().chain(report).min()
     }
 
     /// Writes the remaining sums when the process stops.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         if self.throttle.take().is_some() {
             self.write_suppressed();
         }

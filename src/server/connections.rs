@@ -29,7 +29,7 @@ struct Entry<C> {
 }
 
 impl<C> Connections<C> {
-    pub fn new(first_token: usize) -> Connections<C> {
+    pub(super) fn new(first_token: usize) -> Connections<C> {
         Connections {
             first_token,
             entries: Slab::new(),
@@ -39,33 +39,33 @@ impl<C> Connections<C> {
     }
 
     /// The smallest token that is a connection's.
-    pub fn first_token(&self) -> usize {
+    pub(super) fn first_token(&self) -> usize {
         self.first_token
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    pub fn keys(&self) -> Vec<usize> {
+    pub(super) fn keys(&self) -> Vec<usize> {
         self.entries.iter().map(|(key, _)| key).collect()
     }
 
     /// The key of a token; the token must not be a listener's.
-    pub fn key(&self, token: Token) -> usize {
+    pub(super) fn key(&self, token: Token) -> usize {
         token.0 - self.first_token
     }
 
-    pub fn token(&self, key: usize) -> Token {
+    pub(super) fn token(&self, key: usize) -> Token {
         Token(self.first_token + key)
     }
 
     /// The key that the next [`Connections::insert`] will use.
-    pub fn next_key(&self) -> usize {
+    pub(super) fn next_key(&self) -> usize {
         self.entries.vacant_key()
     }
 
-    pub fn insert(&mut self, connection: C) {
+    pub(super) fn insert(&mut self, connection: C) {
         self.entries.insert(Entry {
             connection,
             timer: None,
@@ -75,12 +75,12 @@ impl<C> Connections<C> {
 
     /// The connection with this key. `None` if it has been closed: an event that was already
     /// received may belong to it.
-    pub fn get_mut(&mut self, key: usize) -> Option<&mut C> {
+    pub(super) fn get_mut(&mut self, key: usize) -> Option<&mut C> {
         self.entries.get_mut(key).map(|entry| &mut entry.connection)
     }
 
     /// Stores what a connection waits for. Removes and returns the connection if it has ended.
-    pub fn update(&mut self, key: usize, next: Next) -> Option<C> {
+    pub(super) fn update(&mut self, key: usize, next: Next) -> Option<C> {
         let entry = self.entries.get_mut(key)?;
         let timer = match next {
             Next::Wait(at) => at,
@@ -109,7 +109,7 @@ impl<C> Connections<C> {
     }
 
     /// The keys of the connections that yielded, to be resumed.
-    pub fn take_yielded(&mut self) -> Vec<usize> {
+    pub(super) fn take_yielded(&mut self) -> Vec<usize> {
         let yielded = std::mem::take(&mut self.yielded);
         for key in &yielded {
             if let Some(entry) = self.entries.get_mut(*key) {
@@ -120,18 +120,18 @@ impl<C> Connections<C> {
     }
 
     /// Returns whether a connection yielded.
-    pub fn any_yielded(&self) -> bool {
+    pub(super) fn any_yielded(&self) -> bool {
         !self.yielded.is_empty()
     }
 
     /// The key of a connection whose timer has expired. Its handler has to set another time.
-    pub fn expired(&self, now: Instant) -> Option<usize> {
+    pub(super) fn expired(&self, now: Instant) -> Option<usize> {
         let (at, key) = self.timers.first().copied()?;
         (at <= now).then_some(key)
     }
 
     /// When the first timer expires.
-    pub fn next_timer(&self) -> Option<Instant> {
+    pub(super) fn next_timer(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)
     }
 }

@@ -29,7 +29,7 @@ pub(super) enum End {
 
 impl End {
     /// Returns whether the source of the connection may get a penalty.
-    pub fn is_offence(&self) -> bool {
+    pub(super) fn is_offence(&self) -> bool {
         match self {
             End::Session(end) => {
                 matches!(end, SessionEnd::TimedOut | SessionEnd::WriteTimedOut)
@@ -45,13 +45,13 @@ impl End {
     }
 
     /// Returns whether the connection was refused before anything was started for it.
-    pub fn is_refusal(&self) -> bool {
+    pub(super) fn is_refusal(&self) -> bool {
         matches!(self, End::Refused(_) | End::NoHeader(_))
     }
 
     /// The exit status of a process that served this connection alone, as a shell has it. What this
     /// process or the client decided is not a failure of the program: systemd too counts SIGPIPE as success.
-    pub fn exit_code(&self) -> u8 {
+    pub(super) fn exit_code(&self) -> u8 {
         match self {
             End::Exited(None, status) if !status.is_broken_pipe() => status.code(),
             End::NotStarted(Errno::ENOENT) => 127,
@@ -62,7 +62,7 @@ impl End {
     }
 
     /// The value of the journal field SOCKUNIT_EVENT.
-    pub fn event(&self) -> &'static str {
+    pub(super) fn event(&self) -> &'static str {
         match self {
             End::Refused(_) | End::NoHeader(_) => "refused",
             End::Session(_) | End::NotStarted(_) | End::Stopped(_) | End::Exited(..) => "ended",

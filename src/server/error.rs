@@ -15,7 +15,7 @@ use crate::log::reason;
 
 /// A shared service cannot be set up, or failed.
 #[derive(Debug)]
-pub enum Error {
+pub(crate) enum Error {
     /// A listening socket cannot be used or opened.
     Listen(ListenError),
     /// Standard input is a socket that cannot be served.
@@ -98,7 +98,7 @@ impl fmt::Display for Error {
 
 impl Error {
     /// What to do about it.
-    pub fn hint(&self) -> Option<Hint> {
+    pub(crate) fn hint(&self) -> Option<Hint> {
         match self {
             Error::Listen(error) => error.hint(),
             Error::Stdio(error) => Some(error.hint().into()),
@@ -143,7 +143,7 @@ impl From<EventLoopError> for Error {
 
 /// The event loop failed.
 #[derive(Debug)]
-pub enum EventLoopError {
+pub(crate) enum EventLoopError {
     /// A file descriptor that the loop needs cannot be opened.
     SetUp(io::Error),
     /// Waiting for events failed.
@@ -165,7 +165,7 @@ impl std::error::Error for EventLoopError {}
 
 /// The means to start programs cannot be set up.
 #[derive(Debug)]
-pub enum SetUpError {
+pub(crate) enum SetUpError {
     /// This process cannot become a subreaper.
     Subreaper(Errno),
     /// The waker of the event loop cannot be made.

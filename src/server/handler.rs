@@ -112,7 +112,7 @@ pub(super) struct Context<'c, 'l> {
 
 impl Context<'_, '_> {
     /// Logs how a connection ended.
-    pub fn log_end(&mut self, id: ConnectionId, summary: Summary<End>) {
+    pub(super) fn log_end(&mut self, id: ConnectionId, summary: Summary<End>) {
         self.acceptor.log_end(id, summary, self.now, self.log);
     }
 }

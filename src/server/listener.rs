@@ -29,7 +29,7 @@ const KEEP_ALIVE_PROBES: u32 = 8;
 
 /// A listening socket.
 #[derive(Debug)]
-pub enum Listener {
+pub(crate) enum Listener {
     /// TCP over IPv4 or IPv6.
     Tcp(TcpListener),
     /// AF_UNIX, with its file if this process created it.
@@ -38,7 +38,7 @@ pub enum Listener {
 
 /// The file of an AF_UNIX socket. Its directory is open, because the path may lead elsewhere when the service stops.
 #[derive(Debug)]
-pub struct SocketFile {
+pub(crate) struct SocketFile {
     directory: OwnedFd,
     name: OsString,
 }
@@ -76,7 +76,7 @@ impl Drop for Listener {
 
 /// A listening socket cannot be used or opened.
 #[derive(Debug)]
-pub enum ListenError {
+pub(crate) enum ListenError {
     /// systemd passed this descriptor, which is a connection.
     NotListening(usize),
     /// systemd passed this descriptor, which is not a stream socket.
@@ -87,7 +87,7 @@ pub enum ListenError {
 
 /// An address of `--listen`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SocketAddress {
+pub(crate) enum SocketAddress {
     /// TCP over IPv4 or IPv6.
     Tcp(SocketAddr),
     /// The path of an AF_UNIX socket.
@@ -139,7 +139,7 @@ impl fmt::Display for ListenError {
 
 impl ListenError {
     /// What to do about it.
-    pub fn hint(&self) -> Option<Hint> {
+    pub(crate) fn hint(&self) -> Option<Hint> {
         let (address, error) = match self {
             ListenError::NotListening(_) => {
                 return Some(Hint::new(
@@ -179,7 +179,7 @@ impl Listener {
     /// # Errors
     ///
     /// One of the sockets cannot be opened, or is not a listening stream socket.
-    pub fn find(addresses: &[SocketAddress]) -> Result<Vec<Listener>, ListenError> {
+    pub(crate) fn find(addresses: &[SocketAddress]) -> Result<Vec<Listener>, ListenError> {
         match addresses {
             [] => Listener::passed(),
             _ => Listener::open(addresses),
@@ -229,7 +229,7 @@ impl Listener {
     /// # Errors
     ///
     /// Those of fcntl(2).
-    pub fn set_nonblocking(&self) -> io::Result<()> {
+    pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
         match self {
             Listener::Tcp(listener) => listener.set_nonblocking(true),
             Listener::Unix(listener, _) => listener.set_nonblocking(true),
@@ -237,7 +237,7 @@ impl Listener {
     }
 
     /// Turns TCP keepalive on, which accepted connections inherit.
-    pub fn set_keep_alive(&self) {
+    pub(crate) fn set_keep_alive(&self) {
         if let Listener::Tcp(listener) = self {
             set_keep_alive(listener);
         }
@@ -248,7 +248,7 @@ impl Listener {
     /// # Errors
     ///
     /// Those of accept(2); `WouldBlock` if the backlog is empty.
-    pub fn accept(&self) -> io::Result<(OwnedFd, Peer)> {
+    pub(crate) fn accept(&self) -> io::Result<(OwnedFd, Peer)> {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, address) = listener.accept()?;

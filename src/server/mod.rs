@@ -24,15 +24,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use admission::Refusal;
+pub(crate) use admission::Refusal;
 pub(crate) use admission::{Network, SourcePrefix};
-pub use error::Error;
-pub use listener::Listener;
+pub(crate) use error::Error;
+pub(crate) use listener::Listener;
 pub(crate) use options::WhenFull;
 pub(crate) use options::at_least_one;
-pub use options::{Options, SharedLimits};
-pub use programs::{ConnectionRules, ProgramOptions, file_name};
-pub use proxy::ProxyOptions;
+pub(crate) use options::{Options, SharedLimits};
+pub(crate) use programs::{ConnectionRules, ProgramOptions, file_name};
+pub(crate) use proxy::ProxyOptions;
 pub(crate) use proxy::ProxySource;
 
 use nix::unistd::{dup2_stdin, dup2_stdout};
@@ -48,7 +48,7 @@ use crate::root;
 use crate::session::Service;
 
 /// The largest banner, in bytes. It has to fit into the send buffer of a new connection.
-pub const MAX_BANNER: usize = 16 * 1024;
+pub(crate) const MAX_BANNER: usize = 16 * 1024;
 
 /// Serves connections with sessions in this process, until SIGTERM or SIGINT, or until there was
 /// no connection for `--exit-idle-time`. A client may take `write_timeout` to read pending output.
@@ -56,7 +56,7 @@ pub const MAX_BANNER: usize = 16 * 1024;
 /// # Errors
 ///
 /// The event loop cannot be set up, or failed. Nothing that a client does is an error.
-pub fn serve_sessions<S: Service>(
+pub(crate) fn serve_sessions<S: Service>(
     service: S,
     listeners: Vec<Listener>,
     options: &Options,
@@ -80,7 +80,7 @@ pub fn serve_sessions<S: Service>(
 ///
 /// The program cannot be executed, there is no listening socket, a banner cannot be read, or the
 /// event loop cannot be set up or failed.
-pub fn serve_programs(
+pub(crate) fn serve_programs(
     options: &Options,
     program_options: &ProgramOptions,
     client: Option<BorrowedFd<'_>>,

@@ -13,7 +13,7 @@ use crate::clock::{self, duration_word};
 /// them too.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[group(skip)]
-pub struct SharedLimits {
+pub(crate) struct SharedLimits {
     /// Let a source open N connections at once, and then N per second or per DURATION (20/1min), evenly
     /// spaced; refuse further ones; see --source-prefix [default: no limit]
     #[arg(long, value_name = "N[/DURATION]")]
@@ -34,7 +34,7 @@ pub struct SharedLimits {
 
 impl SharedLimits {
     /// The limits that are not the default, as arguments of `sockunit serve`.
-    pub fn arguments(&self) -> Vec<String> {
+    pub(crate) fn arguments(&self) -> Vec<String> {
         let defaults = SharedLimits::default();
         let mut words = Vec::new();
         let mut push = |option: &str, value: String| words.extend([option.to_owned(), value]);
@@ -58,7 +58,7 @@ impl SharedLimits {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Options of a process that serves many connections")]
 #[group(skip)]
-pub struct Options {
+pub(crate) struct Options {
     /// Listen on this address, or on an AF_UNIX socket at this path (it contains a slash), instead
     /// of sockets passed by systemd; repeatable
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -105,7 +105,7 @@ impl Default for Options {
 
 /// What happens to new connections at the limit on connections, rate or load.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum WhenFull {
+pub(crate) enum WhenFull {
     /// Let them wait in the backlog
     #[default]
     Wait,

@@ -19,7 +19,7 @@ use crate::proxy_protocol::{Client, HeaderError};
 /// Options for services behind a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[group(skip)]
-pub struct ProxyOptions {
+pub(crate) struct ProxyOptions {
     /// Expect a header of the PROXY protocol (version 1 or 2) from this address or network, or on AF_UNIX
     /// sockets if it is 'unix'; take the client's address from it, and refuse all other connections;
     /// repeatable [default: expect no header]
@@ -45,7 +45,7 @@ impl ProxyOptions {
     /// # Errors
     ///
     /// Others have to, and this peer may not.
-    pub fn expects_header(&self, peer: Peer) -> Result<bool, Refusal> {
+    pub(crate) fn expects_header(&self, peer: Peer) -> Result<bool, Refusal> {
         let is_proxy = |source: &ProxySource| match (source, peer) {
             (ProxySource::Network(network), Peer::Tcp(address)) => network.contains(address.ip()),
             (ProxySource::Unix, Peer::Unix { .. }) => true,
@@ -60,7 +60,7 @@ impl ProxyOptions {
 
     /// The client of the only connection of this process, from the header if the peer has to send one. `None` if the
     /// connection is not to be served.
-    pub fn client(&self, socket: BorrowedFd<'_>, peer: Peer, log: &mut Log) -> Option<Peer> {
+    pub(crate) fn client(&self, socket: BorrowedFd<'_>, peer: Peer, log: &mut Log) -> Option<Peer> {
         let accepted = Instant::now();
         let mut receiver = HeaderReceiver::default();
         let end = match self.expects_header(peer) {
@@ -95,7 +95,7 @@ impl ProxyOptions {
     }
 
     /// The options that are not the default, as arguments of a service program.
-    pub fn arguments(&self) -> Vec<String> {
+    pub(crate) fn arguments(&self) -> Vec<String> {
         let sources = self.accept_proxy.iter().map(ProxySource::to_string);
         let mut words: Vec<String> = sources
             .flat_map(|source| ["--accept-proxy".to_owned(), source])
@@ -112,7 +112,7 @@ impl ProxyOptions {
 
 /// Sources that may send a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProxySource {
+pub(crate) enum ProxySource {
     /// Proxies in this network.
     Network(Network),
     /// Every process that can connect to an AF_UNIX socket of the service.
@@ -143,7 +143,7 @@ impl fmt::Display for ProxySource {
 
 /// How a client reached this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Via {
+pub(super) enum Via {
     /// It is the peer of the socket.
     Direct,
     /// Through a proxy.
@@ -160,7 +160,7 @@ pub enum Via {
 
 impl Via {
     /// The client by a header that arrived from a proxy, and how it got here.
-    pub fn header(client: Client, proxy: Peer, header: u64) -> (Peer, Via) {
+    pub(super) fn header(client: Client, proxy: Peer, header: u64) -> (Peer, Via) {
         match client {
             Client::Address(address) => (Peer::tcp(address), Via::Proxy { proxy, header }),
             Client::Unknown => (proxy, Via::Proxy { proxy, header }),
@@ -185,7 +185,7 @@ pub(super) struct PendingConnection {
 
 impl PendingConnection {
     /// A connection that was accepted now.
-    pub fn new(socket: OwnedFd, id: ConnectionId, timeout: Duration, now: Instant) -> Self {
+    pub(super) fn new(socket: OwnedFd, id: ConnectionId, timeout: Duration, now: Instant) -> Self {
         PendingConnection {
             socket,
             id,
@@ -196,7 +196,7 @@ impl PendingConnection {
     }
 
     /// Receives what has arrived of the header. `None` if it is not complete yet.
-    pub fn receive(&mut self, now: Instant) -> Option<HeaderEnd> {
+    pub(super) fn receive(&mut self, now: Instant) -> Option<HeaderEnd> {
         match self.receiver.receive(&self.socket) {
             Ok(Received::Client(client)) => {
                 let length = self.receiver.length();

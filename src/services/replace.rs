@@ -15,7 +15,7 @@ const OLD: &str = "services";
 
 /// Replaces the text of the file below `root` by the result of `change`, and keeps owner and mode. If
 /// `change` returns `None`, nothing is replaced.
-pub fn replace(
+pub(super) fn replace(
     root: &Path,
     run: Run,
     change: impl FnOnce(&[u8]) -> Result<Option<Vec<u8>>, EntryConflict>,

@@ -13,7 +13,7 @@ const IDLE_OUTPUT: usize = 512;
 /// A session with its buffers, deadlines and counters. It does no input or output itself: the
 /// caller asks for [`Driver::want`], does that, and repeats until [`Want::Close`].
 #[derive(Debug)]
-pub struct Driver<S> {
+pub(crate) struct Driver<S> {
     /// `None` if the service had nothing to do after its first output.
     session: Option<Box<S>>,
     end: Option<SessionEnd>,
@@ -33,7 +33,7 @@ pub struct Driver<S> {
 
 /// What the caller has to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
+pub(crate) enum Want {
     /// Send [`Driver::output`], and call [`Driver::on_sent`].
     Write,
     /// Read, and call [`Driver::receive`] or [`Driver::end_input`]; after this time, call
@@ -47,7 +47,7 @@ pub enum Want {
 
 impl<S: Session> Driver<S> {
     /// Starts a session. A client may take `write_timeout` to read pending output.
-    pub fn start(
+    pub(crate) fn start(
         service: &mut impl Service<Session = S>,
         write_timeout: Duration,
         now: Instant,
@@ -70,7 +70,7 @@ impl<S: Session> Driver<S> {
     }
 
     /// What the caller has to do next.
-    pub fn want(&self) -> Want {
+    pub(crate) fn want(&self) -> Want {
         if self.flushed < self.output.len() {
             return Want::Write;
         }
@@ -83,12 +83,12 @@ impl<S: Session> Driver<S> {
     }
 
     /// The output that is not sent yet.
-    pub fn output(&self) -> &[u8] {
+    pub(crate) fn output(&self) -> &[u8] {
         &self.output[self.flushed..]
     }
 
     /// Takes note that the client accepted this many bytes of [`Driver::output`].
-    pub fn on_sent(&mut self, bytes: usize) {
+    pub(crate) fn on_sent(&mut self, bytes: usize) {
         self.flushed += bytes;
         self.sent += bytes as u64;
         if self.flushed >= self.output.len() {
@@ -101,14 +101,14 @@ impl<S: Session> Driver<S> {
 
     /// When the pending output has to be sent. Called when the output cannot be sent at once; then
     /// [`Driver::on_timer`] has to be called at this time.
-    pub fn write_deadline(&mut self, now: Instant) -> Instant {
+    pub(crate) fn write_deadline(&mut self, now: Instant) -> Instant {
         *self.write_deadline.get_or_insert(now + self.write_timeout)
     }
 
     /// Passes a part of the received bytes to the session, and returns the exchange that follows.
     /// The caller repeats this until it returns `None`. The driver keeps what the session cannot
     /// process yet.
-    pub fn receive(&mut self, input: &mut &[u8], now: Instant) -> Option<S::Exchange<'_>> {
+    pub(crate) fn receive(&mut self, input: &mut &[u8], now: Instant) -> Option<S::Exchange<'_>> {
         if input.is_empty() || self.end.is_some() {
             return None;
         }
@@ -124,18 +124,18 @@ impl<S: Session> Driver<S> {
     }
 
     /// Takes note that this many bytes were received.
-    pub fn on_received(&mut self, bytes: usize) {
+    pub(crate) fn on_received(&mut self, bytes: usize) {
         self.received += bytes as u64;
     }
 
     /// Takes note that the client closed its sending half.
-    pub fn end_input(&mut self) {
+    pub(crate) fn end_input(&mut self) {
         self.input_ended = true;
     }
 
     /// Processes a part of what is kept, or the end of input, and returns the exchange that
     /// follows. The caller repeats this until it returns `None`.
-    pub fn resume(&mut self, now: Instant) -> Option<S::Exchange<'_>> {
+    pub(crate) fn resume(&mut self, now: Instant) -> Option<S::Exchange<'_>> {
         if self.end.is_some() || self.output.len() >= MAX_OUTPUT {
             return None;
         }
@@ -158,7 +158,7 @@ impl<S: Session> Driver<S> {
     }
 
     /// Ends the session if one of its deadlines has passed.
-    pub fn on_timer(&mut self, now: Instant) {
+    pub(crate) fn on_timer(&mut self, now: Instant) {
         if self.write_deadline.is_some_and(|deadline| deadline <= now) {
             return self.fail(SessionEnd::WriteTimedOut);
         }
@@ -172,7 +172,7 @@ impl<S: Session> Driver<S> {
     }
 
     /// Ends the session because the service stops.
-    pub fn shut_down(&mut self) {
+    pub(crate) fn shut_down(&mut self) {
         if let (Some(session), None) = (&mut self.session, self.end) {
             session.shut_down(&mut self.output);
             self.end = Some(SessionEnd::ServiceStopped);
@@ -180,7 +180,7 @@ impl<S: Session> Driver<S> {
     }
 
     /// Ends the session because the connection failed: nothing more is sent or received.
-    pub fn fail(&mut self, end: SessionEnd) {
+    pub(crate) fn fail(&mut self, end: SessionEnd) {
         self.end = Some(end);
         self.input_ended = true;
         self.write_deadline = None;
@@ -189,17 +189,17 @@ impl<S: Session> Driver<S> {
     }
 
     /// Returns whether the service reads input.
-    pub fn has_session(&self) -> bool {
+    pub(crate) fn has_session(&self) -> bool {
         self.session.is_some()
     }
 
     /// Returns whether the client will send nothing more.
-    pub fn input_ended(&self) -> bool {
+    pub(crate) fn input_ended(&self) -> bool {
         self.input_ended
     }
 
     /// Bytes received, and bytes sent.
-    pub fn traffic(&self) -> (u64, u64) {
+    pub(crate) fn traffic(&self) -> (u64, u64) {
         (self.received, self.sent)
     }
 }

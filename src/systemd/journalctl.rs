@@ -27,7 +27,7 @@ const SYNC_TIME: Duration = Duration::from_secs(10);
 
 /// An entry of the journal. Clients and programs choose its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The text; `None` for more than 4096 bytes, which journalctl leaves out.
     pub message: Option<String>,
     /// The priority, which its sender chose.
@@ -37,11 +37,11 @@ pub struct Entry {
 }
 
 /// The priority of warnings. Smaller numbers are worse.
-pub const WARNING: u8 = 4;
+pub(crate) const WARNING: u8 = 4;
 
 /// Why entries are missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unread {
+pub(crate) enum Unread {
     /// The caller may not read all entries.
     Denied,
     /// journalctl has no answer, and why not.
@@ -61,7 +61,7 @@ impl fmt::Display for Unread {
 
 /// Entries of the journal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Entries {
+pub(crate) struct Entries {
     /// The entries, oldest first.
     pub list: Vec<Entry>,
     /// Why some are missing.
@@ -79,7 +79,7 @@ impl Entries {
     }
 
     /// The messages as evidence: quoted, escaped and cut, with a line about what could not be read.
-    pub fn quoted(&self) -> Vec<String> {
+    pub(crate) fn quoted(&self) -> Vec<String> {
         let messages = self.list.iter();
         let messages = messages.map(|entry| match &entry.message {
             Some(message) => escape(message.as_bytes()),
@@ -93,7 +93,7 @@ impl Entries {
     }
 
     /// The texts that are known.
-    pub fn messages(&self) -> impl DoubleEndedIterator<Item = &str> {
+    pub(crate) fn messages(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.list
             .iter()
             .filter_map(|entry| entry.message.as_deref())
@@ -102,7 +102,7 @@ impl Entries {
 
 /// The present as journalctl takes it: with microseconds, as entries have, so that earlier ones are
 /// left out.
-pub fn now() -> String {
+pub(crate) fn now() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.unwrap_or_default();
     format!("@{}.{:06}", now.as_secs(), now.subsec_micros())
@@ -110,7 +110,7 @@ pub fn now() -> String {
 
 /// Which entries are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Filter<'a> {
+pub(crate) enum Filter<'a> {
     /// Those of a unit, or of all units that match a pattern: its program's and systemd's about it.
     Unit(&'a str),
     /// The same, but only warnings and what is worse.
@@ -122,7 +122,7 @@ pub enum Filter<'a> {
 }
 
 /// The last entries, of this boot or since a moment.
-pub fn last(place: &Place, filter: Filter<'_>, since: Option<&str>) -> Entries {
+pub(crate) fn last(place: &Place, filter: Filter<'_>, since: Option<&str>) -> Entries {
     let user = place.scope == Scope::User;
     // So that the newest entries are there too. Only root may do this; for others it fails.
     let synced = journalctl(place, &["--sync"], SYNC_TIME, MAX_ENTRIES);
@@ -182,7 +182,7 @@ fn journalctl(
 
 /// The last entries of this boot that have all of these fields, each as `FIELD=value`: the values of the
 /// wanted fields, oldest first. `None` if the caller may not read all entries, or journalctl has no answer.
-pub fn values(place: &Place, fields: &[&str], wanted: &[&str]) -> Option<Vec<Vec<String>>> {
+pub(crate) fn values(place: &Place, fields: &[&str], wanted: &[&str]) -> Option<Vec<Vec<String>>> {
     let user = place.scope == Scope::User;
     let output_fields = format!("--output-fields={}", wanted.join(","));
     let mut arguments = vec!["--no-pager", "--boot", "--quiet", "--output=json"];

@@ -13,7 +13,7 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// The connections of a shared service. Its text, such as `1 connection now, 5 in total`, is the
 /// StatusText= of the unit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ConnectionCounts {
+pub(crate) struct ConnectionCounts {
     /// Connections that are open.
     pub open: u64,
     /// Connections since the process started, refused ones included.
@@ -29,7 +29,7 @@ impl fmt::Display for ConnectionCounts {
 
 /// Sends notifications, if a service manager asked for them.
 #[derive(Debug)]
-pub struct Notifier {
+pub(crate) struct Notifier {
     /// How often the manager expects a watchdog notification.
     watchdog_interval: Option<Duration>,
     next_watchdog: Instant,
@@ -40,7 +40,7 @@ pub struct Notifier {
 
 impl Notifier {
     /// Notifies the manager that the service is ready.
-    pub fn ready(now: Instant) -> Notifier {
+    pub(crate) fn ready(now: Instant) -> Notifier {
         notify(&[NotifyState::Ready, NotifyState::Status("Ready")]);
         Notifier {
             // Half of the timeout, as sd_watchdog_enabled(3) recommends.
@@ -53,7 +53,7 @@ impl Notifier {
 
     /// Sends what is due. The event loop calls this, so that a watchdog notification means that
     /// the loop is alive.
-    pub fn send_due(&mut self, counts: ConnectionCounts, now: Instant) {
+    pub(crate) fn send_due(&mut self, counts: ConnectionCounts, now: Instant) {
         if let Some(interval) = self.watchdog_interval.filter(|_| now >= self.next_watchdog) {
             notify(&[NotifyState::Watchdog]);
             self.next_watchdog = now + interval;
@@ -66,14 +66,14 @@ impl Notifier {
     }
 
     /// When the next notification is due.
-    pub fn due_at(&self, counts: ConnectionCounts) -> Option<Instant> {
+    pub(crate) fn due_at(&self, counts: ConnectionCounts) -> Option<Instant> {
         let watchdog = self.watchdog_interval.map(|_| self.next_watchdog);
         let status = (self.sent != counts).then_some(self.next_status);
         watchdog.into_iter().chain(status).min()
     }
 
     /// Notifies the manager that the service stops, once its open connections have ended.
-    pub fn stopping(&self, counts: ConnectionCounts) {
+    pub(crate) fn stopping(&self, counts: ConnectionCounts) {
         let status = format!("Stopping: waiting for {}", Count(counts.open, "connection"));
         notify(&[NotifyState::Stopping, NotifyState::Status(&status)]);
     }
@@ -81,7 +81,7 @@ impl Notifier {
 
 /// Notifies the manager that the service is ready, for one that exits at once because it has
 /// nothing to serve.
-pub fn nothing_to_serve() {
+pub(crate) fn nothing_to_serve() {
     notify(&[NotifyState::Ready]);
 }
 

@@ -9,7 +9,7 @@ pub(crate) fn exec_word(word: &str) -> String {
 }
 
 /// A value of `Environment=`, in which systemd replaces specifiers and no variables.
-pub fn environment_word(word: &str) -> String {
+pub(crate) fn environment_word(word: &str) -> String {
     quoted(word, false)
 }
 

@@ -16,13 +16,13 @@ const MAX_ANSWER: usize = 64 << 20;
 
 /// The service manager of a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Manager {
+pub(crate) struct Manager {
     scope: Scope,
 }
 
 /// systemctl failed.
 #[derive(Debug)]
-pub enum SystemctlError {
+pub(crate) enum SystemctlError {
     /// systemctl could not be started.
     NoSystemctl(io::Error),
     /// It has no answer.
@@ -68,11 +68,11 @@ impl std::error::Error for SystemctlError {}
 
 /// The properties of a unit, as [`Manager::show`] returns them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Properties(HashMap<String, Vec<String>>);
+pub(crate) struct Properties(HashMap<String, Vec<String>>);
 
 /// An address that a socket unit listens on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listening {
+pub(crate) struct Listening {
     /// The address as systemd prints it.
     pub address: String,
     /// Whether it has connections. Otherwise it is for datagrams.
@@ -91,12 +91,12 @@ impl fmt::Display for Listening {
 
 impl Properties {
     /// The value of a property, the empty text where it has none.
-    pub fn get(&self, property: &str) -> &str {
+    pub(crate) fn get(&self, property: &str) -> &str {
         self.all(property).first().map_or("", String::as_str)
     }
 
     /// The values of one that may have several: `Listen`, `ExecStart`.
-    pub fn all(&self, property: &str) -> &[String] {
+    pub(crate) fn all(&self, property: &str) -> &[String] {
         self.0.get(property).map_or(&[], Vec::as_slice)
     }
 
@@ -150,7 +150,7 @@ impl Properties {
 impl Manager {
     /// The manager of a place; `None` where there is none to ask: in a system that is only
     /// unpacked, or where systemd does not run.
-    pub fn of(place: &Place) -> Option<Manager> {
+    pub(crate) fn of(place: &Place) -> Option<Manager> {
         let scope = place.scope;
         let runs = match scope {
             Scope::System => Path::new("/run/systemd/system").is_dir(),
@@ -165,7 +165,11 @@ impl Manager {
     /// # Errors
     ///
     /// See [`SystemctlError`], as for all that follows.
-    pub fn show(&self, unit: &str, properties: &[&str]) -> Result<Properties, SystemctlError> {
+    pub(crate) fn show(
+        &self,
+        unit: &str,
+        properties: &[&str],
+    ) -> Result<Properties, SystemctlError> {
         let mut arguments = vec!["show"];
         arguments.extend(properties.iter().flat_map(|name| ["--property", name]));
         arguments.extend(["--", unit]);
@@ -174,7 +178,7 @@ impl Manager {
 
     /// Properties of several units at once, of each name and of each loaded one that matches a
     /// pattern. `Id` says whose, where it is asked for. Times are `@` and seconds since 1970.
-    pub fn show_all(
+    pub(crate) fn show_all(
         &self,
         units: &[&str],
         properties: &[&str],
@@ -193,12 +197,12 @@ impl Manager {
     }
 
     /// Has the manager read all unit files again.
-    pub fn daemon_reload(&self) -> Result<(), SystemctlError> {
+    pub(crate) fn daemon_reload(&self) -> Result<(), SystemctlError> {
         self.call(&["daemon-reload"]).map(drop)
     }
 
     /// Starts a unit and waits for it.
-    pub fn start(&self, unit: &str) -> Result<(), SystemctlError> {
+    pub(crate) fn start(&self, unit: &str) -> Result<(), SystemctlError> {
         self.call(&["start", "--", unit]).map(drop)
     }
 
@@ -227,12 +231,12 @@ impl Manager {
     }
 
     /// Stops a unit, or all that match a pattern, and waits for it.
-    pub fn stop(&self, unit: &str) -> Result<(), SystemctlError> {
+    pub(crate) fn stop(&self, unit: &str) -> Result<(), SystemctlError> {
         self.call(&["stop", "--", unit]).map(drop)
     }
 
     /// Forgets that a unit, or any that matches a pattern, has failed.
-    pub fn reset_failed(&self, unit: &str) -> Result<(), SystemctlError> {
+    pub(crate) fn reset_failed(&self, unit: &str) -> Result<(), SystemctlError> {
         self.call(&["reset-failed", "--", unit]).map(drop)
     }
 

@@ -22,7 +22,7 @@ use crate::systemd::{Place, Scope};
 
 #[derive(Debug, Args)]
 #[command(override_usage = "sockunit add [OPTIONS] <NAME> <PORT> -- <PROGRAM> [ARG]...")]
-pub struct Options {
+pub(super) struct Options {
     /// Name of the service, its units, its line in /etc/services and its log entries
     name: ServiceName,
     /// TCP port, for each --listen address that does not name one
@@ -119,7 +119,7 @@ impl Listen {
     }
 }
 
-pub fn run(options: Options) -> anyhow::Result<()> {
+pub(super) fn run(options: Options) -> anyhow::Result<()> {
     let place = options.place.place();
     let notes = options.listen.iter().filter_map(Listen::note);
     say(&notes.collect::<String>())?;

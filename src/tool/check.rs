@@ -11,7 +11,7 @@ use crate::conflicts::{self, Finding, Requested};
 use crate::services::ServiceName;
 
 #[derive(Debug, Args)]
-pub struct Options {
+pub(super) struct Options {
     /// Name of the service
     name: ServiceName,
     /// TCP port
@@ -28,7 +28,7 @@ pub struct Options {
 }
 
 /// Returns whether the name and the port are free.
-pub fn run(options: &Options) -> anyhow::Result<bool> {
+pub(super) fn run(options: &Options) -> anyhow::Result<bool> {
     let Options { name, port, .. } = options;
     let kind = match options.shared {
         true => Kind::Shared,

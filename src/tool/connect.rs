@@ -11,7 +11,7 @@ use crate::connect::{RelayOptions, Target, dial, relay};
 
 #[derive(Debug, PartialEq, Eq, Args)]
 #[command(override_usage = "sockunit connect [OPTIONS] [HOST] <NAME|PORT|PATH>")]
-pub struct Options {
+pub(super) struct Options {
     /// Service name, port, or path of an AF_UNIX socket; a host may stand before a name or a port
     /// [default: localhost]
     #[arg(value_name = "NAME|PORT|PATH", required = true, num_args = 1..=2)]
@@ -36,7 +36,7 @@ impl Options {
     ///
     /// With clap a start of `sockunit connect` takes 7 % longer, which counts because many sessions
     /// are shorter than a start.
-    pub fn without_parser(mut arguments: impl Iterator<Item = OsString>) -> Option<Options> {
+    pub(super) fn without_parser(mut arguments: impl Iterator<Item = OsString>) -> Option<Options> {
         if arguments.next()? != "connect" {
             return None;
         }
@@ -55,7 +55,7 @@ impl Options {
     }
 }
 
-pub fn run(options: &Options) -> anyhow::Result<()> {
+pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let target = match options.to.as_slice() {
         [host, service] => Target::new(host, service),
         rest => Target::new("localhost", &rest.concat()),

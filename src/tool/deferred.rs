@@ -8,7 +8,7 @@ use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 
 /// The options `T`, defined late.
 #[derive(Debug)]
-pub struct Deferred<T>(pub Box<T>);
+pub(super) struct Deferred<T>(pub Box<T>);
 
 impl<T: Args> Args for Deferred<T> {
     fn augment_args(command: Command) -> Command {

@@ -12,7 +12,7 @@ use crate::doctor::{self, CheckResult, Outcome, Selection};
 use crate::systemd::Place;
 
 #[derive(Debug, Args)]
-pub struct Options {
+pub(super) struct Options {
     /// Name of the service or of one of its units [default: every service that was attached or
     /// imported, or that the package ships]
     name: Option<String>,
@@ -31,7 +31,7 @@ pub struct Options {
 const UNCHECKED: u8 = 3;
 
 /// Returns the exit status.
-pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let place = options.place.place();
     let (names, selection) = match &options.name {
         Some(name) => (vec![name.clone()], Selection::Named),

@@ -21,7 +21,7 @@ const INTERVAL: Duration = Duration::from_millis(250);
 const QUIET: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
-pub struct NameOptions {
+pub(super) struct NameOptions {
     /// Name of the service
     name: ServiceName,
     /// Ask the service manager of the calling user
@@ -30,7 +30,7 @@ pub struct NameOptions {
 }
 
 #[derive(Debug, Args)]
-pub struct DrainOptions {
+pub(super) struct DrainOptions {
     #[command(flatten)]
     service: NameOptions,
     /// Wait at most this long for connections to end [default: no limit]
@@ -64,7 +64,7 @@ impl NameOptions {
 }
 
 /// Has the agent answer `drain`, and waits until no connection is left.
-pub fn drain(options: &DrainOptions) -> anyhow::Result<()> {
+pub(super) fn drain(options: &DrainOptions) -> anyhow::Result<()> {
     let service = &options.service;
     let name = service.name.to_string();
     let place = service.place();
@@ -130,7 +130,7 @@ fn not_drained(open: u64) -> String {
 }
 
 /// Has the agent answer `ready` again.
-pub fn resume(options: &NameOptions) -> anyhow::Result<()> {
+pub(super) fn resume(options: &NameOptions) -> anyhow::Result<()> {
     let (name, place) = (&options.name, options.place());
     // The mark of a service that was removed may still be there.
     if options.mark(&place, false)? {
@@ -143,7 +143,7 @@ pub fn resume(options: &NameOptions) -> anyhow::Result<()> {
 }
 
 /// Answers an agent check of HAProxy.
-pub fn agent(options: &NameOptions) -> anyhow::Result<()> {
+pub(super) fn agent(options: &NameOptions) -> anyhow::Result<()> {
     let place = options.place();
     let failed = options.failed("check");
     let manager = options.manager(&place).map_err(&failed)?;

@@ -9,7 +9,7 @@ use super::{failed, say, say_json};
 use crate::attach::{self, Listed};
 
 #[derive(Debug, Args)]
-pub struct Options {
+pub(super) struct Options {
     #[command(flatten)]
     place: PlaceOptions,
     /// Print a JSON array
@@ -17,7 +17,7 @@ pub struct Options {
     json: bool,
 }
 
-pub fn run(options: &Options) -> anyhow::Result<()> {
+pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let listed = attach::list(&options.place.place()).map_err(failed("cannot list services"))?;
     if options.json {
         let list: Vec<_> = listed.iter().map(object).collect();

@@ -10,7 +10,7 @@ use crate::root;
 use crate::systemd::{Place, Scope};
 
 #[derive(Debug, Args)]
-pub struct PlaceOptions {
+pub(super) struct PlaceOptions {
     /// Work on the system in this directory
     #[arg(long, value_name = "DIR", default_value = "/", value_hint = ValueHint::DirPath, value_parser = root())]
     pub root: PathBuf,
@@ -22,7 +22,7 @@ pub struct PlaceOptions {
 
 /// Parses the root directory of a system, and opens it. It has to exist: without it, every answer would be that
 /// nothing is there.
-pub fn root() -> impl TypedValueParser<Value = PathBuf> {
+pub(super) fn root() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| match root::hold(&path) {
         Ok(()) => Ok(path),
         Err(error) => Err(reason(&error)),
@@ -30,13 +30,13 @@ pub fn root() -> impl TypedValueParser<Value = PathBuf> {
 }
 
 impl PlaceOptions {
-    pub fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Place {
         place(&self.root, self.user)
     }
 }
 
 /// The place of `--user`, or without it that of the system.
-pub fn place(root: impl Into<PathBuf>, user: bool) -> Place {
+pub(super) fn place(root: impl Into<PathBuf>, user: bool) -> Place {
     let scope = match user {
         true => Scope::User,
         false => Scope::System,

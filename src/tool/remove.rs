@@ -18,7 +18,7 @@ use crate::superserver::switch::Entry;
 use crate::systemd::Place;
 
 #[derive(Debug, Args)]
-pub struct Options {
+pub(super) struct Options {
     /// Name of the service
     name: ServiceName,
     /// Remove unit files even if they were edited after sockunit wrote them
@@ -28,7 +28,7 @@ pub struct Options {
     place: PlaceOptions,
 }
 
-pub fn run(options: &Options) -> anyhow::Result<()> {
+pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let place = options.place.place();
     let disabled = import::disabled(&place, &options.name);
     // They last until it is said what was done.

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueHint};
 use crate::services::{self, Entry, Outcome, Run, ServiceName};
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Add the line, unless the name or the port is taken
     Add(Line),
     /// Remove the line, unless it was edited
@@ -16,7 +16,7 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
-pub struct Line {
+pub(super) struct Line {
     /// Name of the service
     name: ServiceName,
     /// TCP port
@@ -30,7 +30,7 @@ pub struct Line {
     dry_run: bool,
 }
 
-pub fn run(command: Command) -> anyhow::Result<()> {
+pub(super) fn run(command: Command) -> anyhow::Result<()> {
     let (change, texts, options): (fn(&_, &_, _) -> _, _, _) = match command {
         Command::Add(options) => (
             services::add,

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::systemd::Manager;
 
 #[derive(Debug, Args)]
-pub struct Options {
+pub(super) struct Options {
     /// Name of the service [default: every service that was attached or imported, or that the package
     /// ships, one line each]
     name: Option<String>,
@@ -27,7 +27,7 @@ pub struct Options {
     json: bool,
 }
 
-pub fn run(options: &Options) -> anyhow::Result<()> {
+pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let place = place("/", options.user);
     let failed = failed("cannot show the status");
     let Some(manager) = Manager::of(&place) else {

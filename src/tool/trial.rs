@@ -7,7 +7,7 @@ use super::{say, with_hint};
 use crate::doctor;
 
 #[derive(Debug, Args)]
-pub struct Options {
+pub(super) struct Options {
     /// Name of the service or of one of its units
     name: String,
     /// Send the line TEXT to the program [default: send nothing]
@@ -32,7 +32,7 @@ fn property(text: &str) -> Result<String, &'static str> {
 }
 
 /// Whether the program did not end with an error.
-pub fn run(options: &Options) -> anyhow::Result<bool> {
+pub(super) fn run(options: &Options) -> anyhow::Result<bool> {
     let place = place("/", options.user);
     let name = doctor::name_of(&options.name);
     let line = options.send.as_deref();

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 
 use jiff::Timestamp;
 
-pub use self::penalties::{Penalised, penalties};
+pub(crate) use self::penalties::{Penalised, penalties};
 
 use self::process::OwnUnits;
 use self::sockets::Sockets;
@@ -23,7 +23,7 @@ use crate::systemd::{Listening, Manager, Place, Properties, Scope};
 
 /// A service that systemd listens for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
+pub(crate) struct Status {
     pub name: String,
     pub kind: Kind,
     /// The state of the socket unit: `active`, `inactive`, `failed`.
@@ -43,7 +43,7 @@ pub struct Status {
 
 /// What systemd counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// Connections accepted.
     pub accepted: u64,
     /// Connections refused because of MaxConnections= or MaxConnectionsPerSource=.
@@ -52,7 +52,7 @@ pub struct Totals {
 
 /// An open connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Connection {
+pub(crate) struct Connection {
     pub remote: Remote,
     /// The client, if the peer is a proxy, from the environment of the program, which can change it.
     pub client: Option<SocketAddr>,
@@ -68,7 +68,7 @@ pub struct Connection {
 
 /// The other end of a connection, as the kernel knows it from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Remote {
+pub(crate) enum Remote {
     Tcp(SocketAddr),
     /// A socket of this machine, with the user who created it and a process that has it open.
     Unix {
@@ -93,7 +93,11 @@ const PROPERTIES: [&str; 8] = [
 /// # Errors
 ///
 /// See [`Error`]: systemctl fails, or the kernel does not list its sockets.
-pub fn status(place: &Place, manager: &Manager, names: &[String]) -> Result<Vec<Status>, Error> {
+pub(crate) fn status(
+    place: &Place,
+    manager: &Manager,
+    names: &[String],
+) -> Result<Vec<Status>, Error> {
     if names.is_empty() {
         return Ok(Vec::new());
     }

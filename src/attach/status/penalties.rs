@@ -10,7 +10,7 @@ use crate::systemd::{Manager, Place, journalctl};
 
 /// A source that is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Penalised {
+pub(crate) struct Penalised {
     /// An address, a network, or the user of a local client.
     pub source: String,
     /// When its penalty ends.
@@ -28,7 +28,7 @@ const FIELDS: [&str; 3] = [
 /// # Errors
 ///
 /// systemctl fails.
-pub fn penalties(
+pub(crate) fn penalties(
     place: &Place,
     manager: &Manager,
     unit: &str,

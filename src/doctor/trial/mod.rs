@@ -29,7 +29,7 @@ const MAX_LINES: usize = 20;
 
 /// What a program did.
 #[derive(Debug)]
-pub struct Trial {
+pub(crate) struct Trial {
     /// The unit whose program ran.
     unit: String,
     /// What it sent.
@@ -57,7 +57,7 @@ enum End {
 
 impl Trial {
     /// Whether the program was started, and did not end with an error.
-    pub fn works(&self) -> bool {
+    pub(crate) fn works(&self) -> bool {
         matches!(self.end, End::Success | End::Runs)
     }
 }
@@ -68,7 +68,7 @@ impl Trial {
 /// # Errors
 ///
 /// There is no such service, or it cannot be tried.
-pub fn try_service(
+pub(crate) fn try_service(
     place: &Place,
     name: &str,
     line: Option<&str>,

@@ -25,7 +25,7 @@ LogLevelMax=info
 ";
 
 /// Where the units are.
-pub fn directory(place: &Place) -> PathBuf {
+pub(super) fn directory(place: &Place) -> PathBuf {
     match place.scope {
         Scope::System => "/run/systemd/system".into(),
         Scope::User => runtime().join("systemd/user"),
@@ -33,7 +33,7 @@ pub fn directory(place: &Place) -> PathBuf {
 }
 
 /// The units while they exist. Dropping them stops and removes them.
-pub struct Units {
+pub(super) struct Units {
     manager: Manager,
     /// The socket's name.
     pub socket: String,
@@ -48,7 +48,7 @@ pub struct Units {
 
 impl Units {
     /// Writes the units, with more lines for the `[Service]` section.
-    pub fn write(
+    pub(super) fn write(
         subject: &Subject<'_>,
         manager: Manager,
         properties: &[String],

@@ -10,7 +10,7 @@ use crate::clock;
 /// A range of the day: from its first minute to the minute before its end. If the end is before the
 /// start, the range includes midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeRange {
+pub(crate) struct TimeRange {
     /// Minutes since midnight.
     start: u16,
     /// Minutes since midnight.
@@ -69,7 +69,7 @@ fn minute(text: &str) -> Option<u16> {
 
 /// The access times, in the local time zone.
 #[derive(Debug)]
-pub struct AccessTimes {
+pub(super) struct AccessTimes {
     ranges: Vec<TimeRange>,
     /// The result for this minute since the epoch.
     cached: (i64, bool),
@@ -77,7 +77,7 @@ pub struct AccessTimes {
 
 impl AccessTimes {
     /// Without a range, connections are accepted at any time.
-    pub fn new(ranges: Vec<TimeRange>) -> AccessTimes {
+    pub(super) fn new(ranges: Vec<TimeRange>) -> AccessTimes {
         AccessTimes {
             ranges,
             cached: (i64::MIN, true),
@@ -85,7 +85,7 @@ impl AccessTimes {
     }
 
     /// Returns whether this instant is inside the access times.
-    pub fn contain(&mut self, now: Timestamp) -> bool {
+    pub(super) fn contain(&mut self, now: Timestamp) -> bool {
         if self.ranges.is_empty() {
             return true;
         }

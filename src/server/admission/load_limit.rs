@@ -9,7 +9,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Compares the load average of the last minute with a limit.
 #[derive(Debug)]
-pub struct LoadLimit {
+pub(super) struct LoadLimit {
     max: f64,
     read_at: Option<Instant>,
     exceeded: bool,
@@ -17,7 +17,7 @@ pub struct LoadLimit {
 
 impl LoadLimit {
     /// Accepts connections up to this load average.
-    pub fn new(max: f64) -> LoadLimit {
+    pub(super) fn new(max: f64) -> LoadLimit {
         LoadLimit {
             max,
             read_at: None,
@@ -26,7 +26,7 @@ impl LoadLimit {
     }
 
     /// If the limit is exceeded, until when the load average is not read again.
-    pub fn exceeded_until(&mut self, now: Instant) -> Option<Instant> {
+    pub(super) fn exceeded_until(&mut self, now: Instant) -> Option<Instant> {
         let read_at = match self.read_at {
             Some(read_at) if now < read_at + INTERVAL => read_at,
             _ => {
@@ -41,7 +41,7 @@ impl LoadLimit {
 }
 
 /// Parses a load average.
-pub fn load(text: &str) -> Result<f64, &'static str> {
+pub(crate) fn load(text: &str) -> Result<f64, &'static str> {
     match text.parse() {
         Ok(load) if load > 0.0 && f64::is_finite(load) => Ok(load),
         _ => Err("give a load average such as 4 or 2.5"),

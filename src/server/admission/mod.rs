@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-pub use self::access_times::TimeRange;
-pub use self::load_limit::load;
-pub use self::network::Network;
-pub use self::penalty::Penalty;
-pub use self::rate_limit::Rate;
-pub use self::refusal::{Refusal, RefusalMessage, RefusalMessages};
-pub use self::source::SourcePrefix;
+pub(crate) use self::access_times::TimeRange;
+pub(crate) use self::load_limit::load;
+pub(crate) use self::network::Network;
+pub(crate) use self::penalty::Penalty;
+pub(crate) use self::rate_limit::Rate;
+pub(crate) use self::refusal::{Refusal, RefusalMessage, RefusalMessages};
+pub(crate) use self::source::SourcePrefix;
 
 use self::access_times::AccessTimes;
 use self::load_limit::LoadLimit;
@@ -34,7 +34,7 @@ use crate::connection::Peer;
 
 /// Limits and rules that are not set by default.
 #[derive(Debug, Default)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// The rate limit.
     pub rate: Option<Rate>,
     /// The shortest time without connections once the rate limit is reached.
@@ -53,7 +53,7 @@ pub struct Limits {
 
 /// Counts connections, in total and per source, and compares them with the limits.
 #[derive(Debug)]
-pub struct Admission {
+pub(crate) struct Admission {
     max: u32,
     source_prefix: SourcePrefix,
     max_per_source: Option<u32>,
@@ -73,7 +73,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    pub fn new(options: &Options, limits: Limits) -> Admission {
+    pub(crate) fn new(options: &Options, limits: Limits) -> Admission {
         Admission {
             max: options.max_connections,
             source_prefix: options.shared.source_prefix,
@@ -96,7 +96,7 @@ impl Admission {
     }
 
     /// For what does not stay open, such as datagrams: see [`Admission::admit_event`].
-    pub fn of_events(limits: Limits, shared: SharedLimits) -> Admission {
+    pub(crate) fn of_events(limits: Limits, shared: SharedLimits) -> Admission {
         let options = Options {
             shared,
             ..Options::default()
@@ -105,13 +105,13 @@ impl Admission {
     }
 
     /// Returns whether to call accept(2). If not, new connections wait in the backlog.
-    pub fn may_accept(&mut self, now: Instant) -> bool {
+    pub(crate) fn may_accept(&mut self, now: Instant) -> bool {
         self.when_full == WhenFull::Refuse
             || (self.open < self.max && self.temporary_limit(now).is_none())
     }
 
     /// When [`Admission::may_accept`] may change to true even if no connection ends.
-    pub fn may_accept_at(&mut self, now: Instant) -> Option<Instant> {
+    pub(crate) fn may_accept_at(&mut self, now: Instant) -> Option<Instant> {
         match self.when_full {
             WhenFull::Refuse => None,
             WhenFull::Wait => self.temporary_limit(now).map(|(until, _)| until),
@@ -133,7 +133,7 @@ impl Admission {
     /// # Errors
     ///
     /// The reason to refuse it.
-    pub fn admit(&mut self, peer: Peer, now: Instant) -> Result<(), Refusal> {
+    pub(crate) fn admit(&mut self, peer: Peer, now: Instant) -> Result<(), Refusal> {
         let source = self.source_prefix.source(peer);
         let penalties = self.penalties.as_mut();
         if penalties.is_some_and(|penalties| penalties.refuse(source, now)) {
@@ -191,7 +191,7 @@ impl Admission {
     /// # Errors
     ///
     /// The reason to refuse it.
-    pub fn admit_event(&mut self, peer: Peer, now: Instant) -> Result<(), Refusal> {
+    pub(crate) fn admit_event(&mut self, peer: Peer, now: Instant) -> Result<(), Refusal> {
         self.admit(peer, now)?;
         self.release(peer);
         Ok(())
@@ -203,7 +203,7 @@ impl Admission {
     /// # Errors
     ///
     /// The concurrency limit is reached, or the proxy has its half.
-    pub fn reserve(&mut self, proxy: Peer) -> Result<(), Refusal> {
+    pub(crate) fn reserve(&mut self, proxy: Peer) -> Result<(), Refusal> {
         let proxy = SourcePrefix::WHOLE.source(proxy);
         let count = self.pending.get(&proxy).copied().unwrap_or(0);
         if self.open >= self.max || count >= self.max.div_ceil(2) {
@@ -215,24 +215,24 @@ impl Admission {
     }
 
     /// Takes back [`Admission::reserve`].
-    pub fn unreserve(&mut self, proxy: Peer) {
+    pub(crate) fn unreserve(&mut self, proxy: Peer) {
         self.open -= 1;
         uncount(&mut self.pending, SourcePrefix::WHOLE.source(proxy));
     }
 
     /// A source exceeded a limit of its own. Returns the penalty if one begins.
-    pub fn penalise(&mut self, peer: Peer, now: Instant) -> Option<Penalty> {
+    pub(crate) fn penalise(&mut self, peer: Peer, now: Instant) -> Option<Penalty> {
         let source = self.source_prefix.source(peer);
         self.penalties.as_mut()?.begin(source, now)
     }
 
     /// The message for a client that is refused.
-    pub fn message(&self, reason: Refusal) -> Vec<u8> {
+    pub(crate) fn message(&self, reason: Refusal) -> Vec<u8> {
         self.messages.text(reason)
     }
 
     /// An admitted connection has ended.
-    pub fn release(&mut self, peer: Peer) {
+    pub(crate) fn release(&mut self, peer: Peer) {
         self.open -= 1;
         if self.max_per_source.is_none() {
             return;
@@ -242,7 +242,7 @@ impl Admission {
 
     /// Until when the rate limits and penalties matter. After that, a new process would accept the same
     /// connections as this one.
-    pub fn limits_until(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn limits_until(&self, now: Instant) -> Option<Instant> {
         let rate = self.rate.as_ref().and_then(|rate| rate.counts_until(now));
         let source_rate = self.source_rate.as_ref();
         let source_rate = source_rate.and_then(SourceRateLimiter::counts_until);
@@ -252,7 +252,7 @@ impl Admission {
     }
 
     /// The number of open connections.
-    pub fn open(&self) -> u32 {
+    pub(crate) fn open(&self) -> u32 {
         self.open
     }
 }

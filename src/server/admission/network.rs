@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// An address, or a CIDR network such as `192.0.2.0/24`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Network {
+pub(crate) struct Network {
     address: IpAddr,
     /// The length of the prefix, in bits.
     prefix: u32,
@@ -14,7 +14,7 @@ pub struct Network {
 
 impl Network {
     /// The network of an address, with the bits after the prefix cleared.
-    pub fn of(address: IpAddr, prefix: u32) -> Network {
+    pub(crate) fn of(address: IpAddr, prefix: u32) -> Network {
         let address = match address {
             IpAddr::V4(v4) => {
                 let host_bits = u32::MAX.checked_shr(prefix).unwrap_or(0);
@@ -30,7 +30,7 @@ impl Network {
 
     /// Returns whether the network contains an address. IPv4-mapped IPv6 addresses are treated as
     /// IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         Network::of(address.to_canonical(), self.prefix) == Network::of(self.address, self.prefix)
     }
 }

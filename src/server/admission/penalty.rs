@@ -11,7 +11,7 @@ const MAX_FACTOR: u32 = 64;
 
 /// The penalties of sources.
 #[derive(Debug)]
-pub struct Penalties {
+pub(super) struct Penalties {
     /// The length of a first penalty.
     first: Duration,
     sources: SourceTable<Record>,
@@ -28,7 +28,7 @@ struct Record {
 
 /// A penalty that begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Penalty {
+pub(crate) struct Penalty {
     pub source: Source,
     pub length: Duration,
     /// How many connections the previous penalty refused.
@@ -37,7 +37,7 @@ pub struct Penalty {
 
 impl Penalty {
     /// The log entry.
-    pub fn entry(&self, cause: &str) -> String {
+    pub(crate) fn entry(&self, cause: &str) -> String {
         let (source, length) = (self.source, duration_word(self.length));
         let before = match self.refused {
             0 => String::new(),
@@ -49,7 +49,7 @@ impl Penalty {
 }
 
 impl Penalties {
-    pub fn new(first: Duration) -> Penalties {
+    pub(super) fn new(first: Duration) -> Penalties {
         Penalties {
             first,
             sources: SourceTable::default(),
@@ -57,7 +57,7 @@ impl Penalties {
     }
 
     /// Returns whether a connection of this source is refused, and counts it then.
-    pub fn refuse(&mut self, source: Source, now: Instant) -> bool {
+    pub(super) fn refuse(&mut self, source: Source, now: Instant) -> bool {
         match self.sources.get_mut(source, now) {
             Some(record) if now < record.until => {
                 record.refused += 1;
@@ -68,12 +68,12 @@ impl Penalties {
     }
 
     /// Until when the penalties matter.
-    pub fn count_until(&self) -> Option<Instant> {
+    pub(super) fn count_until(&self) -> Option<Instant> {
         self.sources.until()
     }
 
     /// A source exceeded a limit. `None` if it has a penalty already, or has no address.
-    pub fn begin(&mut self, source: Source, now: Instant) -> Option<Penalty> {
+    pub(super) fn begin(&mut self, source: Source, now: Instant) -> Option<Penalty> {
         if source == Source::Unknown {
             return None;
         }

@@ -9,22 +9,22 @@ use crate::clock::{self, duration_word};
 
 /// A number of connections per time: `50` is 50 per second, `50/1min` is 50 per minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
+pub(crate) struct Rate {
     max: u32,
     interval: Duration,
 }
 
 impl Rate {
-    pub fn max(self) -> u32 {
+    pub(crate) fn max(self) -> u32 {
         self.max
     }
 
-    pub fn interval(self) -> Duration {
+    pub(crate) fn interval(self) -> Duration {
         self.interval
     }
 
     /// A part of the rate, rounded down. `None` if that is 0.
-    pub fn divided_by(self, divisor: NonZeroU32) -> Option<Rate> {
+    pub(crate) fn divided_by(self, divisor: NonZeroU32) -> Option<Rate> {
         let max = self.max / divisor;
         (max > 0).then_some(Rate { max, ..self })
     }
@@ -59,7 +59,7 @@ impl fmt::Display for Rate {
 
 /// Counts connections in consecutive intervals.
 #[derive(Debug)]
-pub struct RateLimiter {
+pub(super) struct RateLimiter {
     rate: Rate,
     /// The shortest time for which no connection is accepted once the limit is reached.
     pause: Duration,
@@ -70,7 +70,7 @@ pub struct RateLimiter {
 }
 
 impl RateLimiter {
-    pub fn new(rate: Rate, pause: Duration) -> RateLimiter {
+    pub(super) fn new(rate: Rate, pause: Duration) -> RateLimiter {
         RateLimiter {
             rate,
             pause,
@@ -81,20 +81,20 @@ impl RateLimiter {
     }
 
     /// If the limit is reached, when the next connection may be accepted.
-    pub fn limited_until(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn limited_until(&self, now: Instant) -> Option<Instant> {
         self.limited_until.filter(|until| now < *until)
     }
 
     /// Until when the counted connections matter. After that, a new process would accept the same
     /// connections as this one.
-    pub fn counts_until(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn counts_until(&self, now: Instant) -> Option<Instant> {
         let interval_end = self.interval_start.map(|start| start + self.rate.interval);
         let until = interval_end.into_iter().chain(self.limited_until).max();
         until.filter(|until| now < *until)
     }
 
     /// Counts a connection.
-    pub fn count(&mut self, now: Instant) {
+    pub(super) fn count(&mut self, now: Instant) {
         let start = match self.interval_start {
             Some(start) if now < start + self.rate.interval => start,
             _ => {

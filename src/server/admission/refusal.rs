@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The concurrency limit is reached.
     Full,
     /// The per-source limit is reached.
@@ -46,13 +46,13 @@ impl fmt::Display for Refusal {
 
 impl Refusal {
     /// Returns whether the source exceeded a limit of its own, and may get a penalty.
-    pub fn is_offence(self) -> bool {
+    pub(crate) fn is_offence(self) -> bool {
         matches!(self, Refusal::Source | Refusal::SourceRate)
     }
 
     /// Returns whether other connections are the reason, of which a process for one connection knows
     /// nothing.
-    pub fn needs_all_connections(self) -> bool {
+    pub(crate) fn needs_all_connections(self) -> bool {
         match self {
             Refusal::Full
             | Refusal::Source
@@ -83,7 +83,7 @@ impl Refusal {
 
 /// A message that replaces a default: `full=Come back tomorrow`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefusalMessage {
+pub(crate) struct RefusalMessage {
     /// `None` for all reasons.
     reason: Option<Refusal>,
     text: String,
@@ -134,26 +134,26 @@ impl fmt::Display for RefusalMessage {
 
 impl RefusalMessage {
     /// When it is sent; `None` for all reasons.
-    pub fn reason(&self) -> Option<Refusal> {
+    pub(crate) fn reason(&self) -> Option<Refusal> {
         self.reason
     }
 }
 
 /// The messages for clients that are refused.
 #[derive(Debug, Default)]
-pub struct RefusalMessages {
+pub(crate) struct RefusalMessages {
     banner: Vec<u8>,
     messages: Vec<RefusalMessage>,
 }
 
 impl RefusalMessages {
     /// Messages that replace the defaults, and a banner that is sent before each message.
-    pub fn new(messages: Vec<RefusalMessage>, banner: Vec<u8>) -> RefusalMessages {
+    pub(crate) fn new(messages: Vec<RefusalMessage>, banner: Vec<u8>) -> RefusalMessages {
         RefusalMessages { banner, messages }
     }
 
     /// The banner and the message for a reason.
-    pub fn text(&self, reason: Refusal) -> Vec<u8> {
+    pub(crate) fn text(&self, reason: Refusal) -> Vec<u8> {
         let mut text = self.banner.clone();
         let mut messages = self.messages.iter();
         let own = messages.rfind(|own| own.reason.is_none_or(|own| own == reason));

@@ -10,7 +10,7 @@ use crate::connection::Peer;
 /// How many leading bits of an address make up a source. An IPv6 host can use any address of its /64
 /// network, and a site any network of its /48 or /56.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SourcePrefix {
+pub(crate) struct SourcePrefix {
     pub v4: u32,
     pub v6: u32,
 }
@@ -48,10 +48,10 @@ impl FromStr for SourcePrefix {
 
 impl SourcePrefix {
     /// Each address is a source of its own.
-    pub const WHOLE: SourcePrefix = SourcePrefix { v4: 32, v6: 128 };
+    pub(crate) const WHOLE: SourcePrefix = SourcePrefix { v4: 32, v6: 128 };
 
     /// The source of a peer.
-    pub fn source(self, peer: Peer) -> Source {
+    pub(crate) fn source(self, peer: Peer) -> Source {
         match peer {
             Peer::Tcp(address) => {
                 let bits = if address.is_ipv4() { self.v4 } else { self.v6 };
@@ -65,7 +65,7 @@ impl SourcePrefix {
 
 /// What counts as one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Source {
+pub(crate) enum Source {
     /// The addresses with one prefix.
     Network(Network),
     /// The user ID of a local client.

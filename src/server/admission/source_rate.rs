@@ -12,14 +12,14 @@ use super::source_table::SourceTable;
 /// each time that the interval divided by this number has passed. All that has to be known of a source
 /// is when it will have all of them back.
 #[derive(Debug)]
-pub struct SourceRateLimiter {
+pub(super) struct SourceRateLimiter {
     interval: Duration,
     step: Duration,
     full_at: SourceTable<Instant>,
 }
 
 impl SourceRateLimiter {
-    pub fn new(rate: Rate) -> SourceRateLimiter {
+    pub(super) fn new(rate: Rate) -> SourceRateLimiter {
         SourceRateLimiter {
             interval: rate.interval(),
             step: rate.interval() / rate.max(),
@@ -28,12 +28,12 @@ impl SourceRateLimiter {
     }
 
     /// Until when the counted connections matter.
-    pub fn counts_until(&self) -> Option<Instant> {
+    pub(super) fn counts_until(&self) -> Option<Instant> {
         self.full_at.until()
     }
 
     /// Counts a connection; returns false if the source has reached its limit.
-    pub fn admit(&mut self, source: Source, now: Instant) -> bool {
+    pub(super) fn admit(&mut self, source: Source, now: Instant) -> bool {
         let full_at = self.full_at.get_mut(source, now).copied().unwrap_or(now);
         let full_at = full_at + self.step;
         if full_at > now + self.interval {

@@ -14,7 +14,7 @@ const CAPACITY: usize = 65_536;
 /// is remembered longer, so that a client cannot have one of its sources forgotten without doing more
 /// with 65,536 others, which then are remembered instead.
 #[derive(Debug)]
-pub struct SourceTable<V> {
+pub(super) struct SourceTable<V> {
     entries: HashMap<Source, (Instant, V)>,
     /// The same sources, by the time at which they are forgotten.
     order: BTreeSet<(Instant, Source)>,
@@ -37,13 +37,13 @@ impl<V> SourceTable<V> {
     }
 
     /// What is known about a source.
-    pub fn get_mut(&mut self, source: Source, now: Instant) -> Option<&mut V> {
+    pub(super) fn get_mut(&mut self, source: Source, now: Instant) -> Option<&mut V> {
         let (until, value) = self.entries.get_mut(&source)?;
         (now < *until).then_some(value)
     }
 
     /// Remembers a value until this time, in place of the source's former one.
-    pub fn insert(&mut self, source: Source, value: V, until: Instant, now: Instant) {
+    pub(super) fn insert(&mut self, source: Source, value: V, until: Instant, now: Instant) {
         while self.order.first().is_some_and(|(until, _)| *until <= now) {
             self.remove_first();
         }
@@ -60,7 +60,7 @@ impl<V> SourceTable<V> {
     }
 
     /// Until when a source is remembered.
-    pub fn until(&self) -> Option<Instant> {
+    pub(super) fn until(&self) -> Option<Instant> {
         self.order.last().map(|(until, _)| *until)
     }
 

@@ -8,7 +8,7 @@ use crate::process_stat::ProcessStat;
 
 /// A child process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Child {
+pub(super) struct Child {
     /// Its process ID.
     pub pid: Pid,
     /// Its process group.
@@ -18,7 +18,7 @@ pub struct Child {
 }
 
 /// The children that have not ended, without those for which `known` returns true.
-pub fn others(known: impl Fn(Pid) -> bool) -> Vec<Child> {
+pub(super) fn others(known: impl Fn(Pid) -> bool) -> Vec<Child> {
     pids()
         .into_iter()
         .filter(|pid| !known(*pid))
@@ -34,7 +34,7 @@ pub fn others(known: impl Fn(Pid) -> bool) -> Vec<Child> {
 }
 
 /// The process IDs of the children, including those that have ended and have not been waited for.
-pub fn pids() -> Vec<Pid> {
+pub(super) fn pids() -> Vec<Pid> {
     let pids = from_task_children().unwrap_or_else(|| {
         let is_child = |pid| ProcessStat::of(pid).is_some_and(|stat| is_child(&stat));
         let mut pids = all_processes();
@@ -64,7 +64,7 @@ fn from_task_children() -> Option<Vec<i32>> {
 }
 
 /// All visible processes.
-pub fn all_processes() -> Vec<i32> {
+pub(super) fn all_processes() -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
@@ -72,7 +72,7 @@ pub fn all_processes() -> Vec<i32> {
 }
 
 /// Returns whether a process is known to have ended, though it may not have been waited for.
-pub fn has_ended(pid: Pid) -> bool {
+pub(super) fn has_ended(pid: Pid) -> bool {
     // The file of a process may be hidden.
     ProcessStat::of(pid).is_some_and(|stat| stat.has_ended)
 }

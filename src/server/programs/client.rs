@@ -14,7 +14,7 @@ use crate::server::proxy::Via;
 
 /// The environment variables for the client: REMOTE_ADDR and REMOTE_PORT as systemd sets them,
 /// REMOTE_HOST as xinetd does; behind a proxy PROXY_ADDR and PROXY_PORT too.
-pub fn client_environment(id: ConnectionId, connection: RawFd) -> Vec<CString> {
+pub(super) fn client_environment(id: ConnectionId, connection: RawFd) -> Vec<CString> {
     let mut variables = match id.peer {
         Peer::Tcp(address) => remote_environment(address),
         // Few clients bind their socket to a path or an abstract name.
@@ -50,7 +50,7 @@ fn socket_name(address: &UnixAddr) -> Option<Vec<u8>> {
 }
 
 /// The variables for a remote address.
-pub fn remote_environment(address: SocketAddr) -> Vec<CString> {
+pub(crate) fn remote_environment(address: SocketAddr) -> Vec<CString> {
     let (ip, port) = (address.ip().to_string(), address.port().to_string());
     let variables = [
         assignment(b"REMOTE_ADDR", ip.as_bytes()),

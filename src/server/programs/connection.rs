@@ -22,7 +22,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The timeouts of a connection.
 #[derive(Debug, Clone, Copy)]
-pub struct Timeouts {
+pub(crate) struct Timeouts {
     /// Without a byte in either direction.
     pub idle: Option<Duration>,
     /// For the whole connection.
@@ -33,7 +33,7 @@ pub struct Timeouts {
 
 /// A connection, and the state of its program.
 #[derive(Debug)]
-pub struct ProgramConnection {
+pub(crate) struct ProgramConnection {
     socket: OwnedFd,
     id: ConnectionId,
     accepted: Instant,
@@ -52,7 +52,7 @@ pub struct ProgramConnection {
 
 /// The phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// A thread starts the program.
     Starting,
     /// There was not enough memory or there were too many processes; the start is tried again at
@@ -80,7 +80,7 @@ impl Connection for ProgramConnection {
 
 impl ProgramConnection {
     /// Makes the state of a connection that was accepted.
-    pub fn new(socket: OwnedFd, id: ConnectionId, now: Instant) -> ProgramConnection {
+    pub(crate) fn new(socket: OwnedFd, id: ConnectionId, now: Instant) -> ProgramConnection {
         ProgramConnection {
             socket,
             id,
@@ -96,13 +96,13 @@ impl ProgramConnection {
     }
 
     /// The tag of its processes.
-    pub fn tag(&self) -> Tag {
+    pub(crate) fn tag(&self) -> Tag {
         self.tag
     }
 
     /// When the processes that its program leaves receive SIGKILL, if it ends now: there is one grace
     /// period for all of them.
-    pub fn kill_at(&self, timeouts: &Timeouts, now: Instant) -> Instant {
+    pub(crate) fn kill_at(&self, timeouts: &Timeouts, now: Instant) -> Instant {
         match self.phase {
             Phase::Terminating(until) => until,
             Phase::Killed => now,
@@ -111,21 +111,21 @@ impl ProgramConnection {
     }
 
     /// Returns whether the client has closed both directions, or has reset the connection.
-    pub fn is_client_gone(&self) -> bool {
+    pub(crate) fn is_client_gone(&self) -> bool {
         is_hung_up(&self.socket)
     }
 
-    pub fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         self.phase
     }
 
     /// The program is being started, or will be started again at this time.
-    pub fn set_starting(&mut self, retry_at: Option<Instant>) {
+    pub(crate) fn set_starting(&mut self, retry_at: Option<Instant>) {
         self.phase = retry_at.map_or(Phase::Starting, Phase::Delayed);
     }
 
     /// The program was started.
-    pub fn on_started(&mut self, pid: Pid, timeouts: &Timeouts, now: Instant) -> Next {
+    pub(crate) fn on_started(&mut self, pid: Pid, timeouts: &Timeouts, now: Instant) -> Next {
         self.pid = Some(pid);
         self.phase = Phase::Running;
         // It had to be stopped while it was started.
@@ -136,7 +136,7 @@ impl ProgramConnection {
     }
 
     /// Checks what to do after the socket became ready, or after a timer expired.
-    pub fn check(&mut self, timeouts: &Timeouts, now: Instant) -> Next {
+    pub(crate) fn check(&mut self, timeouts: &Timeouts, now: Instant) -> Next {
         match self.phase {
             Phase::Starting => self.wait_for_start(timeouts, now),
             Phase::Killed => Next::Wait(None),
@@ -158,7 +158,7 @@ impl ProgramConnection {
     }
 
     /// The client has sent or received something.
-    pub fn on_activity(&mut self, now: Instant) {
+    pub(crate) fn on_activity(&mut self, now: Instant) {
         self.last_active = now;
     }
 
@@ -215,7 +215,7 @@ impl ProgramConnection {
     }
 
     /// Stops the program. If it is not started yet, it is never started.
-    pub fn stop(&mut self, reason: StopReason, timeouts: &Timeouts, now: Instant) -> Next {
+    pub(crate) fn stop(&mut self, reason: StopReason, timeouts: &Timeouts, now: Instant) -> Next {
         match self.phase {
             Phase::Running => {
                 self.reason = Some(reason);
@@ -253,17 +253,17 @@ impl ProgramConnection {
     }
 
     /// Why the program was stopped.
-    pub fn reason(&self) -> Option<StopReason> {
+    pub(crate) fn reason(&self) -> Option<StopReason> {
         self.reason
     }
 
     /// The byte counts so far, if the kernel has them.
-    pub fn traffic(&self) -> Option<Traffic> {
+    pub(crate) fn traffic(&self) -> Option<Traffic> {
         TcpInfo::of(&self.socket).map(|info| self.client_traffic(&info))
     }
 
     /// The byte counts without what a proxy sent by itself.
-    pub fn client_traffic(&self, info: &TcpInfo) -> Traffic {
+    pub(crate) fn client_traffic(&self, info: &TcpInfo) -> Traffic {
         let Traffic { received, sent } = info.traffic();
         let header = match self.id.via {
             Via::Proxy { header, .. } => header,
@@ -276,7 +276,12 @@ impl ProgramConnection {
     }
 
     /// Logs how the connection ended.
-    pub fn log_end(&self, end: End, traffic: Option<Traffic>, context: &mut Context<'_, '_>) {
+    pub(crate) fn log_end(
+        &self,
+        end: End,
+        traffic: Option<Traffic>,
+        context: &mut Context<'_, '_>,
+    ) {
         let summary = Summary {
             peer: self.id.peer,
             end,
@@ -289,7 +294,7 @@ impl ProgramConnection {
 
     /// The program has exited: closes the connection, even if other processes have descriptors of
     /// its socket.
-    pub fn close(&mut self, info: Option<&TcpInfo>, context: &mut Context<'_, '_>) -> Next {
+    pub(crate) fn close(&mut self, info: Option<&TcpInfo>, context: &mut Context<'_, '_>) -> Next {
         let fd = self.socket.as_raw_fd();
         // Unread input would reset the connection, and the client could lose the end of the output.
         // So would input that arrives while output is on its way.
@@ -329,7 +334,7 @@ impl ProgramConnection {
     }
 
     /// Returns whether the kernel does not count the bytes of this connection (AF_UNIX).
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         let peer = match self.id.via {
             Via::Proxy { proxy, .. } => proxy,
             Via::Direct | Via::Check => self.id.peer,

@@ -34,7 +34,7 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The reading end of the pipe.
 #[derive(Debug)]
-pub struct ErrorOutput {
+pub(super) struct ErrorOutput {
     pipe: File,
     /// The start of a line whose end was not read yet.
     line: Vec<u8>,
@@ -51,7 +51,7 @@ impl ErrorOutput {
     /// # Errors
     ///
     /// See pipe(2) and epoll_ctl(2).
-    pub fn new(registry: &Registry, now: Instant) -> io::Result<(ErrorOutput, OwnedFd)> {
+    pub(super) fn new(registry: &Registry, now: Instant) -> io::Result<(ErrorOutput, OwnedFd)> {
         let (pipe, writer) = pipe2(OFlag::O_CLOEXEC)?;
         fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         register(registry, &pipe, WAKER, Interest::READABLE)?;
@@ -67,7 +67,7 @@ impl ErrorOutput {
     }
 
     /// Logs what the program has written, as far as the log accepts it.
-    pub fn log(&mut self, log: &mut ConnectionLog<'_>, now: Instant) {
+    pub(super) fn log(&mut self, log: &mut ConnectionLog<'_>, now: Instant) {
         if let Some(lines) = self.throttle.take_due(now) {
             self.entries.push_back(not_logged(lines));
         }
@@ -90,7 +90,7 @@ impl ErrorOutput {
     }
 
     /// Logs what is left, and the number of lines that were not logged.
-    pub fn finish(&mut self, log: &mut ConnectionLog<'_>, now: Instant) {
+    pub(super) fn finish(&mut self, log: &mut ConnectionLog<'_>, now: Instant) {
         let until = now + LAST_LINES;
         self.log(log, now);
         while self.pending || !self.entries.is_empty() {
@@ -110,7 +110,7 @@ impl ErrorOutput {
     }
 
     /// When [`ErrorOutput::log`] has something to do although nothing wakes the loop.
-    pub fn due_at(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn due_at(&self, now: Instant) -> Option<Instant> {
         self.pending.then_some(now).or(self.throttle.due_at())
     }
 

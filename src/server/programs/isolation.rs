@@ -9,7 +9,7 @@ use crate::sys::isolation::{limits_filter, ruleset};
 
 /// What the program of each connection gets of its own.
 #[derive(Debug)]
-pub struct Isolation {
+pub(crate) struct Isolation {
     /// A Landlock ruleset.
     ruleset: nix::Result<OwnedFd>,
     /// A system call filter.
@@ -23,7 +23,7 @@ impl Isolation {
     /// # Errors
     ///
     /// See prctl(2).
-    pub fn set_up() -> nix::Result<Isolation> {
+    pub(crate) fn set_up() -> nix::Result<Isolation> {
         set_dumpable(false)?;
         set_no_new_privs()?;
         Ok(Isolation {
@@ -37,19 +37,19 @@ impl Isolation {
     /// # Errors
     ///
     /// The kernel has no Landlock, or one that is too old, or there is no filter for the architecture.
-    pub fn is_complete(&self) -> nix::Result<()> {
+    pub(crate) fn is_complete(&self) -> nix::Result<()> {
         let filter = self.filter.as_ref().map_err(|errno| *errno);
         self.ruleset.as_ref().map_err(|errno| *errno).and(filter)?;
         Ok(())
     }
 
     /// The ruleset, if there is one.
-    pub fn ruleset(&self) -> Option<RawFd> {
+    pub(crate) fn ruleset(&self) -> Option<RawFd> {
         self.ruleset.as_ref().ok().map(OwnedFd::as_raw_fd)
     }
 
     /// The filter, if there is one.
-    pub fn filter(&self) -> Option<&[sock_filter]> {
+    pub(crate) fn filter(&self) -> Option<&[sock_filter]> {
         self.filter.as_deref().ok()
     }
 }

@@ -24,14 +24,14 @@ use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::Signal;
 
-pub use self::client::remote_environment;
-pub use self::connection::Timeouts;
-pub use self::isolation::Isolation;
-pub use self::options::{ConnectionRules, ProgramOptions};
-pub use self::program_spec::{ProgramError, ProgramSpec, file_name};
-pub use self::stop_reason::StopReason;
-pub use self::tag::Tag;
-pub use self::wait::ExitStatus;
+pub(super) use self::client::remote_environment;
+pub(super) use self::connection::Timeouts;
+pub(super) use self::isolation::Isolation;
+pub(crate) use self::options::{ConnectionRules, ProgramOptions};
+pub(crate) use self::program_spec::{ProgramError, ProgramSpec, file_name};
+pub(super) use self::stop_reason::StopReason;
+pub(super) use self::tag::Tag;
+pub(super) use self::wait::ExitStatus;
 
 use self::client::client_environment;
 use self::connection::{Phase, ProgramConnection};
@@ -79,7 +79,7 @@ impl ProgramHandler {
     /// # Errors
     ///
     /// A resource that this needs is not available.
-    pub fn new(
+    pub(super) fn new(
         mut program: ProgramSpec,
         logs_error_output: bool,
         timeouts: Timeouts,
@@ -112,7 +112,7 @@ impl ProgramHandler {
     }
 
     /// How the program of the connection that ended last has ended, as an exit status of a shell.
-    pub fn last_exit_code(&self) -> u8 {
+    pub(super) fn last_exit_code(&self) -> u8 {
         self.last_exit_code
     }
 }

@@ -13,7 +13,7 @@ use crate::server::admission::{Network, Rate, RefusalMessage, TimeRange, load};
 /// The rules for connections, for `sockunit serve` and `sockunit add`.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 #[group(skip)]
-pub struct ConnectionRules {
+pub(crate) struct ConnectionRules {
     /// Accept at most N new connections per second, or per DURATION (100/1min); see --when-full
     /// [default: no limit]
     #[arg(long, value_name = "N[/DURATION]")]
@@ -58,7 +58,7 @@ pub struct ConnectionRules {
 /// Options of a process that starts a program for each connection.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
-pub struct ProgramOptions {
+pub(crate) struct ProgramOptions {
     #[command(flatten)]
     pub rules: ConnectionRules,
     /// Wait this long for the program to exit after the client disconnects, then send SIGTERM and,
@@ -88,12 +88,12 @@ pub struct ProgramOptions {
 
 impl ConnectionRules {
     /// Whether there are access lists.
-    pub fn has_lists(&self) -> bool {
+    pub(crate) fn has_lists(&self) -> bool {
         !(self.allow.is_empty() && self.deny.is_empty())
     }
 
     /// The rules as arguments of `sockunit serve`. `None` if a path is not UTF-8.
-    pub fn arguments(&self) -> Option<Vec<String>> {
+    pub(crate) fn arguments(&self) -> Option<Vec<String>> {
         fn all<T: ToString>(values: &[T]) -> impl Iterator<Item = String> {
             values.iter().map(T::to_string)
         }

@@ -32,7 +32,7 @@ const KILL_TIME: Duration = Duration::from_millis(20);
 
 /// Finds and stops the processes that programs leave.
 #[derive(Debug)]
-pub struct Orphans {
+pub(super) struct Orphans {
     grace: Duration,
     own_tag: Option<Tag>,
     /// Children that this process had before it started any program: of a process that executed
@@ -55,7 +55,7 @@ pub struct Orphans {
 
 impl Orphans {
     /// `grace` is the time between SIGTERM and SIGKILL.
-    pub fn new(grace: Duration, now: Instant) -> Orphans {
+    pub(super) fn new(grace: Duration, now: Instant) -> Orphans {
         Orphans {
             grace,
             own_tag: Tag::of(Pid::from_raw(0)),
@@ -71,26 +71,26 @@ impl Orphans {
     }
 
     /// A connection has ended. Its processes receive SIGKILL at this time.
-    pub fn on_end(&mut self, tag: Tag, kill_at: Instant) {
+    pub(super) fn on_end(&mut self, tag: Tag, kill_at: Instant) {
         self.ended.insert(tag, kill_at);
         let soon = kill_at.max(self.last_search + MIN_INTERVAL);
         self.next_search = self.next_search.min(soon);
     }
 
     /// An orphaned process has ended.
-    pub fn on_exit(&mut self) {
+    pub(super) fn on_exit(&mut self) {
         self.search = true;
     }
 
     /// When [`Orphans::maintain`] has something to do.
-    pub fn due_at(&self) -> Option<Instant> {
+    pub(super) fn due_at(&self) -> Option<Instant> {
         let any = self.search || !self.ended.is_empty() || self.kill_strays_at.is_some();
         any.then_some(self.next_search)
     }
 
     /// Finds processes and stops them, if a search is due. `is_program` returns whether a process is a
     /// running program, `is_open` whether a tag is that of an open connection.
-    pub fn maintain(
+    pub(super) fn maintain(
         &mut self,
         is_program: impl Fn(Pid) -> bool,
         is_open: impl Fn(Tag) -> bool,
@@ -167,7 +167,12 @@ impl Orphans {
 
     /// Stops all programs and what they left: sends SIGTERM, and SIGKILL after `grace`. Returns when
     /// all have ended, or `kill_timeout` after SIGKILL. `is_open` is that of [`Orphans::maintain`].
-    pub fn stop_all(&self, is_open: impl Fn(Tag) -> bool, grace: Duration, kill_timeout: Duration) {
+    pub(super) fn stop_all(
+        &self,
+        is_open: impl Fn(Tag) -> bool,
+        grace: Duration,
+        kill_timeout: Duration,
+    ) {
         let start = Instant::now();
         let mut terminated = HashSet::new();
         loop {

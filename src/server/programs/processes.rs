@@ -19,7 +19,7 @@ use super::wait::{
 const MAX_EARLY: usize = 1000;
 
 /// Starts programs, and waits for the children of this process.
-pub struct Processes {
+pub(super) struct Processes {
     spawner: Spawner,
     /// Running programs, with the keys of their connections.
     running: HashMap<Pid, usize>,
@@ -35,7 +35,7 @@ pub struct Processes {
 
 /// A program that has ended.
 #[derive(Debug)]
-pub struct EndedProgram {
+pub(crate) struct EndedProgram {
     pid: Pid,
     /// Its exit status, if it has been waited for already.
     status: Option<ExitStatus>,
@@ -43,7 +43,7 @@ pub struct EndedProgram {
 
 /// An event of a program.
 #[derive(Debug)]
-pub enum ProgramEvent {
+pub(crate) enum ProgramEvent {
     /// It was started, or its start failed.
     Started(nix::Result<Pid>),
     /// It ended; [`Processes::wait_for`] has to be called.
@@ -54,7 +54,7 @@ pub enum ProgramEvent {
 
 impl Processes {
     /// `grace` is the time between SIGTERM and SIGKILL for orphaned processes.
-    pub fn new(spawner: Spawner, grace: Duration) -> Processes {
+    pub(super) fn new(spawner: Spawner, grace: Duration) -> Processes {
         Processes {
             spawner,
             running: HashMap::new(),
@@ -66,13 +66,13 @@ impl Processes {
     }
 
     /// The number of running programs.
-    pub fn running(&self) -> usize {
+    pub(super) fn running(&self) -> usize {
         self.running.len()
     }
 
     /// Starts a program for the connection with this key. Returns the result if the program was
     /// started in this thread; otherwise [`Processes::events`] returns it later.
-    pub fn start(
+    pub(super) fn start(
         &mut self,
         key: usize,
         connection: RawFd,
@@ -92,18 +92,18 @@ impl Processes {
     }
 
     /// Wakes the event loop when the next program has been started.
-    pub fn wake_on_next_start(&self) {
+    pub(super) fn wake_on_next_start(&self) {
         self.spawner.wake_on_next();
     }
 
     /// SIGCHLD arrived.
-    pub fn on_child_signal(&mut self) {
+    pub(super) fn on_child_signal(&mut self) {
         self.child_ended = true;
     }
 
     /// Returns events with the keys of their connections. At most one of them is a zombie: it has to
     /// be waited for before the next call.
-    pub fn events(&mut self) -> Vec<(usize, ProgramEvent)> {
+    pub(super) fn events(&mut self) -> Vec<(usize, ProgramEvent)> {
         let mut events = Vec::new();
         self.take_started(&mut events);
         self.reap(&mut events);
@@ -112,20 +112,20 @@ impl Processes {
 
     /// Stops the processes that programs left, if that is due. `is_open` returns whether a tag is that
     /// of a connection whose program has not ended.
-    pub fn maintain(&mut self, is_open: impl Fn(Tag) -> bool, now: Instant) {
+    pub(super) fn maintain(&mut self, is_open: impl Fn(Tag) -> bool, now: Instant) {
         let running = &self.running;
         self.orphans
             .maintain(|pid| running.contains_key(&pid), is_open, now);
     }
 
     /// When [`Processes::maintain`] has something to do.
-    pub fn due_at(&self) -> Option<Instant> {
+    pub(super) fn due_at(&self) -> Option<Instant> {
         self.orphans.due_at()
     }
 
     /// Kills all programs, and stops all orphaned processes. Returns when all have ended, or
     /// `grace` and `kill_timeout` have passed.
-    pub fn stop_all(
+    pub(super) fn stop_all(
         &mut self,
         is_open: impl Fn(Tag) -> bool,
         grace: Duration,
@@ -201,7 +201,12 @@ impl Processes {
 
     /// Sends SIGTERM to the process group of a program that has ended, and waits for the program, unless it has been
     /// waited for already. The processes with this tag receive SIGKILL at this time.
-    pub fn wait_for(&mut self, program: EndedProgram, tag: Tag, kill_at: Instant) -> ExitStatus {
+    pub(super) fn wait_for(
+        &mut self,
+        program: EndedProgram,
+        tag: Tag,
+        kill_at: Instant,
+    ) -> ExitStatus {
         self.orphans.on_end(tag, kill_at);
         program.status.unwrap_or_else(|| {
             // Once the program has been waited for, another process group may have its ID.

@@ -28,7 +28,7 @@ const NOT_INHERITED: [&[u8]; 5] = [
 
 /// A program, its arguments, and all else that is the same for each connection.
 #[derive(Debug)]
-pub struct ProgramSpec {
+pub(crate) struct ProgramSpec {
     path: CString,
     arguments: Vec<CString>,
     environment: Vec<CString>,
@@ -41,7 +41,7 @@ pub struct ProgramSpec {
 
 /// A program cannot be executed.
 #[derive(Debug)]
-pub enum ProgramError {
+pub(crate) enum ProgramError {
     /// No directory in PATH has it.
     NotFound(OsString),
     /// It does not exist, or may not be executed.
@@ -79,7 +79,7 @@ impl fmt::Display for ProgramError {
 
 impl ProgramError {
     /// What to do about it.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             ProgramError::NotFound(_) => Some("use its full path"),
             ProgramError::Unusable(_, error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -100,7 +100,7 @@ impl ProgramSpec {
     /// # Errors
     ///
     /// It does not exist, or may not be executed.
-    pub fn find(command: &[OsString]) -> Result<ProgramSpec, ProgramError> {
+    pub(crate) fn find(command: &[OsString]) -> Result<ProgramSpec, ProgramError> {
         let name = command.first().map_or(OsStr::new(""), OsString::as_os_str);
         let path = locate(name)?;
         let c_string =
@@ -123,7 +123,7 @@ impl ProgramSpec {
     /// # Errors
     ///
     /// It has a NUL byte.
-    pub fn set_name(&mut self, name: &OsStr) -> Result<(), ProgramError> {
+    pub(crate) fn set_name(&mut self, name: &OsStr) -> Result<(), ProgramError> {
         let name = CString::new(name.as_bytes()).map_err(|_| ProgramError::NulByte)?;
         if let Some(first) = self.arguments.first_mut() {
             *first = name;
@@ -132,17 +132,17 @@ impl ProgramSpec {
     }
 
     /// Has the program start in a domain of its own for each connection.
-    pub fn isolate(&mut self, isolation: Isolation) {
+    pub(crate) fn isolate(&mut self, isolation: Isolation) {
         self.isolation = Some(isolation);
     }
 
     /// The path, for messages.
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         self.path.to_string_lossy().into_owned()
     }
 
     /// Makes this descriptor the standard error of the program.
-    pub fn set_error_output(&mut self, fd: OwnedFd) {
+    pub(crate) fn set_error_output(&mut self, fd: OwnedFd) {
         self.error_output = Some(fd);
         self.environment
             .retain(|variable| !variable.as_bytes().starts_with(b"JOURNAL_STREAM="));
@@ -156,7 +156,12 @@ impl ProgramSpec {
     /// # Errors
     ///
     /// Those of clone(2), execve(2), landlock_restrict_self(2) and seccomp(2).
-    pub fn start(&self, connection: RawFd, client: &[CString], tag: Tag) -> nix::Result<Pid> {
+    pub(crate) fn start(
+        &self,
+        connection: RawFd,
+        client: &[CString],
+        tag: Tag,
+    ) -> nix::Result<Pid> {
         let isolation = self.isolation.as_ref();
         spawn(&NewProcess {
             path: &self.path,
@@ -174,7 +179,7 @@ impl ProgramSpec {
 }
 
 /// The user of this process, for messages. systemd sets its name.
-pub fn user() -> String {
+pub(super) fn user() -> String {
     match (env::var("USER"), env::var_os("INVOCATION_ID")) {
         (Ok(name), Some(_)) => name,
         _ => format!("uid {}", geteuid()),
@@ -215,7 +220,7 @@ fn environment() -> Vec<CString> {
 }
 
 /// Returns `NAME=VALUE`; `None` if it contains a NUL byte.
-pub fn assignment(name: &[u8], value: &[u8]) -> Option<CString> {
+pub(super) fn assignment(name: &[u8], value: &[u8]) -> Option<CString> {
     CString::new([name, b"=", value].concat()).ok()
 }
 
@@ -237,7 +242,7 @@ fn inherited_fds() -> Vec<RawFd> {
 }
 
 /// The file name of a program.
-pub fn file_name(command: &[OsString]) -> String {
+pub(crate) fn file_name(command: &[OsString]) -> String {
     let path = command.first().map(Path::new);
     let name = path.and_then(Path::file_name).unwrap_or_default();
     OsString::from_vec(name.as_bytes().to_vec())

@@ -57,7 +57,7 @@ struct Queue {
 }
 
 /// A pool of threads that start programs.
-pub struct Spawner {
+pub(super) struct Spawner {
     shared: Arc<Shared>,
     /// Empty until the first job: a process that serves one connection has none.
     threads: Vec<JoinHandle<()>>,
@@ -68,7 +68,7 @@ pub struct Spawner {
 
 impl Spawner {
     /// `waker` wakes the event loop.
-    pub fn new(program: ProgramSpec, waker: Waker) -> Spawner {
+    pub(super) fn new(program: ProgramSpec, waker: Waker) -> Spawner {
         Spawner {
             shared: Arc::new(Shared {
                 program,
@@ -85,7 +85,7 @@ impl Spawner {
     }
 
     /// Returns whether no program is being started.
-    pub fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.pending.is_empty()
     }
 
@@ -94,13 +94,18 @@ impl Spawner {
     /// # Errors
     ///
     /// Those of clone(2), execve(2), landlock_restrict_self(2) and seccomp(2).
-    pub fn start_now(&self, connection: RawFd, client: &[CString], tag: Tag) -> nix::Result<Pid> {
+    pub(super) fn start_now(
+        &self,
+        connection: RawFd,
+        client: &[CString],
+        tag: Tag,
+    ) -> nix::Result<Pid> {
         self.shared.program.start(connection, client, tag)
     }
 
     /// Queues the start of a program for a connection, which must stay open until
     /// [`Spawner::take_started`] returns the result.
-    pub fn start(&mut self, key: usize, connection: RawFd, client: Vec<CString>, tag: Tag) {
+    pub(super) fn start(&mut self, key: usize, connection: RawFd, client: Vec<CString>, tag: Tag) {
         self.last += 1;
         self.pending.insert(self.last);
         let job = Job {
@@ -132,7 +137,7 @@ impl Spawner {
     }
 
     /// Returns the new results, each with the key of its connection.
-    pub fn take_started(&mut self) -> Vec<(usize, nix::Result<Pid>)> {
+    pub(super) fn take_started(&mut self) -> Vec<(usize, nix::Result<Pid>)> {
         if self.pending.is_empty() {
             return Vec::new();
         }
@@ -147,23 +152,23 @@ impl Spawner {
     }
 
     /// The number of the last job.
-    pub fn last_job(&self) -> u64 {
+    pub(super) fn last_job(&self) -> u64 {
         self.last
     }
 
     /// Returns whether the results of all jobs up to this number are known.
-    pub fn is_past(&self, number: u64) -> bool {
+    pub(super) fn is_past(&self, number: u64) -> bool {
         self.pending.first().is_none_or(|first| *first > number)
     }
 
     /// Wakes the event loop after the next job. A job may end before this call, so that the caller
     /// has to check for results after it.
-    pub fn wake_on_next(&self) {
+    pub(super) fn wake_on_next(&self) {
         self.shared.wake.store(true, Ordering::SeqCst);
     }
 
     /// Stops the threads once they have done their current jobs.
-    pub fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         lock(&self.shared.queue).closed = true;
         self.shared.changed.notify_all();
         for thread in self.threads.drain(..) {

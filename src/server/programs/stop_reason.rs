@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Why a program received SIGTERM from this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopReason {
+pub(crate) enum StopReason {
     /// The client closed both directions of the connection, or reset it.
     ClientGone,
     /// No byte was sent or received for `--idle-timeout`.

@@ -16,19 +16,19 @@ use crate::sys::spawn;
 
 /// The tag of a connection's processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Tag(pub u64);
+pub(crate) struct Tag(pub u64);
 
 impl Tag {
     /// A new tag. It is lower than this process's own, which it has if another `sockunit serve` started
     /// it.
-    pub fn random() -> Tag {
+    pub(crate) fn random() -> Tag {
         let own = spawn::tag(Pid::from_raw(0)).unwrap_or(u64::MAX);
         let random = RandomState::new().build_hasher().finish();
         Tag(random % own.clamp(1, i64::MAX as u64))
     }
 
     /// The tag of a process; `None` if it has ended.
-    pub fn of(pid: Pid) -> Option<Tag> {
+    pub(crate) fn of(pid: Pid) -> Option<Tag> {
         match spawn::tag(pid) {
             // A server that starts as root becomes other users. Everybody may read this file.
             Err(Errno::EPERM) => {
@@ -49,7 +49,7 @@ fn in_limits(text: &str) -> Option<u64> {
 }
 
 /// The processes with one of these tags.
-pub fn tagged(tags: impl Fn(Tag) -> bool) -> Vec<(Pid, Tag)> {
+pub(super) fn tagged(tags: impl Fn(Tag) -> bool) -> Vec<(Pid, Tag)> {
     let pids = of_control_group().unwrap_or_else(children::all_processes);
     let pids = pids.into_iter().filter(|pid| *pid > 0).map(Pid::from_raw);
     pids.filter_map(|pid| Some((pid, Tag::of(pid)?)))

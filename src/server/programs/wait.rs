@@ -16,11 +16,11 @@ use crate::sys;
 
 /// How a process ended. Its text is `exited 3` or `killed by SIGTERM`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ExitStatus(i32);
+pub(crate) struct ExitStatus(i32);
 
 impl ExitStatus {
     /// How this child ended, and waits for it. `None` if it runs.
-    pub fn of(pid: Pid) -> Option<ExitStatus> {
+    pub(crate) fn of(pid: Pid) -> Option<ExitStatus> {
         match sys::reap(pid) {
             Ok(reaped) => reaped.map(|(_, status)| ExitStatus(status)),
             // Somebody else has waited for it.
@@ -29,7 +29,7 @@ impl ExitStatus {
     }
 
     /// The status as a shell has it: 128 and the number of the signal that killed the process.
-    pub fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         let ExitStatus(status) = self;
         // Both fit into eight bits.
         match WIFSIGNALED(status) {
@@ -39,7 +39,7 @@ impl ExitStatus {
     }
 
     /// Whether the process was killed by SIGPIPE.
-    pub fn is_broken_pipe(self) -> bool {
+    pub(crate) fn is_broken_pipe(self) -> bool {
         WIFSIGNALED(self.0) && WTERMSIG(self.0) == Signal::SIGPIPE as i32
     }
 }
@@ -62,7 +62,7 @@ impl fmt::Display for ExitStatus {
 
 /// A child that has ended and has not been waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Zombie {
+pub(super) enum Zombie {
     /// This process.
     Pid(Pid),
     /// A process that was killed by a real-time signal; its ID is not known.
@@ -70,7 +70,7 @@ pub enum Zombie {
 }
 
 /// Finds a child that has ended, without waiting for it, so that its process ID stays valid.
-pub fn find_zombie() -> Option<Zombie> {
+pub(super) fn find_zombie() -> Option<Zombie> {
     match look(Id::All) {
         Ok(pid) => pid.map(Zombie::Pid),
         Err(Errno::EINVAL) => Some(Zombie::Unknown),
@@ -79,7 +79,7 @@ pub fn find_zombie() -> Option<Zombie> {
 }
 
 /// Returns whether this child was killed by a real-time signal.
-pub fn was_killed_by_realtime_signal(pid: Pid) -> bool {
+pub(super) fn was_killed_by_realtime_signal(pid: Pid) -> bool {
     look(Id::Pid(pid)) == Err(Errno::EINVAL)
 }
 
@@ -89,12 +89,12 @@ fn look(id: Id<'_>) -> nix::Result<Option<Pid>> {
 }
 
 /// Waits for this child, which has ended.
-pub fn wait_for(pid: Pid) -> ExitStatus {
+pub(super) fn wait_for(pid: Pid) -> ExitStatus {
     ExitStatus::of(pid).unwrap_or_default()
 }
 
 /// Waits for some child that has ended.
-pub fn wait_for_any() -> Option<(Pid, ExitStatus)> {
+pub(super) fn wait_for_any() -> Option<(Pid, ExitStatus)> {
     let (pid, status) = sys::reap(Pid::from_raw(-1)).ok()??;
     Some((pid, ExitStatus(status)))
 }

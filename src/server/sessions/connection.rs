@@ -31,7 +31,7 @@ pub(in crate::server) struct SessionConnection<S> {
 
 impl<S: Session> SessionConnection<S> {
     /// Starts a session on a connection that was accepted.
-    pub fn start(
+    pub(crate) fn start(
         service: &mut impl Service<Session = S>,
         socket: OwnedFd,
         id: ConnectionId,
@@ -52,16 +52,20 @@ impl<S: Session> SessionConnection<S> {
         }
     }
 
-    pub fn socket(&self) -> &OwnedFd {
+    pub(crate) fn socket(&self) -> &OwnedFd {
         &self.socket
     }
 
-    pub fn id(&self) -> ConnectionId {
+    pub(crate) fn id(&self) -> ConnectionId {
         self.id
     }
 
     /// Reads, writes and runs the session as far as possible without blocking.
-    pub fn on_ready(&mut self, buffer: &mut [u8; BUFFER], context: &mut Context<'_, '_>) -> Next {
+    pub(crate) fn on_ready(
+        &mut self,
+        buffer: &mut [u8; BUFFER],
+        context: &mut Context<'_, '_>,
+    ) -> Next {
         let now = context.now;
         if let Some(linger) = self.closing {
             return self.discard(linger, now);
@@ -103,13 +107,21 @@ impl<S: Session> SessionConnection<S> {
     }
 
     /// The time of [`Next::Wait`] has come.
-    pub fn on_timer(&mut self, buffer: &mut [u8; BUFFER], context: &mut Context<'_, '_>) -> Next {
+    pub(crate) fn on_timer(
+        &mut self,
+        buffer: &mut [u8; BUFFER],
+        context: &mut Context<'_, '_>,
+    ) -> Next {
         self.driver.on_timer(context.now);
         self.on_ready(buffer, context)
     }
 
     /// Ends the session because the service stops.
-    pub fn shut_down(&mut self, buffer: &mut [u8; BUFFER], context: &mut Context<'_, '_>) -> Next {
+    pub(crate) fn shut_down(
+        &mut self,
+        buffer: &mut [u8; BUFFER],
+        context: &mut Context<'_, '_>,
+    ) -> Next {
         self.driver.shut_down();
         self.on_ready(buffer, context)
     }

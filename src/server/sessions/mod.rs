@@ -28,7 +28,7 @@ pub(super) struct SessionHandler<S> {
 
 impl<S: Service> SessionHandler<S> {
     /// Makes a handler. A client may take `write_timeout` to read pending output.
-    pub fn new(service: S, write_timeout: Duration) -> SessionHandler<S> {
+    pub(super) fn new(service: S, write_timeout: Duration) -> SessionHandler<S> {
         SessionHandler {
             service,
             write_timeout,

@@ -20,7 +20,7 @@ use crate::superserver::{self, Reading};
 use crate::systemd::{Place, Scope};
 
 #[derive(Debug, Args)]
-pub struct Options {
+pub(super) struct Options {
     /// Convert only the services in these files, and in the files of these directories [default: all
     /// services of /etc/xinetd.conf, /etc/inetd.conf and the files that these include]
     #[arg(value_name = "FILE|DIRECTORY", value_hint = ValueHint::AnyPath)]
@@ -59,7 +59,7 @@ pub struct Options {
 type Texts = BTreeMap<PathBuf, Vec<u8>>;
 
 /// Returns whether all services that clients use today have units.
-pub fn run(options: &Options) -> anyhow::Result<bool> {
+pub(super) fn run(options: &Options) -> anyhow::Result<bool> {
     let place = Place::new(&options.root, Scope::System);
     let reading = match options.as_meant {
         true => Reading::AsMeant,
