@@ -4,6 +4,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::Output;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,10 +18,12 @@ on_both_releases!(
     without_room_in_run_shared_services_answer_and_no_listener_is_lost,
     without_descriptors_clients_wait_and_are_served_once_there_are_some,
     what_cannot_be_written_to_etc_changes_nothing_and_stops_nothing,
+    what_cannot_be_written_to_the_directory_of_a_user_changes_nothing_and_stops_nothing,
     a_killed_process_is_replaced_within_a_second,
     no_client_is_refused_while_units_are_reloaded_restarted_upgraded_and_downgraded,
     a_reboot_under_load_leaves_no_failed_unit_and_all_sockets_listen,
     sixteen_hundred_sockets_are_checked_in_a_second,
+    sockets_with_drop_ins_and_instances_are_checked_with_as_many_system_calls_for_each,
 );
 
 /// Per-connection and shared, attached by `add`.
@@ -35,13 +38,12 @@ const SERVICES: [(&str, &str, bool); 4] = [
     ("all", ALL, true),
 ];
 
+const ECHO_LINE: &str = "#!/bin/sh\nread -r line\necho \"said $line\" >&2\necho \"$line\"\n";
+
 /// A machine with the four services, whose programs echo a line, on standard error too.
 fn serving(release: Release) -> Machine {
     let machine = Machine::installed(release);
-    machine.write(
-        "/usr/local/bin/echo-line",
-        "#!/bin/sh\nread -r line\necho \"said $line\" >&2\necho \"$line\"\n",
-    );
+    machine.write("/usr/local/bin/echo-line", ECHO_LINE);
     machine.switch(&["hello"], Mode::PerConnection);
     machine.switch(&["celebs"], Mode::Shared);
     machine.run(
@@ -238,98 +240,217 @@ fn without_descriptors_clients_wait_and_are_served_once_there_are_some(release: 
     expect_whole(&machine, "last");
 }
 
-/// Everything in /etc that can differ, and the units of a service that systemd knows.
-fn state(machine: &Machine) -> String {
-    // A directory for links that `add` made stays, as it does after systemctl enable.
-    machine.run(
-        "find /etc -not -type d -printf '%p %m %s %l\\n' | sort; cat /etc/services
-         systemctl list-units --all --plain --no-legend 'new*'",
-    )
+/// A directory with units that is read-only or full, and the service manager whose units they are.
+struct Units<'m> {
+    machine: &'m Machine,
+    directory: &'static str,
+    /// Precedes the options of systemctl and of the commands of sockunit.
+    user: &'static str,
 }
 
-/// Limits what the file system of /etc can hold.
-fn leave(machine: &Machine, amount: &str) {
-    machine.run(&format!("mount -o remount,{amount} /etc"));
+impl Units<'_> {
+    /// A command as the user whose units they are.
+    fn typed(&self, command: &str) -> String {
+        match self.user {
+            "" => command.into(),
+            _ => of_user(command),
+        }
+    }
+
+    /// Runs a command of sockunit.
+    fn output(&self, command: &str) -> Output {
+        let command = format!("sockunit {}", command.replace("USER", self.user));
+        self.machine.output(&self.typed(&command))
+    }
+
+    #[track_caller]
+    fn run(&self, command: &str) {
+        let output = self.output(command);
+        assert!(output.status.success(), "{command}: {output:?}");
+    }
+
+    /// The error of a command that must fail.
+    #[track_caller]
+    fn error(&self, command: &str) -> String {
+        let output = self.output(command);
+        assert_eq!(output.status.code(), Some(1), "{command}: {output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Everything in the directory that can differ, /etc/services, and the units that systemd knows.
+    fn state(&self) -> String {
+        let Units {
+            directory, user, ..
+        } = self;
+        let known = format!("systemctl {user} list-units --all --plain --no-legend \"new*\"");
+        // A directory for links that `add` made stays, as it does after systemctl enable.
+        self.machine.run(&format!(
+            "find {directory} -not -type d -printf '%p %m %s %l\\n' | sort; cat /etc/services
+             {}",
+            self.typed(&known)
+        ))
+    }
+
+    /// Limits what the file system of the directory can hold.
+    fn leave(&self, amount: &str) {
+        let directory = self.directory;
+        self.machine
+            .run(&format!("mount -o remount,{amount} {directory}"));
+    }
+
+    fn used(&self, what: &str) -> u64 {
+        let directory = self.directory;
+        let used = self
+            .machine
+            .run(&format!("df --output={what} -k {directory} | tail -n 1"));
+        used.trim().parse().unwrap()
+    }
+
+    /// Asserts that each command fails on the read-only directory, and changes nothing.
+    #[track_caller]
+    fn expect_read_only(&self, commands: &[&str]) {
+        let before = self.state();
+        for command in commands {
+            let error = self.error(command);
+            assert!(
+                error.contains("read-only file system") && error.contains(self.directory),
+                "{command}: {error}"
+            );
+        }
+        assert_eq!(self.state(), before);
+    }
+
+    /// Gives a full directory room for one file more each time, and then for one page more, until there is enough for a
+    /// command. Asserts that nothing has changed before, and that the service is served all the time. Then undoes it
+    /// without room, or else with room.
+    #[track_caller]
+    fn expect_all_or_nothing(&self, change: &str, undo: &str, served: &dyn Fn(bool)) {
+        let before = self.state();
+        for (limit, field, unit, step, whole) in [
+            ("nr_inodes", "iused", "", 1, "nr_inodes=100k"),
+            ("size", "used", "k", 4, "size=100m"),
+        ] {
+            let mut failures = 0;
+            loop {
+                let room = self.used(field) + failures * step;
+                self.leave(&format!("{limit}={room}{unit}"));
+                if self.output(change).status.success() {
+                    break;
+                }
+                let error = self.error(change);
+                assert!(error.contains("no space left on device"), "{error}");
+                self.leave(whole);
+                assert_eq!(self.state(), before, "{change}: {limit}: {failures}");
+                served(false);
+                failures += 1;
+                assert!(failures < 20, "{change}: {error}");
+            }
+            assert!(failures > 0, "{change}: {limit}");
+            let with = self.state();
+            self.leave(&format!("{limit}={}{unit}", self.used(field)));
+            if self.output(undo).status.success() {
+                self.leave(whole);
+            } else {
+                assert_eq!(self.state(), with, "{undo}: {limit}");
+                served(true);
+                self.leave(whole);
+                self.run(undo);
+            }
+            assert_eq!(self.state(), before, "{undo}: {limit}");
+        }
+    }
 }
 
 fn what_cannot_be_written_to_etc_changes_nothing_and_stops_nothing(release: Release) {
     let machine = serving(release);
-    let add = "sockunit add --enable new 4003 -- /usr/local/bin/echo-line";
-    let fails = |command: &str| {
-        let output = machine.output(command);
-        assert_eq!(output.status.code(), Some(1), "{command}");
-        String::from_utf8(output.stderr).unwrap()
+    let etc = Units {
+        machine: &machine,
+        directory: "/etc",
+        user: "",
     };
+    let new = "add --enable new 4003 -- /usr/local/bin/echo-line";
+    let new_shared = "add --enable --shared new 4003 -- /usr/local/bin/echo-line";
+    let each = "add --replace --enable --env A=1 each 4001 -- /usr/local/bin/echo-line";
+    let all = "add --replace --enable --shared --env A=1 all 4002 -- /usr/local/bin/echo-line";
+    let services = "services add other 4009";
     let mut session = machine.connect(ALL);
 
     machine.run("mount --bind /etc /etc && mount -o remount,ro,bind /etc");
-    let before = state(&machine);
-    for command in [
-        add,
-        "sockunit add --replace --enable --env A=1 each 4001 -- /usr/local/bin/echo-line",
-        "sockunit add --replace --enable --shared --env A=1 all 4002 -- /usr/local/bin/echo-line",
-        "sockunit remove each",
-        "sockunit remove all",
-        "sockunit services add other 4009",
-        "sockunit services remove hello 3333",
-    ] {
-        let error = fails(command);
-        assert!(
-            error.contains("read-only file system"),
-            "{command}: {error}"
-        );
-        assert!(error.contains("/etc/"), "{command}: {error}");
-    }
-    assert_eq!(state(&machine), before);
+    etc.expect_read_only(&[
+        new,
+        new_shared,
+        each,
+        all,
+        "remove each",
+        "remove all",
+        services,
+        "services remove hello 3333",
+    ]);
     expect_whole(&machine, "readonly");
     session.write_all(b"still\n").unwrap();
     assert_eq!(crate::support::rest(session), "still\n");
     machine.run("umount /etc");
 
-    // Room for one file more each time, and then for one page more, until it is enough.
     machine.run(
         "cp -a /etc /root/etc && mount -t tmpfs -o size=100m tmpfs /etc && cp -a /root/etc/. /etc",
     );
-    let used = |what: &str| -> u64 {
-        let used = machine.run(&format!("df --output={what} -k /etc | tail -n 1"));
-        used.trim().parse().unwrap()
+    let unchanged = |service: &'static str, address: &'static str| {
+        let machine = &machine;
+        move |_: bool| expect_answer(machine, service, address, "still")
     };
-    let before = state(&machine);
-    for (limit, field, unit, step, whole) in [
-        ("nr_inodes", "iused", "", 1, "nr_inodes=100k"),
-        ("size", "used", "k", 4, "size=100m"),
-    ] {
-        let mut failures = 0;
-        loop {
-            leave(
-                &machine,
-                &format!("{limit}={}{unit}", used(field) + failures * step),
-            );
-            if machine.output(add).status.success() {
-                break;
-            }
-            let error = fails(add);
-            assert!(error.contains("no space left on device"), "{error}");
-            leave(&machine, whole);
-            assert_eq!(state(&machine), before, "{limit}: {failures}");
-            failures += 1;
-            assert!(failures < 20, "{error}");
-        }
-        assert!(failures > 1, "{limit}");
-        let with = state(&machine);
-        leave(&machine, &format!("{limit}={}{unit}", used(field)));
-        if machine.output("sockunit remove new").status.success() {
-            leave(&machine, whole);
-        } else {
-            assert_eq!(state(&machine), with);
+    let attached = |is_attached: bool| {
+        if is_attached {
             expect_answer(&machine, "new", "127.0.0.1:4003", "still");
-            leave(&machine, whole);
-            machine.run("sockunit remove new");
         }
-        assert_eq!(state(&machine), before, "{limit}");
-    }
+    };
+    etc.expect_all_or_nothing(new, "remove new", &attached);
+    etc.expect_all_or_nothing(new_shared, "remove new", &attached);
+    etc.expect_all_or_nothing(
+        each,
+        &each.replace("--env A=1", ""),
+        &unchanged("each", EACH),
+    );
+    etc.expect_all_or_nothing(all, &all.replace("--env A=1", ""), &unchanged("all", ALL));
+    etc.expect_all_or_nothing(services, "services remove other 4009", &|_| ());
     machine.run("umount --lazy /etc");
     expect_whole(&machine, "afterwards");
+}
+
+fn what_cannot_be_written_to_the_directory_of_a_user_changes_nothing_and_stops_nothing(
+    release: Release,
+) {
+    let machine = Machine::installed(release);
+    machine.write("/usr/local/bin/echo-line", ECHO_LINE);
+    machine.run(
+        "chmod 755 /usr/local/bin/echo-line
+         useradd --create-home you && mkdir -m 700 /home/you/.config && chown you: /home/you/.config
+         mount -t tmpfs -o size=100m,mode=700,uid=you tmpfs /home/you/.config
+         systemctl start user@$(id -u you).service",
+    );
+    let config = Units {
+        machine: &machine,
+        directory: "/home/you/.config",
+        user: "--user",
+    };
+    let all = "add USER --shared --enable all 4002 -- /usr/local/bin/echo-line";
+    config.run(all);
+    let replace =
+        "add USER --replace --shared --enable --env A=1 all 4002 -- /usr/local/bin/echo-line";
+    let still = |_: bool| expect_answer(&machine, "all", ALL, "still");
+    config.leave("ro");
+    config.expect_read_only(&[
+        "add USER --enable new 4003 -- /usr/local/bin/echo-line",
+        replace,
+        "remove USER all",
+    ]);
+    still(true);
+    config.leave("rw");
+    config.expect_all_or_nothing(
+        "add USER --enable new 4003 -- /usr/local/bin/echo-line",
+        "remove USER new",
+        &still,
+    );
+    config.expect_all_or_nothing(replace, &replace.replace("--env A=1", ""), &still);
 }
 
 fn a_killed_process_is_replaced_within_a_second(release: Release) {
@@ -339,17 +460,60 @@ fn a_killed_process_is_replaced_within_a_second(release: Release) {
             continue;
         }
         expect_answer(&machine, service, address, "before");
-        // The machine may be busy with something else.
-        let fastest = (0..5).map(|_| {
-            machine.run(&format!("systemctl kill --signal KILL {service}.service"));
+        let answer_after = |command: &str| {
+            machine.run(&format!("systemctl {command} {service}.service"));
             let begin = Instant::now();
             expect_answer(&machine, service, address, "after");
             begin.elapsed()
-        });
-        let fastest = fastest.min().unwrap();
-        assert!(fastest < Duration::from_secs(1), "{service}: {fastest:?}");
+        };
+        // The machine may be busy with something else: then a start takes long that nothing delays.
+        let tries = [(); 5].map(|()| (answer_after("kill --signal KILL"), answer_after("stop")));
+        let fastest = tries.iter().map(|(killed, _)| killed).min().unwrap();
+        let slowest_start = tries.iter().map(|(_, stopped)| stopped).max().unwrap();
+        assert!(
+            *fastest < Duration::from_secs(1) + *slowest_start,
+            "{service}: {tries:?}"
+        );
     }
     expect_whole(&machine, "afterwards");
+}
+
+/// A per-connection and a shared service, attached by `add --user`.
+const OF_USER: [(&str, &str, bool); 2] = [
+    ("mine", "127.0.0.1:4003", false),
+    ("ours", "127.0.0.1:4004", true),
+];
+
+/// As `serving`, with services of a user who lingers: without that, logind stops them after the last session.
+fn serving_for_a_user_too(release: Release) -> Machine {
+    let machine = serving(release);
+    machine.run(&format!(
+        "useradd --create-home you
+         mkdir -p /var/lib/systemd/linger && touch /var/lib/systemd/linger/you
+         systemctl start user@$(id -u you).service
+         {}
+         {}",
+        of_user("sockunit add --user --enable mine 4003 -- /usr/local/bin/echo-line"),
+        of_user("sockunit add --user --enable --shared ours 4004 -- /usr/local/bin/echo-line"),
+    ));
+    machine
+}
+
+/// A command of the user.
+fn of_user(command: &str) -> String {
+    format!("su - you -c 'export XDG_RUNTIME_DIR=/run/user/$(id -u); {command}'")
+}
+
+/// Asserts that the services of the user answer, and that none of them has failed.
+#[track_caller]
+fn expect_whole_for_the_user(machine: &Machine, word: &str) {
+    for (service, address, _) in OF_USER {
+        expect_answer(machine, service, address, word);
+    }
+    let failed = of_user("systemctl --user --failed --plain --no-legend");
+    wait_for("no unit of the user has failed", || {
+        machine.run(&failed).is_empty()
+    });
 }
 
 /// Has clients talk to all services while something happens. Returns how many conversations there were, and what went
@@ -370,7 +534,10 @@ fn under_load(machine: &Machine, happens: impl FnOnce(&dyn Fn())) -> (usize, Vec
                 })
             }
         };
-        let clients = SERVICES.map(|(name, address, _)| scope.spawn(client(name, address)));
+        let services = SERVICES.iter().chain(&OF_USER);
+        let clients: Vec<_> = services
+            .map(|(name, address, _)| scope.spawn(client(name, address)))
+            .collect();
         // Returns when more clients were served.
         let wait = || {
             let before = talks.load(Ordering::Relaxed);
@@ -381,7 +548,10 @@ fn under_load(machine: &Machine, happens: impl FnOnce(&dyn Fn())) -> (usize, Vec
         // The clients end although this panics.
         let happened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| happens(&wait)));
         done.store(true, Ordering::Relaxed);
-        let failed = clients.map(|client| client.join().unwrap()).concat();
+        let failed: Vec<_> = clients
+            .into_iter()
+            .flat_map(|client| client.join().unwrap())
+            .collect();
         if let Err(panic) = happened {
             std::panic::resume_unwind(panic);
         }
@@ -392,14 +562,19 @@ fn under_load(machine: &Machine, happens: impl FnOnce(&dyn Fn())) -> (usize, Vec
 fn no_client_is_refused_while_units_are_reloaded_restarted_upgraded_and_downgraded(
     release: Release,
 ) {
-    let machine = serving(release);
+    let machine = serving_for_a_user_too(release);
     let (next, first) = (machine.copy_in(next_deb()), machine.copy_in(deb()));
+    let restart = format!(
+        "systemctl restart celebs.service all.service; {}",
+        of_user("systemctl --user restart ours.service")
+    );
     let (talks, failed) = under_load(&machine, |wait| {
         for step in [
             "systemctl daemon-reload".to_owned(),
-            "systemctl restart celebs.service all.service".to_owned(),
+            of_user("systemctl --user daemon-reload"),
+            restart.clone(),
             format!("dpkg --install --force-unsafe-io {next}"),
-            "systemctl restart celebs.service all.service".to_owned(),
+            restart,
             format!("dpkg --install --force-unsafe-io {first}"),
             "systemctl daemon-reexec".to_owned(),
         ] {
@@ -410,13 +585,14 @@ fn no_client_is_refused_while_units_are_reloaded_restarted_upgraded_and_downgrad
     });
     assert_eq!(failed, [""; 0], "of {talks}");
     expect_whole(&machine, "afterwards");
+    expect_whole_for_the_user(&machine, "afterwards");
 }
 
 fn a_reboot_under_load_leaves_no_failed_unit_and_all_sockets_listen(release: Release) {
-    let mut machine = serving(release);
+    let mut machine = serving_for_a_user_too(release);
     // They end with the system.
     let mut clients = machine.spawn(
-        "for port in 3333 3334 4001 4002; do
+        "for port in 3333 3334 4001 4002 4003 4004; do
              (while :; do echo load | nc -N 127.0.0.1 $port; done) >/dev/null 2>&1 &
          done
          wait",
@@ -428,6 +604,7 @@ fn a_reboot_under_load_leaves_no_failed_unit_and_all_sockets_listen(release: Rel
     machine.reboot();
     clients.wait().unwrap();
     expect_whole(&machine, "again");
+    expect_whole_for_the_user(&machine, "again");
     let failed = machine.journal("-b -o cat -g 'Failed with result' || :");
     assert_eq!(failed, "");
 }
@@ -464,4 +641,46 @@ fn sixteen_hundred_sockets_are_checked_in_a_second(release: Release) {
         "{said}"
     );
     assert!(taken < 1000, "{taken} ms");
+}
+
+/// Half of them have their port from a drop-in, and half are instances of a template, which have a drop-in too.
+fn sockets_with_drop_ins_and_instances_are_checked_with_as_many_system_calls_for_each(
+    release: Release,
+) {
+    let machine = Machine::installed(release);
+    machine.run(
+        "cd /etc/systemd/system; mkdir -p sockets.target.wants
+         printf '[Socket]\\nListenStream=%%i\\nAccept=yes\\n' >t@.socket
+         printf '[Service]\\nExecStart=/bin/true\\n' >t@.service",
+    );
+    let calls = |first: u32, last: u32| -> u32 {
+        machine.run(&format!(
+            "cd /etc/systemd/system
+             for n in $(seq {first} 2 {last}); do
+                 printf '[Socket]\\nListenStream=1\\nAccept=yes\\n' >s$n.socket
+                 printf '[Service]\\nExecStart=/bin/true\\n' >s$n@.service
+                 mkdir s$n.socket.d t@$((10001 + n)).socket.d
+                 printf '[Socket]\\nListenStream=\\nListenStream=%d\\n' $((10000 + n)) >s$n.socket.d/port.conf
+                 printf '[Socket]\\nBacklog=5\\n' >t@$((10001 + n)).socket.d/backlog.conf
+                 ln -s ../s$n.socket sockets.target.wants
+                 ln -s ../t@.socket sockets.target.wants/t@$((10001 + n)).socket
+             done
+             systemctl daemon-reload"
+        ));
+        let port = 10000 + last - 1;
+        let output = machine.output(&format!("sockunit check new {port}"));
+        let said = String::from_utf8(output.stdout).unwrap();
+        let taken = format!(
+            "s{}.socket is configured to listen on {port} (enabled",
+            last - 1
+        );
+        assert!(said.contains(&taken), "{said}");
+        let calls = machine.run(
+            "strace -f -qq -o /root/calls sockunit check new 9 >/dev/null; wc -l </root/calls",
+        );
+        calls.trim().parse().unwrap()
+    };
+    let half = calls(1, 800);
+    let all = calls(801, 1600);
+    assert!(all < 5 * half / 2, "{half} calls for 800, {all} for 1600");
 }
