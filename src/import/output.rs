@@ -87,8 +87,9 @@ fn put(directory: &File, unit: &RenderedUnit) -> Result<(), Option<io::Error>> {
         Ok(_) | Err(Errno::ENOENT) => {}
         Err(error) => return Err(Some(error.into())),
     }
+    let remove = || remove_temporary(directory, name.as_ref());
     let write = || {
-        remove_temporary(directory, name.as_ref())?;
+        remove()?;
         let temporary = temporary_name(name.as_ref());
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let mode = Mode::from_bits_truncate(0o644);
@@ -97,5 +98,9 @@ fn put(directory: &File, unit: &RenderedUnit) -> Result<(), Option<io::Error>> {
         renameat(directory, temporary.as_os_str(), directory, name)?;
         Ok(())
     };
-    write().map_err(Some)
+    write().map_err(|error| {
+        // A full file system has room for its name.
+        let _ = remove();
+        Some(error)
+    })
 }

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
+use std::process::Command;
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use super::{imported, three, units};
-use crate::tool;
+use crate::tool::{self, SOCKUNIT};
 use crate::tree::{ACCESS_LIST, Tree};
 
 #[test]
@@ -38,6 +39,21 @@ fn units_are_written_through_no_link_and_into_no_pipe() {
         assert!(stat.is_file(), "{unit}");
     }
     assert_eq!(fs::read_dir(output).unwrap().count(), 4);
+}
+
+#[test]
+fn a_unit_that_cannot_be_written_leaves_no_part_of_it() {
+    let tree = three("no-room");
+    fs::create_dir(tree.path("output")).unwrap();
+    let import = format!(
+        "trap '' XFSZ; ulimit -f 0; exec {SOCKUNIT} import --root {0} --output {0}/output",
+        tree.root().display()
+    );
+    let output = Command::new("sh").args(["-c", &import]).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.ends_with(": file too large\n"), "{stderr}");
+    assert_eq!(fs::read_dir(tree.path("output")).unwrap().count(), 0);
 }
 
 /// Has units written to a directory, which fails because another user can change it.
