@@ -139,14 +139,15 @@ impl Orphans {
             let is_known = |tag| is_open(tag) || self.ended.contains_key(&tag);
             tag != self.own_tag && tag.is_some_and(|tag| !is_known(tag))
         };
-        let children = self.others(&is_program).into_iter().map(|child| child.pid);
-        let strays: HashSet<Pid> = children.filter(|pid| is_stray(*pid)).collect();
+        let (inherited, others): (Vec<Child>, Vec<Child>) = children::others(&is_program)
+            .into_iter()
+            .partition(|child| self.is_inherited(child));
+        let others = others.into_iter().map(|child| child.pid);
+        let strays: HashSet<Pid> = others.filter(|pid| is_stray(*pid)).collect();
         for pid in strays.difference(&self.strays) {
             terminate(*pid);
         }
         if self.kill_strays_at.is_some_and(|at| at <= now) {
-            let mut inherited = children::others(&is_program);
-            inherited.retain(|child| self.is_inherited(child));
             let is_inherited = |pid: Pid| inherited.iter().any(|child| child.pid == pid);
             kill_repeatedly(|| {
                 // Those that have ended are included: it takes longer to find out than to kill them, and a
@@ -177,7 +178,9 @@ impl Orphans {
         let mut terminated = HashSet::new();
         loop {
             while wait_for_any().is_some() {}
-            let children = self.others(|_| false).into_iter().map(|child| child.pid);
+            let children = children::others(|_| false).into_iter();
+            let children = children.filter(|child| !self.is_inherited(child));
+            let children = children.map(|child| child.pid);
             let tagged = tagged(|tag| is_open(tag) || self.ended.contains_key(&tag));
             let tagged = tagged.into_iter().map(|(pid, _)| pid);
             let left: HashSet<Pid> = children.chain(tagged).collect();
@@ -196,13 +199,6 @@ impl Orphans {
                 std::thread::sleep(STOP_CHECK_INTERVAL);
             }
         }
-    }
-
-    /// The children that are neither programs nor inherited.
-    fn others(&self, is_program: impl Fn(Pid) -> bool) -> Vec<Child> {
-        let mut others = children::others(is_program);
-        others.retain(|child| !self.is_inherited(child));
-        others
     }
 
     fn is_inherited(&self, child: &Child) -> bool {

@@ -29,14 +29,14 @@ impl Tag {
 
     /// The tag of a process; `None` if it has ended.
     pub(crate) fn of(pid: Pid) -> Option<Tag> {
-        match spawn::tag(pid) {
+        let tag = match spawn::tag(pid) {
             // A server that starts as root becomes other users. Everybody may read this file.
             Err(Errno::EPERM) => {
                 in_limits(&fs::read_to_string(format!("/proc/{pid}/limits")).ok()?)
             }
             tag => tag.ok(),
-        }
-        .map(Tag)
+        };
+        tag.map(Tag)
     }
 }
 
@@ -78,14 +78,10 @@ mod tests {
         let tag = Tag::random();
         let mut process = Command::new("sleep").arg("100").spawn().unwrap();
         let pid = process.id();
-        let set = format!("prlimit --pid {pid} --locks={0}:{0}", tag.0);
-        assert!(
-            Command::new("sh")
-                .args(["-c", &set])
-                .status()
-                .unwrap()
-                .success()
-        );
+        let limit = format!("--locks={0}:{0}", tag.0);
+        let mut set = Command::new("prlimit");
+        set.args(["--pid", &pid.to_string(), &limit]);
+        assert!(set.status().unwrap().success());
         let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
         process.kill().unwrap();
         process.wait().unwrap();
