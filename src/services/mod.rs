@@ -18,7 +18,7 @@ pub(crate) use text::EntryConflict;
 
 use crate::hint::{Hint, ShellCommand};
 use crate::log::reason;
-use crate::root::OwnPath;
+use crate::systemd::{Place, Scope};
 
 /// The path of the database, below the root directory.
 pub(crate) const FILE: &str = "etc/services";
@@ -109,10 +109,7 @@ impl Error {
 /// How to remove a line that sockunit added to the database below `root`.
 fn remove_hint(root: &Path, own: &Entry) -> Hint {
     let command = ShellCommand::new(&["sockunit", "services", "remove"]);
-    let command = match root == Path::new("/") {
-        true => command,
-        false => command.path_option("--root", OwnPath::real(root, Path::new("/"))),
-    };
+    let command = Place::new(root, Scope::System).with_root(command);
     let command = command.arg(own.name.to_string()).arg(own.port.to_string());
     Hint::new("sockunit added that line; this removes it").command(command)
 }
