@@ -6,186 +6,37 @@
 
 mod attributes;
 mod file_status;
+mod lock;
 mod own_path;
 mod replacement;
+mod trace;
 
-use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
-use nix::unistd::Uid;
 
 pub(crate) use self::file_status::FileStatus;
+pub(crate) use self::lock::{Lock, lock};
 pub(crate) use self::own_path::{OwnPath, is_open_to_others, is_own, others_write};
-pub(crate) use self::replacement::{Replaceable, remove_temporary, replace_file};
-
-use crate::systemd;
+pub(crate) use self::replacement::{Replaceable, put_in_one_step, remove_temporary, replace_file};
+pub(crate) use self::trace::{Trace, TraceError, trace};
 
 /// A symbolic link to this file masks a unit. A system that was never booted does not have the file.
 const NULL: &str = "/dev/null";
 
-/// The kernel follows at most this many symbolic links.
-const MAX_LINKS: usize = 40;
-
 /// The largest file that is read, in bytes.
 const MAX_SIZE: u64 = 16 << 20;
-
-/// How long another run of this program is waited for.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
-const LOCK_RETRY: Duration = Duration::from_millis(20);
-
-/// What a path leads to, and what is passed before.
-#[derive(Debug)]
-pub(crate) struct Trace {
-    /// Each directory that is passed, in order, by its path below the root.
-    pub directories: Vec<(PathBuf, FileStatus)>,
-    /// The path as it was given, and again after each symbolic link.
-    pub paths: Vec<PathBuf>,
-    /// The metadata of the file.
-    pub status: FileStatus,
-    /// Only root and the caller can change the directories and links that are passed.
-    is_own: bool,
-}
-
-impl Trace {
-    /// The file's path below the root, without symbolic links.
-    pub(crate) fn real(&self) -> &Path {
-        self.paths.last().map_or(Path::new("/"), PathBuf::as_path)
-    }
-}
-
-/// Where a path cannot be followed.
-#[derive(Debug)]
-pub(crate) struct TraceError {
-    /// The part of the path that cannot be followed.
-    pub at: PathBuf,
-    /// Why not.
-    pub why: io::Error,
-    /// The directories passed before.
-    pub directories: Vec<(PathBuf, FileStatus)>,
-    /// The path after the last symbolic link.
-    last_path: PathBuf,
-    /// Only root and the caller can change what was passed before.
-    is_own: bool,
-}
-
-/// Follows an absolute path of the system below `root`, as a program in that system would: an absolute
-/// link begins at `root`, and `..` ends there.
-///
-/// # Errors
-///
-/// A part of the path is missing, is not a directory, cannot be read, or there are too many links.
-pub(crate) fn trace(root: &Path, path: &Path) -> Result<Trace, TraceError> {
-    let mut directories = Vec::new();
-    let mut paths = vec![normal(path)];
-    let mut rest: VecDeque<OsString> = names(path).collect();
-    let mut at = PathBuf::from("/");
-    let mut links = 0;
-    let mut is_own = true;
-    let failed = |why, at, directories, paths: Vec<PathBuf>, is_own| TraceError {
-        at,
-        why,
-        directories,
-        last_path: paths.last().cloned().unwrap_or_default(),
-        is_own,
-    };
-    loop {
-        let here = below(root, &at);
-        let stat = match FileStatus::of(&here) {
-            Ok(stat) => stat,
-            Err(why) => return Err(failed(why, at, directories, paths, is_own)),
-        };
-        if stat.is_symlink() {
-            is_own &= self::is_own(stat.uid());
-            links += 1;
-            let target = match fs::read_link(&here) {
-                Ok(target) if links <= MAX_LINKS => target,
-                Ok(_) => {
-                    return Err(failed(Errno::ELOOP.into(), at, directories, paths, is_own));
-                }
-                Err(why) => return Err(failed(why, at, directories, paths, is_own)),
-            };
-            at.pop();
-            let mut next: VecDeque<OsString> = names(&target).collect();
-            if target.is_absolute() {
-                at = PathBuf::from("/");
-            }
-            next.append(&mut rest);
-            rest = next;
-            let mut linked = at.clone();
-            linked.extend(&rest);
-            paths.push(normal(&linked));
-            // The directory of the link was passed already.
-            step(&mut at, &mut rest);
-            continue;
-        }
-        if rest.is_empty() {
-            return Ok(Trace {
-                directories,
-                paths,
-                status: stat,
-                is_own,
-            });
-        }
-        if !stat.is_dir() {
-            return Err(failed(
-                Errno::ENOTDIR.into(),
-                at,
-                directories,
-                paths,
-                is_own,
-            ));
-        }
-        is_own &= !is_open_to_others(&stat);
-        if !directories.iter().any(|(passed, _)| *passed == at) {
-            directories.push((at.clone(), stat));
-        }
-        step(&mut at, &mut rest);
-    }
-}
-
-/// Goes on by one name.
-fn step(at: &mut PathBuf, rest: &mut VecDeque<OsString>) {
-    match rest.pop_front() {
-        Some(name) if name == ".." => {
-            at.pop();
-        }
-        Some(name) => at.push(name),
-        None => {}
-    }
-}
 
 /// A path of the system below `root` as a path for this process.
 pub(crate) fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
-}
-
-fn names(path: &Path) -> impl Iterator<Item = OsString> {
-    path.components().filter_map(|part| match part {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        _ => None,
-    })
-}
-
-/// The path without `..`; right only if none of its directories is a link.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::from("/");
-    let mut rest = names(path).collect();
-    while !VecDeque::is_empty(&rest) {
-        step(&mut normal, &mut rest);
-    }
-    normal
 }
 
 /// The real path of `path`, which lies below `root`, with all links followed as [`trace`] does. The
@@ -334,52 +185,6 @@ fn has_openat2() -> bool {
     })
 }
 
-/// A lock against other runs of this program.
-#[derive(Debug)]
-pub(crate) struct Lock {
-    _file: Flock<File>,
-}
-
-/// Locks what `name` stands for against other runs of this program by the same user, and waits up to
-/// 10 seconds for them.
-///
-/// Only this user can open the locked file: a process that can open a file can also lock it.
-///
-/// # Errors
-///
-/// The lock cannot be made, or another run has it for longer ([`io::ErrorKind::WouldBlock`]).
-pub(crate) fn lock(root: &Path, name: &str) -> io::Result<Lock> {
-    let directory = match Uid::effective().is_root() {
-        true => PathBuf::from("/run"),
-        false => systemd::runtime(),
-    };
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-        .open(directory.join(format!("sockunit-{name}.lock")));
-    // Without a directory for such files, as in a build, the tree itself has to do.
-    let mut file = match (file, root == Path::new("/")) {
-        (Ok(file), _) => file,
-        (Err(error), true) => return Err(error),
-        (Err(_), false) => File::open(root)?,
-    };
-    let deadline = Instant::now() + LOCK_TIMEOUT;
-    loop {
-        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => return Ok(Lock { _file: file }),
-            // flock(2) has no time limit of its own.
-            Err((file, Errno::EWOULDBLOCK)) if Instant::now() < deadline => {
-                thread::sleep(LOCK_RETRY);
-                file
-            }
-            Err((_, error)) => return Err(error.into()),
-        }
-    }
-}
-
 /// The name under which a file is written before it takes its place.
 pub(crate) fn temporary_name(name: &OsStr) -> OsString {
     let mut temporary = OsString::from(".");
@@ -399,38 +204,10 @@ pub(crate) fn sync(directory: impl AsFd) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::tree::Tree;
-
-    #[test]
-    fn links_stay_below_the_root_and_every_directory_is_listed_once() {
-        let tree = Tree::new("trace");
-        tree.write("usr/bin/sh", "x")
-            .link("bin", "usr/bin")
-            .link("home/you/shell", "/bin/../bin/sh")
-            .link("loop", "loop");
-        let root = tree.root();
-
-        let traced = trace(root, Path::new("/home/you/shell")).unwrap();
-        let directories = traced.directories.iter().map(|(path, _)| path.as_path());
-        assert_eq!(
-            directories.collect::<Vec<_>>(),
-            ["/", "/home", "/home/you", "/usr", "/usr/bin"].map(Path::new)
-        );
-        assert_eq!(traced.real(), Path::new("/usr/bin/sh"));
-        assert!(traced.status.is_file());
-        assert_eq!(
-            resolve(root, &tree.path("home/you/shell")).unwrap(),
-            tree.path("usr/bin/sh")
-        );
-
-        let error = trace(root, Path::new("/home/ann/shell")).unwrap_err();
-        assert_eq!(error.at, Path::new("/home/ann"));
-        let error = trace(root, Path::new("/usr/bin/sh/x")).unwrap_err();
-        assert_eq!(error.why.kind(), io::ErrorKind::NotADirectory);
-        let error = trace(root, Path::new("/loop")).unwrap_err();
-        assert_eq!(error.why.raw_os_error(), Some(Errno::ELOOP as i32));
-    }
 
     #[test]
     fn only_a_regular_file_of_bounded_size_is_read_and_nothing_blocks() {

@@ -4,18 +4,19 @@
 //! in between, the next run removes the temporary file. Directories are opened once, below the root
 //! directory, and files in them are named relative to them: no link, and no swap of one, leads out.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, fchmod, fstatat};
 use nix::unistd::{AccessFlags, Uid, UnlinkatFlags, faccessat, symlinkat, unlinkat};
 
 use super::Error;
-use crate::root::{Lock, lock, open_directory, read, sync, temporary_name};
+use crate::root::{Lock, lock, open_directory, put_in_one_step, read, sync, temporary_name};
 use crate::systemd::{Place, Scope};
 
 /// The content of a new file.
@@ -85,17 +86,9 @@ impl Store {
     /// Writes a file in one step.
     pub(crate) fn put(&self, path: &str, content: Content<'_>) -> Result<(), Error> {
         let written = self.directory_of(path, true).and_then(|(directory, name)| {
-            let temporary = temporary_name(name.as_ref());
-            remove(&directory, temporary.as_ref())?;
-            let written = write(&directory, temporary.as_ref(), content).and_then(|()| {
-                let renamed = renameat(&directory, temporary.as_os_str(), &directory, name);
-                Ok(renamed?)
-            });
-            if written.is_err() {
-                // A full file system has room for its name.
-                let _ = remove(&directory, temporary.as_ref());
-            }
-            written?;
+            put_in_one_step(&directory, name.as_ref(), |temporary| {
+                write(&directory, temporary, content)
+            })?;
             sync(&directory)
         });
         written.map_err(|error| self.failed(path, error))
@@ -182,7 +175,7 @@ pub(super) fn own_directory(place: &Place, folder: &Path) -> Result<(), Error> {
     }
 }
 
-fn write(directory: impl AsFd, name: &Path, content: Content<'_>) -> io::Result<()> {
+fn write(directory: impl AsFd, name: &OsStr, content: Content<'_>) -> io::Result<()> {
     let text = match content {
         Content::Link(target) => return Ok(symlinkat(target, directory, name)?),
         Content::Text(text) => text,

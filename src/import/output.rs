@@ -1,21 +1,20 @@
 //! Writes units to a directory.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, fstatat};
 
 use super::Converted;
 use crate::attach::RenderedUnit;
 use crate::hint::Hint;
 use crate::log::{Plain, reason};
-use crate::root::{
-    is_open_to_others, is_own, open_directory, remove_temporary, temporary_name, trace,
-};
+use crate::root::{is_open_to_others, is_own, open_directory, put_in_one_step, trace};
 
 /// Why units were not written.
 #[derive(Debug)]
@@ -87,20 +86,11 @@ fn put(directory: &File, unit: &RenderedUnit) -> Result<(), Option<io::Error>> {
         Ok(_) | Err(Errno::ENOENT) => {}
         Err(error) => return Err(Some(error.into())),
     }
-    let remove = || remove_temporary(directory, name.as_ref());
-    let write = || {
-        remove()?;
-        let temporary = temporary_name(name.as_ref());
+    let write = |temporary: &OsStr| {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let mode = Mode::from_bits_truncate(0o644);
-        let mut file = File::from(openat(directory, temporary.as_os_str(), flags, mode)?);
-        file.write_all(unit.text.as_bytes())?;
-        renameat(directory, temporary.as_os_str(), directory, name)?;
-        Ok(())
+        let mut file = File::from(openat(directory, temporary, flags, mode)?);
+        file.write_all(unit.text.as_bytes())
     };
-    write().map_err(|error| {
-        // A full file system has room for its name.
-        let _ = remove();
-        Some(error)
-    })
+    put_in_one_step(directory, name.as_ref(), write).map_err(Some)
 }

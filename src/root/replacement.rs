@@ -22,7 +22,6 @@ const PERMISSIONS: u32 = 0o777;
 pub(crate) struct Replaceable<'d> {
     directory: &'d File,
     name: OsString,
-    temporary: OsString,
     file: File,
     stat: FileStat,
     /// Its text.
@@ -49,7 +48,6 @@ impl Replaceable<'_> {
         Ok(Some(Replaceable {
             directory,
             name: name.into(),
-            temporary: temporary_name(name),
             file,
             stat,
             text,
@@ -63,18 +61,10 @@ impl Replaceable<'_> {
     ///
     /// It cannot be written or renamed; the old file is as it was.
     pub(crate) fn replace(&self, text: &[u8]) -> io::Result<()> {
-        let done = self.write(text).and_then(|()| {
-            renameat(
-                self.directory,
-                self.temporary.as_os_str(),
-                self.directory,
-                self.name.as_os_str(),
-            )?;
-            sync(self.directory)
-        });
-        done.inspect_err(|_| {
-            let _ = remove_temporary(self.directory, &self.name);
-        })
+        put_in_one_step(self.directory, &self.name, |temporary| {
+            self.write(temporary, text)
+        })?;
+        sync(self.directory)
     }
 
     /// Writes a new file and removes it, to find out whether the old one could be replaced.
@@ -83,16 +73,16 @@ impl Replaceable<'_> {
     ///
     /// Those of [`Replaceable::replace`].
     pub(crate) fn try_replace(&self, text: &[u8]) -> io::Result<()> {
-        let written = self.write(text);
+        let written = self.write(&temporary_name(&self.name), text);
         let removed = remove_temporary(self.directory, &self.name);
         written.and(removed)
     }
 
     /// Writes the new file, with the owner, the mode and the extended attributes of the old one.
-    fn write(&self, text: &[u8]) -> io::Result<()> {
+    fn write(&self, temporary: &OsStr, text: &[u8]) -> io::Result<()> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-        let new = openat(self.directory, self.temporary.as_os_str(), flags, mode)?;
+        let new = openat(self.directory, temporary, flags, mode)?;
         let mut new = File::from(new);
         new.write_all(text)?;
         let (user, group) = (
@@ -108,12 +98,34 @@ impl Replaceable<'_> {
     }
 }
 
+/// Has `write` make a new file under the name that it receives, and renames it over the file `name`. What a killed run
+/// has left is removed first. If it fails, nothing is left: a full file system has room for a name.
+///
+/// # Errors
+///
+/// Those of `write` and rename(2); the old file is as it was.
+pub(crate) fn put_in_one_step(
+    directory: impl AsFd,
+    name: &OsStr,
+    write: impl FnOnce(&OsStr) -> io::Result<()>,
+) -> io::Result<()> {
+    let temporary = temporary_name(name);
+    remove_temporary(&directory, name)?;
+    let written = write(&temporary).and_then(|()| {
+        let renamed = renameat(&directory, temporary.as_os_str(), &directory, name);
+        Ok(renamed?)
+    });
+    written.inspect_err(|_| {
+        let _ = remove_temporary(&directory, name);
+    })
+}
+
 /// Removes what a killed run has left of a new file in the place of the file `name`.
 ///
 /// # Errors
 ///
 /// Those of unlink(2), but that there is nothing.
-pub(crate) fn remove_temporary(directory: &File, name: &OsStr) -> io::Result<()> {
+pub(crate) fn remove_temporary(directory: impl AsFd, name: &OsStr) -> io::Result<()> {
     let temporary = temporary_name(name);
     match unlinkat(directory, temporary.as_os_str(), UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
@@ -143,7 +155,6 @@ pub(crate) fn replace_file(
     let Some(text) = change(&old.text) else {
         return Ok(false);
     };
-    remove_temporary(&directory, name)?;
     old.replace(&text)?;
     Ok(true)
 }
