@@ -20,10 +20,8 @@ const ADDRESS: &str = "127.0.0.1:4000";
 
 /// Adds a service `job` on port 4000 with this shell script as its program.
 fn add(machine: &Machine, options: &str, script: &str) {
-    machine.write("/usr/local/bin/job", &format!("#!/bin/sh\n{script}\n"));
-    machine.run(&format!(
-        "chmod 755 /usr/local/bin/job && sockunit add {options} job 4000 -- job"
-    ));
+    machine.program("/usr/local/bin/job", &format!("#!/bin/sh\n{script}\n"));
+    machine.run(&format!("sockunit add {options} job 4000 -- job"));
 }
 
 /// Waits until the service has logged the end of this many connections; returns the entries.

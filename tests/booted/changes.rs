@@ -20,8 +20,7 @@ const PROGRAM: &str = "#!/bin/sh\nwhile read -r line; do echo \"$WORD $line\"; d
 
 fn with_program(release: Release) -> Machine {
     let machine = Machine::installed(release);
-    machine.write("/usr/local/bin/echo-lines", PROGRAM);
-    machine.run("chmod 755 /usr/local/bin/echo-lines");
+    machine.program("/usr/local/bin/echo-lines", PROGRAM);
     machine
 }
 

@@ -5,7 +5,11 @@ use std::io::{BufRead, BufReader};
 use crate::machine::{CELEBS, Machine, Release};
 use crate::support::{Mode, wait_for};
 
-on_both_releases!(every_conflict_is_reported_with_its_location);
+on_both_releases!(
+    every_conflict_is_reported_with_its_location,
+    sixteen_hundred_sockets_are_checked_in_a_second,
+    sockets_with_drop_ins_and_instances_are_checked_with_as_many_system_calls_for_each,
+);
 
 /// The lines before the verdict. Asserts that the exit status agrees with the verdict.
 #[track_caller]
@@ -152,4 +156,80 @@ fn every_conflict_is_reported_with_its_location(release: Release) {
         &check_as(&machine, someone, "--user hello 3333"),
         &["hello.socket listens on 127.0.0.1:3333, [::1]:3333 (enabled, active)"],
     );
+}
+
+fn sixteen_hundred_sockets_are_checked_in_a_second(release: Release) {
+    let machine = Machine::installed(release);
+    machine.run(
+        "cd /etc/systemd/system; mkdir -p sockets.target.wants
+         for n in $(seq 1600); do
+             printf '[Socket]\\nListenStream=%d\\nAccept=yes\\n' $((10000 + n)) >s$n.socket
+             printf '[Service]\\nExecStart=/bin/true\\n' >s$n@.service
+             ln -s ../s$n.socket sockets.target.wants
+         done
+         systemctl daemon-reload",
+    );
+    let timed = |command: &str| {
+        let output = machine.output(&format!(
+            "begin=$(date +%s%N); {command} >&2 || :; echo $((($(date +%s%N) - begin) / 1000000))"
+        ));
+        let taken: u64 = String::from_utf8(output.stdout)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        (taken, String::from_utf8(output.stderr).unwrap())
+    };
+    // The machine may be busy with something else.
+    let (taken, said) = (0..5)
+        .map(|_| timed("sockunit check new 11600"))
+        .min()
+        .unwrap();
+    assert!(
+        said.contains("s1600.socket is configured to listen on 11600 (enabled"),
+        "{said}"
+    );
+    assert!(taken < 1000, "{taken} ms");
+}
+
+/// Half of them have their port from a drop-in, and half are instances of a template, which have a drop-in too.
+fn sockets_with_drop_ins_and_instances_are_checked_with_as_many_system_calls_for_each(
+    release: Release,
+) {
+    let machine = Machine::installed(release);
+    machine.run(
+        "cd /etc/systemd/system; mkdir -p sockets.target.wants
+         printf '[Socket]\\nListenStream=%%i\\nAccept=yes\\n' >t@.socket
+         printf '[Service]\\nExecStart=/bin/true\\n' >t@.service",
+    );
+    let calls = |first: u32, last: u32| -> u32 {
+        machine.run(&format!(
+            "cd /etc/systemd/system
+             for n in $(seq {first} 2 {last}); do
+                 printf '[Socket]\\nListenStream=1\\nAccept=yes\\n' >s$n.socket
+                 printf '[Service]\\nExecStart=/bin/true\\n' >s$n@.service
+                 mkdir s$n.socket.d t@$((10001 + n)).socket.d
+                 printf '[Socket]\\nListenStream=\\nListenStream=%d\\n' $((10000 + n)) >s$n.socket.d/port.conf
+                 printf '[Socket]\\nBacklog=5\\n' >t@$((10001 + n)).socket.d/backlog.conf
+                 ln -s ../s$n.socket sockets.target.wants
+                 ln -s ../t@.socket sockets.target.wants/t@$((10001 + n)).socket
+             done
+             systemctl daemon-reload"
+        ));
+        let port = 10000 + last - 1;
+        let output = machine.output(&format!("sockunit check new {port}"));
+        let said = String::from_utf8(output.stdout).unwrap();
+        let taken = format!(
+            "s{}.socket is configured to listen on {port} (enabled",
+            last - 1
+        );
+        assert!(said.contains(&taken), "{said}");
+        let calls = machine.run(
+            "strace -f -qq -o /root/calls sockunit check new 9 >/dev/null; wc -l </root/calls",
+        );
+        calls.trim().parse().unwrap()
+    };
+    let half = calls(1, 800);
+    let all = calls(801, 1600);
+    assert!(all < 5 * half / 2, "{half} calls for 800, {all} for 1600");
 }

@@ -15,7 +15,7 @@ on_both_releases!(
 
 fn a_flood_on_standard_error_suppresses_no_entry_of_a_connection(release: Release) {
     let machine = Machine::serving(release);
-    machine.write(
+    machine.program(
         "/usr/local/bin/flood",
         r#"#!/usr/bin/perl
 my $lines = <STDIN>;
@@ -23,9 +23,7 @@ print STDERR "line $_\n" for 1 .. $lines;
 print "done\n";
 "#,
     );
-    machine.run(
-        "chmod 755 /usr/local/bin/flood; sockunit add --shared flood 4000 -- /usr/local/bin/flood",
-    );
+    machine.run("sockunit add --shared flood 4000 -- /usr/local/bin/flood");
     let mut flooding = machine.connect("127.0.0.1:4000");
     flooding.write_all(b"300000\n").unwrap();
     for _ in 0..50 {
@@ -44,14 +42,13 @@ print "done\n";
 
 fn no_byte_on_standard_error_begins_an_entry_of_another_priority(release: Release) {
     let machine = Machine::serving(release);
-    machine.write(
+    machine.program(
         "/usr/local/bin/bytes",
         r#"#!/usr/bin/perl
 print STDERR "byte $_" . chr($_) . "<0>forged\n" for 0 .. 255;
 print "done\n";
 "#,
     );
-    machine.run("chmod 755 /usr/local/bin/bytes");
     for (kind, connections) in [("", 2), ("--shared", 4)] {
         machine.run(&format!(
             "sockunit add {kind} bytes 4000 -- /usr/local/bin/bytes"
@@ -69,7 +66,7 @@ print "done\n";
 
 fn starts_for_a_datagram_that_nothing_reads_are_summed_up(release: Release) {
     let machine = Machine::serving(release);
-    machine.write(
+    machine.program(
         "/usr/local/bin/lazy",
         "#!/bin/sh\necho start >>/run/starts\n",
     );
@@ -86,8 +83,7 @@ StandardOutput=socket
 StandardError=journal
 ",
     );
-    machine
-        .run("chmod 755 /usr/local/bin/lazy; systemctl daemon-reload; systemctl start lazy.socket");
+    machine.run("systemctl daemon-reload; systemctl start lazy.socket");
     let client = machine.in_network(|| UdpSocket::bind("127.0.0.1:0").unwrap());
     client.send_to(b"one", "127.0.0.1:4000").unwrap();
     let starts = || -> u64 {

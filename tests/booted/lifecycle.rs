@@ -26,13 +26,12 @@ pub fn attach(machine: &Machine, service: &str, program: &str) {
         &format!("[Service]\nExecStart=\nExecStart=-{program}\n"),
     );
     // Stands in for the editor. systemctl 257 passes a line number before the file name.
-    machine.write(
+    machine.program(
         "/root/editor",
         "#!/bin/sh\nfor file; do :; done\nexec cp /root/drop-in \"$file\"\n",
     );
     machine.run(&format!(
-        "chmod 755 /root/editor
-         SYSTEMD_EDITOR=/root/editor script --quiet --return --command 'systemctl edit {service}@.service' /dev/null
+        "SYSTEMD_EDITOR=/root/editor script --quiet --return --command 'systemctl edit {service}@.service' /dev/null
          systemctl restart {service}.socket"
     ));
 }

@@ -1,9 +1,10 @@
 //! A throwaway Debian system, which `packaging/machine` boots.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -163,6 +164,12 @@ impl Machine {
         let outside = self.outside(path);
         fs::create_dir_all(outside.parent().unwrap()).unwrap();
         fs::write(outside, content).unwrap();
+    }
+
+    /// Writes a program in the machine, which everybody may execute.
+    pub fn program(&self, path: &str, content: &str) {
+        self.write(path, content);
+        fs::set_permissions(self.outside(path), Permissions::from_mode(0o755)).unwrap();
     }
 
     /// Runs a shell script in the machine; its exit status may be any.

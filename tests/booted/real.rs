@@ -145,11 +145,11 @@ fn ansible_attaches_a_service_twice_and_sees_that_nothing_changed(release: Relea
 
 fn a_program_gets_its_directories_group_and_environment(release: Release) {
     let machine = Machine::installed(release);
-    machine.write(
+    machine.program(
         "/usr/local/bin/tell",
         "#!/bin/sh\necho \"$(pwd) $(id -gn) $WORDS\"\necho call >>\"$HOME/calls\" && wc -l <\"$HOME/calls\"\n",
     );
-    machine.run("chmod 755 /usr/local/bin/tell && groupadd readers");
+    machine.run("groupadd readers");
     for (index, kind) in KINDS.iter().enumerate() {
         machine.run(&format!(
             "sockunit add {kind} --state --directory /usr/share --group readers --env 'WORDS=100% $HOME \"q\"' tell 4000 -- tell"

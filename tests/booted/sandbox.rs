@@ -133,11 +133,10 @@ fn only_the_program_itself_is_visible_in_its_home(release: Release) {
     let machine = Machine::serving(release);
     machine.run("useradd --create-home you && chmod 700 /home/you");
     machine.write("/home/you/secret", "secret\n");
-    machine.write(
+    machine.program(
         "/home/you/program",
         "#!/bin/sh\necho from home\nls /home/you\n",
     );
-    machine.run("chmod 755 /home/you/program");
     machine.write(
         "/etc/systemd/system/hello@.service.d/override.conf",
         "[Service]\nExecStart=\nExecStart=-/home/you/program\nBindReadOnlyPaths=/home/you/program\n",

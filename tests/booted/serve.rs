@@ -31,14 +31,13 @@ fn serve(release: Release, settings: &str, script: &str) -> Machine {
              ExecStart=/usr/bin/sockunit serve -- /usr/local/bin/greet\nKillMode=mixed\nStandardError=journal\nSyslogIdentifier=greet\n{settings}"
         ),
     );
-    machine.write("/usr/local/bin/greet", &format!("#!/bin/sh\n{script}\n"));
+    machine.program("/usr/local/bin/greet", &format!("#!/bin/sh\n{script}\n"));
     // LimitNPROC= counts all processes of a user, also those of other machines: each machine has a user of its own.
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let uid = 1_000_000 + 10 * std::process::id() as usize + count;
     machine.run(&format!(
         "useradd --uid {uid} greet
-         chmod 755 /usr/local/bin/greet
          systemctl daemon-reload
          systemctl start greet.socket"
     ));
@@ -159,7 +158,7 @@ const HEALTH: &str =
 
 fn one_connection_is_served_under_systemd_xinetd_and_tcpserver(release: Release) {
     let machine = Machine::installed(release);
-    machine.write("/usr/local/bin/health", HEALTH);
+    machine.program("/usr/local/bin/health", HEALTH);
     machine.write(
         "/etc/systemd/system/health.socket",
         "[Socket]\nListenStream=127.0.0.1:4000\nAccept=yes\nMaxConnections=100\nTriggerLimitIntervalSec=0\n",
@@ -175,7 +174,7 @@ fn one_connection_is_served_under_systemd_xinetd_and_tcpserver(release: Release)
          \tserver = /usr/bin/sockunit\n\tserver_args = serve -- /usr/local/bin/health\n}\n",
     );
     machine.run(
-        "chmod 755 /usr/local/bin/health && systemctl daemon-reload && systemctl start health.socket xinetd.service
+        "systemctl daemon-reload && systemctl start health.socket xinetd.service
          systemd-run --quiet --unit=tcpserver tcpserver -RHl0 127.0.0.1 4002 sockunit serve -- health",
     );
     for port in [4000, 4001, 4002] {

@@ -264,11 +264,10 @@ fn a_local_client_is_shown_with_its_user_and_process(release: Release) {
 fn only_connections_to_the_address_of_the_service_are_its_own(release: Release) {
     let machine = Machine::serving(release);
     // The program is itself a client of another service, and listens elsewhere.
-    machine.write(
+    machine.program(
         "/usr/local/bin/relay",
         "#!/bin/sh\n# That of an earlier connection may still listen.\n(until socat TCP-LISTEN:4444,reuseaddr,fork /dev/null; do sleep 0.1; done) &\nexec socat - TCP:127.0.0.1:3334\n",
     );
-    machine.run("chmod 755 /usr/local/bin/relay");
     for option in ["", "--shared"] {
         machine.run(&format!(
             "sockunit add --sandbox off {option} greeter 4000 -- /usr/local/bin/relay"
@@ -330,7 +329,7 @@ fn hundreds_of_connections_are_shown_and_every_line_fits(release: Release) {
 fn sources_with_a_penalty_are_shown_and_no_program_can_forge_one(release: Release) {
     let machine = Machine::installed(release);
     // A program sends an entry with the same fields.
-    machine.write(
+    machine.program(
         "/usr/local/bin/forge",
         "#!/bin/sh
 printf '%s\\n' MESSAGE=x SOCKUNIT_EVENT=penalty SOCKUNIT_SOURCE=192.0.2.1 SOCKUNIT_PENALTY_SEC=600 |
@@ -339,8 +338,7 @@ read -r line
 ",
     );
     machine.run(
-        "chmod 755 /usr/local/bin/forge
-         sockunit add --shared --per-source 1 --penalty 10min greeter 4000 -- /usr/local/bin/forge",
+        "sockunit add --shared --per-source 1 --penalty 10min greeter 4000 -- /usr/local/bin/forge",
     );
     let source = Ipv4Addr::new(127, 0, 0, 2);
     let mut held = machine.connect_from(source, "127.0.0.1:4000");

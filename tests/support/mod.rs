@@ -3,7 +3,7 @@
 mod stream;
 mod wait;
 
-pub use stream::{PROMPT, expect, reset, rest};
+pub use stream::{PROMPT, expect, line, reset, rest};
 pub use wait::{PATIENCE, wait_for, wait_until};
 
 /// How a service's connections are served.

@@ -18,6 +18,18 @@ pub fn expect(client: &mut impl Read, expected: &str) {
     assert_eq!(String::from_utf8_lossy(&received), expected);
 }
 
+/// Reads a line.
+#[track_caller]
+pub fn line(client: &mut impl Read) -> String {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while byte != *b"\n" {
+        client.read_exact(&mut byte).unwrap();
+        line.push(byte[0]);
+    }
+    String::from_utf8(line).unwrap().trim_end().to_owned()
+}
+
 /// Reads to the end.
 #[track_caller]
 pub fn rest(mut client: impl Read) -> String {

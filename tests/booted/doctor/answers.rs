@@ -85,11 +85,10 @@ fn silence_is_told_from_buffering_and_slowness(release: Release) {
 
 fn a_byte_every_quarter_second_for_ever_delays_no_command_beyond_its_deadline(release: Release) {
     let machine = Machine::serving(release);
-    machine.write(
+    machine.program(
         "/usr/local/bin/drips",
         "#!/bin/sh\nwhile printf .; do sleep 0.25; done\n",
     );
-    machine.run("chmod 755 /usr/local/bin/drips");
     for (name, port, kind) in [("one", 4020, ""), ("all", 4021, "--shared")] {
         // 5 s of it are for the answer.
         let printed = machine.run(&format!(
@@ -150,11 +149,10 @@ fn what_a_program_complains_about_is_noted_with_its_entries(release: Release) {
         let (_, printed) = doctor(&machine, &case, "");
         assert!(!printed.contains(note), "{line}: {printed}");
     }
-    machine.write(
+    machine.program(
         "/usr/local/bin/warns",
         "#!/bin/sh\necho no disk >&2\necho here\n",
     );
-    machine.run("chmod 755 /usr/local/bin/warns");
     for (name, port, options) in [("one", 4020, ""), ("all", 4021, "--shared")] {
         machine.run(&format!(
             "sockunit add {name} {port} {options} -- /usr/local/bin/warns"

@@ -78,8 +78,8 @@ fn journal_text_is_quoted_and_makes_no_verdict_and_no_command(release: Release) 
 
 fn no_text_of_a_program_makes_a_command_that_weakens_its_sandbox(release: Release) {
     let machine = Machine::installed(release);
-    machine.write("/usr/local/bin/evil", "#!/bin/sh\nexec cat\n");
-    machine.run("chmod 755 /usr/local/bin/evil; sockunit add evil 4000 -- /usr/local/bin/evil");
+    machine.program("/usr/local/bin/evil", "#!/bin/sh\nexec cat\n");
+    machine.run("sockunit add evil 4000 -- /usr/local/bin/evil");
     let case = Case {
         name: "evil".into(),
         port: 4000,
@@ -154,7 +154,7 @@ fn no_command_for_root_names_a_file_that_its_user_can_replace(release: Release) 
 /// A program writes what systemd writes about a program that it cannot start, and an entry of 10 MB that is not UTF-8.
 fn entries_that_a_program_forges_fail_no_add_and_cost_no_memory(release: Release) {
     let machine = Machine::installed(release);
-    machine.write(
+    machine.program(
         "/usr/local/bin/forge",
         "#!/bin/sh
          printf '%s\\n' MESSAGE_ID=641257651c1b4ec9a8624d7a40a9e1e7 'MESSAGE=forge@1: Failed to execute /usr/local/bin/forge' |
@@ -162,7 +162,6 @@ fn entries_that_a_program_forges_fail_no_add_and_cost_no_memory(release: Release
          { printf 'SYSLOG_IDENTIFIER=forge\\nMESSAGE='; head -c 10000000 /dev/zero | tr '\\0' '\\377'; echo; } | logger --journald
          logger --tag forge after\n",
     );
-    machine.run("chmod 755 /usr/local/bin/forge");
     // For sockunit, and for what it runs.
     let limited = "prlimit --data=67108864";
     let added = machine.run(&format!(

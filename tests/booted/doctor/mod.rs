@@ -273,10 +273,9 @@ fn working_services_have_no_problem(release: Release) {
     // Without a name, a service that is not started is not a problem.
     machine.run("sockunit doctor");
 
-    machine.write("/usr/local/bin/upper", "#!/bin/sh\nexec tr a-z A-Z\n");
+    machine.program("/usr/local/bin/upper", "#!/bin/sh\nexec tr a-z A-Z\n");
     machine.run(
-        "chmod 755 /usr/local/bin/upper
-         sockunit add one 4000 -- /usr/local/bin/upper
+        "sockunit add one 4000 -- /usr/local/bin/upper
          sockunit add all 4001 --shared -- /usr/local/bin/upper",
     );
     for mode in [Mode::PerConnection, Mode::Shared] {

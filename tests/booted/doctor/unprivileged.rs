@@ -20,10 +20,10 @@ fn a_users_own_services_are_checked_without_root(release: Release) {
         &format!("{units}/tick@.service"),
         "[Service]\nExecStart=/home/you/tick\nStandardInput=socket\nStandardError=journal\n",
     );
-    machine.write("/home/you/tick", "#!/bin/sh\necho here\necho there >&2\n");
+    machine.program("/home/you/tick", "#!/bin/sh\necho here\necho there >&2\n");
     let as_you = |script: &str| machine.output(&format!("su - you -c '{script}' 2>&1"));
     let printed = |script: &str| String::from_utf8(as_you(script).stdout).unwrap();
-    machine.run("chmod 755 /home/you/tick && chown -R you: /home/you");
+    machine.run("chown -R you: /home/you");
     let first = printed("sockunit doctor --user tick");
     assert!(
         first.contains("problem: tick.socket is inactive")

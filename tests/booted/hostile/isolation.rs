@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
-use super::{ADDRESS, attached, has_signal_scopes, program, read_line, with_user};
+use super::{ADDRESS, attached, has_signal_scopes, program, with_user};
 use crate::machine::Release;
+use crate::support::line;
 
 on_both_releases!(connections_of_a_service_are_isolated_from_each_other);
 
@@ -53,10 +54,10 @@ done
     ] {
         attached(&machine, options, || {
             let (mut one, mut other) = (machine.connect(ADDRESS), machine.connect(ADDRESS));
-            let (_, pid) = (read_line(&mut one), read_line(&mut other));
+            let (_, pid) = (line(&mut one), line(&mut other));
             let mut can = |process: &str| {
                 one.write_all(format!("{process}\n").as_bytes()).unwrap();
-                read_line(&mut one)
+                line(&mut one)
             };
             let signal = if has_signal_scopes() { "" } else { " signal" };
             assert_eq!(can(&pid), format!("can:{signal}{to_other}"), "{options}");

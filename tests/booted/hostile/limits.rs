@@ -4,9 +4,9 @@ use std::io::Write;
 
 use nix::libc;
 
-use super::{ADDRESS, ANN, attached, program, read_line, sockunit, with_user};
+use super::{ADDRESS, ANN, attached, program, sockunit, with_user};
 use crate::machine::{Machine, Release};
-use crate::support::{expect, rest, wait_for};
+use crate::support::{expect, line, rest, wait_for};
 
 on_both_releases!(
     memory_and_processes_are_limited,
@@ -164,7 +164,7 @@ sysread(STDIN, my $until_the_client_closes, 1);
             "sockunit add {kind} hostile 4000 -- /usr/local/bin/hostile"
         ));
         let mut stream = machine.connect(ADDRESS);
-        let pid = read_line(&mut stream);
+        let pid = line(&mut stream);
         let read = format!("head -c 1G /proc/{pid}/environ | wc -c");
         assert_eq!(machine.run(&read), "1073741824");
         for command in ["status hostile", "list", "remove hostile"] {

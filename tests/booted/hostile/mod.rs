@@ -5,9 +5,6 @@ mod isolation;
 mod limits;
 mod permitted;
 
-use std::io::Read;
-use std::net::TcpStream;
-
 use crate::machine::{Machine, Release};
 
 const ADDRESS: &str = "127.0.0.1:4000";
@@ -25,8 +22,7 @@ fn with_user(release: Release) -> Machine {
 }
 
 fn program(machine: &Machine, text: &str) {
-    machine.write("/usr/local/bin/hostile", text);
-    machine.run("chmod 755 /usr/local/bin/hostile");
+    machine.program("/usr/local/bin/hostile", text);
 }
 
 /// Runs sockunit with a command and options; as the user if `--user` is one of them.
@@ -55,14 +51,4 @@ fn has_signal_scopes() -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release.split(['.', '-']).map_while(|n| n.parse().ok());
     (numbers.next(), numbers.next()) >= (Some(6u32), Some(12u32))
-}
-
-fn read_line(stream: &mut TcpStream) -> String {
-    let mut line = Vec::new();
-    let mut byte = [0];
-    while byte != *b"\n" {
-        stream.read_exact(&mut byte).unwrap();
-        line.push(byte[0]);
-    }
-    String::from_utf8(line).unwrap().trim_end().to_owned()
 }

@@ -28,11 +28,10 @@ const APPLY: &str = "sockunit import --apply --disable-old";
 /// A machine in which openbsd-inetd serves, with these options.
 fn with_inetd(release: Release, options: &str) -> Machine {
     let machine = with_programs(release);
-    machine.write("/usr/local/bin/liar", LIAR);
+    machine.program("/usr/local/bin/liar", LIAR);
     machine.write("/etc/inetd.conf", INETD);
     machine.run(&format!(
-        "chmod 755 /usr/local/bin/liar
-         systemctl disable --now xinetd.service
+        "systemctl disable --now xinetd.service
          cd /opt/openbsd-inetd
          sed 's,/usr/sbin/inetd,/opt/openbsd-inetd/usr/sbin/inetd {options},' $(find . -name inetd.service) \
              >/etc/systemd/system/inetd.service"
@@ -253,8 +252,7 @@ fn whatever_systemctl_does_not_do_a_port_has_one_service_or_import_says_what_is_
     let line = |port| format!("{port} stream tcp nowait nobody /usr/local/bin/count count\n");
     let before = PORTS.map(line).concat();
     machine.write("/etc/inetd.conf", &before);
-    machine.write("/opt/failing/systemctl", FAILING);
-    machine.run("chmod 755 /opt/failing/systemctl");
+    machine.program("/opt/failing/systemctl", FAILING);
     restart(&machine);
     let installed =
         |report: &str| PORTS.map(|port| report.contains(&format!("boot: port-{port}\n")));

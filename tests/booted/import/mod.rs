@@ -229,9 +229,8 @@ fn with_programs(release: Release) -> Machine {
         ("datagrams", DATAGRAMS),
         ("accepts", ACCEPTS),
     ] {
-        machine.write(&format!("/usr/local/bin/{name}"), text);
+        machine.program(&format!("/usr/local/bin/{name}"), text);
     }
-    machine.run("chmod 755 /usr/local/bin/*");
     machine
 }
 

@@ -11,7 +11,6 @@ mod start;
 mod wait;
 
 use std::fs::{self, File};
-use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -22,7 +21,7 @@ use std::time::Instant;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 
 use crate::serving::Served;
-use crate::support::{PATIENCE, rest, wait_until};
+use crate::support::{PATIENCE, line, rest, wait_until};
 use crate::tool::SOCKUNIT;
 
 /// A running `sockunit serve`, and its log.
@@ -162,16 +161,4 @@ fn until_ended(pid: i32) {
             .is_none_or(|fields| fields[0] == "Z")
             .then_some(())
     });
-}
-
-/// Reads a line.
-#[track_caller]
-fn line(client: &mut impl Read) -> String {
-    let mut line = Vec::new();
-    let mut byte = [0];
-    while byte != *b"\n" {
-        client.read_exact(&mut byte).unwrap();
-        line.push(byte[0]);
-    }
-    String::from_utf8(line).unwrap().trim_end().to_owned()
 }
